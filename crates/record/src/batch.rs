@@ -1,0 +1,335 @@
+//! The envelope in which records travel.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use crate::pool::Storage;
+use crate::span::MAX_OFFSET;
+use crate::{Field, Fields, Key, Obligation, Permit, Receipt, Span, Tag, Time, Value};
+
+/// What a batch carries. Only logs are taken apart; the other kinds travel as the encoding they arrived in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Log records.
+    #[default]
+    Logs,
+    /// Metrics (cmetrics msgpack in the source bytes).
+    Metrics,
+    /// Traces (ctraces msgpack in the source bytes).
+    Traces,
+    /// Profiles.
+    Profiles,
+    /// Blobs.
+    Blobs,
+}
+
+/// Where a record comes from: an ascending position of its source and how many positions it covers.
+/// For a file the byte offset of the line's start and the line's length with its newline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The first position.
+    pub offset: u64,
+    /// How many positions.
+    pub len: u32,
+}
+
+/// Whether an entry is a record or a marker around a group of them (OpenTelemetry scopes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Marker {
+    /// An ordinary record.
+    #[default]
+    None,
+    /// Opens a group: metadata and body are the group's metadata and attributes.
+    GroupStart,
+    /// Closes a group.
+    GroupEnd,
+}
+
+/// A log record: its parts are spans and field ranges of the batch that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Record {
+    /// The time of the event.
+    pub time: Time,
+    /// Metadata of the event; mostly empty.
+    pub metadata: Fields,
+    /// The fields of the event.
+    pub body: Fields,
+    /// Where it comes from.
+    pub position: Position,
+    /// An obligation of its own in the batch's receipt, counted from 1; 0 is none.
+    pub extra: u32,
+    /// Record or group marker.
+    pub marker: Marker,
+}
+
+/// Records of one tag, from one source, in the order of their positions.
+///
+/// Built by an input, changed in place by filters, then frozen ([`Batch::freeze`]) and shared by the routes.
+pub struct Batch {
+    id: u64,
+    tag: Tag,
+    kind: Kind,
+    source: Bytes,
+    storage: Storage,
+    receipt: Receipt,
+    permit: Option<Permit>,
+}
+
+impl Batch {
+    /// An empty batch of log records over `source` (at most 1 GiB), which values may point into without a copy.
+    ///
+    /// # Panics
+    /// When `source` is larger.
+    pub fn new(tag: Tag, source: Bytes) -> Batch {
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        assert!(source.len() <= MAX_OFFSET, "a batch spans at most 1 GiB");
+        Batch {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            tag,
+            kind: Kind::Logs,
+            source,
+            storage: Storage::take(),
+            receipt: Receipt::none(),
+            permit: None,
+        }
+    }
+
+    /// The same with another kind.
+    pub fn with_kind(mut self, kind: Kind) -> Batch {
+        self.kind = kind;
+        self
+    }
+
+    /// Lets `obligation` answer for all records. Without it nobody is answered.
+    pub fn with_obligation(mut self, obligation: Obligation) -> Batch {
+        self.receipt = Receipt::new(obligation);
+        self
+    }
+
+    /// Lets the batch hold `permit` until it is dropped.
+    pub fn with_permit(mut self, permit: Permit) -> Batch {
+        self.permit = Some(permit);
+        self
+    }
+
+    /// A number that no other batch of this process has: for caches of spans.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The tag of all its records.
+    pub fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    /// What it carries.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The shared bytes that values may point into.
+    pub fn source(&self) -> &Bytes {
+        &self.source
+    }
+
+    /// Its records, in order.
+    pub fn records(&self) -> &[Record] {
+        &self.storage.records
+    }
+
+    /// Its records, to be changed.
+    pub fn records_mut(&mut self) -> &mut Vec<Record> {
+        &mut self.storage.records
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        self.storage.records.len()
+    }
+
+    /// Whether it has no record.
+    pub fn is_empty(&self) -> bool {
+        self.storage.records.is_empty()
+    }
+
+    /// The bytes of a span of this batch.
+    #[inline]
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        let space = if span.is_in_arena() { &self.storage.arena[..] } else { &self.source[..] };
+        &space[span.range()]
+    }
+
+    /// The fields of a range of this batch.
+    #[inline]
+    pub fn fields(&self, fields: Fields) -> &[Field] {
+        &self.storage.fields[fields.range()]
+    }
+
+    /// The last field of `fields` whose key is the text `name`, as record accessors see it.
+    pub fn get(&self, fields: Fields, name: &[u8]) -> Option<Value> {
+        self.fields(fields).iter().rev().find(|field| self.key_is(field.key, name)).map(|field| field.value)
+    }
+
+    /// Whether `key` is the text `name`.
+    #[inline]
+    pub fn key_is(&self, key: Key, name: &[u8]) -> bool {
+        key.span().len() == name.len() && !key.is_msgpack() && self.bytes(key.span()) == name
+    }
+
+    /// The span of `range` of the source bytes.
+    ///
+    /// # Panics
+    /// When `range` reaches beyond them.
+    #[inline]
+    pub fn span(&self, range: Range<usize>) -> Span {
+        assert!(range.start <= range.end && range.end <= self.source.len());
+        Span::in_source(range)
+    }
+
+    /// Copies `bytes` into the arena.
+    ///
+    /// # Panics
+    /// When the arena would exceed 1 GiB.
+    pub fn put(&mut self, bytes: &[u8]) -> Span {
+        self.make(|arena| arena.extend_from_slice(bytes))
+    }
+
+    /// Lets `write` append to the arena and gives the span of what it appended. It must only append.
+    ///
+    /// # Panics
+    /// When the arena would exceed 1 GiB.
+    pub fn make(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
+        let start = self.storage.arena.len();
+        write(&mut self.storage.arena);
+        assert!((start..=MAX_OFFSET).contains(&self.storage.arena.len()), "the arena of a batch holds at most 1 GiB");
+        Span::in_arena(start..self.storage.arena.len())
+    }
+
+    /// Writes into the arena something made from `from`, a span of this batch.
+    pub fn make_from(&mut self, from: Span, write: impl FnOnce(&[u8], &mut Vec<u8>)) -> Span {
+        if !from.is_in_arena() {
+            let source = self.source.clone();
+            return self.make(|arena| write(&source[from.range()], arena));
+        }
+        let copy = self.storage.arena[from.range()].to_vec();
+        self.make(|arena| write(&copy, arena))
+    }
+
+    /// Where the next field will lie: the start of a run for [`Batch::close`].
+    #[inline]
+    pub fn mark(&self) -> u32 {
+        self.storage.fields.len() as u32
+    }
+
+    /// Appends a field to the run that is being written. Nothing else may write fields before the run is closed; a
+    /// nested map or array is written first, or with [`Batch::nest`].
+    #[inline]
+    pub fn push(&mut self, field: Field) {
+        self.storage.fields.push(field);
+    }
+
+    /// The run of fields written since `mark`.
+    #[inline]
+    pub fn close(&self, mark: u32) -> Fields {
+        Fields { start: mark, len: self.storage.fields.len() as u32 - mark }
+    }
+
+    /// Takes back the fields written since `mark`.
+    pub fn rewind(&mut self, mark: u32) {
+        self.storage.fields.truncate(mark as usize);
+    }
+
+    /// Appends a copy of existing `fields` to the run that is being written.
+    pub fn push_copy(&mut self, fields: Fields) {
+        self.storage.fields.extend_from_within(fields.range());
+    }
+
+    /// Changes one existing field.
+    ///
+    /// # Panics
+    /// When `index` is not below the number of `fields`.
+    pub fn set(&mut self, fields: Fields, index: usize, field: Field) {
+        self.storage.fields[fields.range()][index] = field;
+    }
+
+    /// Opens a map or array inside a run that is being written: the fields follow with [`Batch::nest_push`], levels may
+    /// nest, and [`Batch::nest_close`] moves the innermost one to its place. For readers that meet values in text order.
+    pub fn nest(&mut self) -> u32 {
+        self.storage.scratch.len() as u32
+    }
+
+    /// Appends a field to the innermost open level.
+    pub fn nest_push(&mut self, field: Field) {
+        self.storage.scratch.push(field);
+    }
+
+    /// Closes the level that `level` opened and gives its fields.
+    pub fn nest_close(&mut self, level: u32) -> Fields {
+        let start = self.storage.fields.len() as u32;
+        self.storage.fields.extend(self.storage.scratch.drain(level as usize..));
+        self.close(start)
+    }
+
+    /// Abandons every level above `level` after an error.
+    pub fn nest_rewind(&mut self, level: u32) {
+        self.storage.scratch.truncate(level as usize);
+    }
+
+    /// Appends a record. Positions must not descend.
+    #[inline]
+    pub fn push_record(&mut self, record: Record) {
+        self.storage.records.push(record);
+    }
+
+    /// Keeps the records that `keep` wants. Those removed count as filtered: they are answered for with their neighbours.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Batch, &Record) -> bool) {
+        let mut records = std::mem::take(&mut self.storage.records);
+        records.retain(|record| keep(self, record));
+        self.storage.records = records;
+    }
+
+    /// What is owed for the records.
+    pub fn receipt_mut(&mut self) -> &mut Receipt {
+        &mut self.receipt
+    }
+
+    /// Takes out what is owed for `records`, for a filter that holds or re-tags them; the records stay until the filter
+    /// removes them.
+    pub fn carve(&mut self, records: Range<u32>) -> Receipt {
+        let mut receipt = std::mem::replace(&mut self.receipt, Receipt::none());
+        let carved = receipt.carve(self, records);
+        self.receipt = receipt;
+        carved
+    }
+
+    /// Bytes of memory that the batch holds, its source included.
+    pub fn footprint(&self) -> usize {
+        self.source.len() + self.storage.footprint()
+    }
+
+    /// Ends the time of changes: the batch may now be shared by several routes. Its permit is corrected to its footprint.
+    pub fn freeze(mut self) -> (Arc<Batch>, Receipt) {
+        let receipt = std::mem::replace(&mut self.receipt, Receipt::none());
+        let footprint = self.footprint();
+        if let Some(permit) = &mut self.permit {
+            permit.resize(footprint);
+        }
+        (Arc::new(self), receipt)
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        std::mem::take(&mut self.storage).put();
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("tag", &self.tag).field("kind", &self.kind).field("records", &self.len()).finish()
+    }
+}

@@ -1,0 +1,163 @@
+//! Memory accounting: a permit is taken before bytes are read and given back when nothing refers to them any more.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+/// A limit in bytes, shared by everyone who must stay below it together. Budgets nest: an input's own
+/// (`Mem_Buf_Limit`) inside the process's.
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    used: AtomicUsize,
+    parent: Option<Arc<Budget>>,
+    waiting: Mutex<VecDeque<Waker>>,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes; 0 means no limit of its own.
+    pub fn new(limit: usize) -> Arc<Budget> {
+        Arc::new(Budget { limit, used: AtomicUsize::new(0), parent: None, waiting: Mutex::default() })
+    }
+
+    /// A budget of `limit` bytes (0: no limit of its own) whose use counts against `self` too.
+    pub fn child(self: &Arc<Budget>, limit: usize) -> Arc<Budget> {
+        Arc::new(Budget {
+            limit,
+            used: AtomicUsize::new(0),
+            parent: Some(Arc::clone(self)),
+            waiting: Mutex::default(),
+        })
+    }
+
+    /// Bytes in use now.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The limit in bytes; 0 means none.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// A permit for `bytes`, or none while the limit (or a parent's) is reached. One permit is always given to an
+    /// empty budget, however large: a limit below one read must slow things down, not stop them.
+    pub fn try_take(self: &Arc<Budget>, bytes: usize) -> Option<Permit> {
+        if self.reserve(bytes) { Some(Permit { budget: Arc::clone(self), bytes }) } else { None }
+    }
+
+    /// Waits until [`Budget::try_take`] succeeds.
+    pub async fn take(self: &Arc<Budget>, bytes: usize) -> Permit {
+        poll_fn(|context| {
+            if let Some(permit) = self.try_take(bytes) {
+                return Poll::Ready(permit);
+            }
+            self.register(context.waker());
+            // Room may have been made between the attempt and the registration.
+            self.try_take(bytes).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    fn reserve(&self, bytes: usize) -> bool {
+        let room = |used: usize| {
+            let fits = self.limit == 0 || used == 0 || used.saturating_add(bytes) <= self.limit;
+            fits.then_some(used + bytes)
+        };
+        if self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_err() {
+            return false;
+        }
+        if let Some(parent) = &self.parent
+            && !parent.reserve(bytes)
+        {
+            self.used.fetch_sub(bytes, Ordering::AcqRel);
+            return false;
+        }
+        true
+    }
+
+    fn grow(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::AcqRel);
+        if let Some(parent) = &self.parent {
+            parent.grow(bytes);
+        }
+    }
+
+    fn release(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::AcqRel);
+        if let Some(parent) = &self.parent {
+            parent.release(bytes);
+        }
+        let woken = std::mem::take(&mut *self.waiting.lock().expect("no panic while held"));
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    fn register(&self, waker: &Waker) {
+        self.waiting.lock().expect("no panic while held").push_back(waker.clone());
+        if let Some(parent) = &self.parent {
+            parent.register(waker);
+        }
+    }
+}
+
+/// Bytes taken from a [`Budget`]; given back on drop.
+#[derive(Debug)]
+pub struct Permit {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Permit {
+    /// How many bytes it stands for.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Corrects the permit to what is really held. Growing never waits: the bytes exist already.
+    pub fn resize(&mut self, bytes: usize) {
+        if bytes > self.bytes {
+            self.budget.grow(bytes - self.bytes);
+        } else if bytes < self.bytes {
+            self.budget.release(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.budget.release(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_budget_refuses_and_a_dropped_permit_makes_room() {
+        let budget = Budget::new(100);
+        let first = budget.try_take(80).expect("empty");
+        assert!(budget.try_take(30).is_none());
+        drop(first);
+        assert_eq!(budget.used(), 0);
+        assert!(budget.try_take(500).is_some(), "an empty budget always gives one permit");
+    }
+
+    #[test]
+    fn a_child_counts_against_its_parent() {
+        let process = Budget::new(100);
+        let (one, two) = (process.child(0), process.child(50));
+        let held = one.try_take(90).expect("room");
+        assert!(two.try_take(20).is_none(), "the parent is full");
+        assert_eq!(two.used(), 0, "a refused reservation leaves nothing behind");
+        drop(held);
+        let mut permit = two.try_take(20).expect("room again");
+        permit.resize(60);
+        assert_eq!((process.used(), two.used()), (60, 60));
+        drop(permit);
+        assert_eq!((process.used(), two.used()), (0, 0));
+    }
+}

@@ -1,0 +1,63 @@
+//! Storage of finished batches, kept for the next ones of the same thread.
+
+use std::cell::RefCell;
+
+use crate::{Field, Record};
+
+/// The vectors of a batch.
+#[derive(Default)]
+pub(crate) struct Storage {
+    pub arena: Vec<u8>,
+    pub fields: Vec<Field>,
+    pub records: Vec<Record>,
+    pub scratch: Vec<Field>,
+}
+
+const KEPT: usize = 16;
+/// Larger vectors are given back to the system: one huge batch must not be remembered for ever.
+const KEPT_BYTES: usize = 2 << 20;
+
+thread_local! {
+    static POOL: RefCell<Vec<Storage>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Storage {
+    /// Storage from the pool, or new and empty.
+    pub fn take() -> Storage {
+        POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    /// Bytes of memory it holds.
+    pub fn footprint(&self) -> usize {
+        self.arena.capacity()
+            + (self.fields.capacity() + self.scratch.capacity()) * size_of::<Field>()
+            + self.records.capacity() * size_of::<Record>()
+    }
+
+    /// Gives the storage back for the next batch.
+    pub fn put(mut self) {
+        let footprint = self.footprint();
+        if footprint == 0 || footprint > KEPT_BYTES {
+            return;
+        }
+        self.arena.clear();
+        self.fields.clear();
+        self.records.clear();
+        self.scratch.clear();
+        // The pool is gone while its thread ends; then the storage simply goes too.
+        let _ = POOL.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                pool.push(self);
+            }
+        });
+    }
+}
+
+/// Frees what the calling thread keeps for later batches. Called when a shard has been idle.
+pub fn trim() {
+    POOL.with_borrow_mut(|pool| {
+        pool.clear();
+        pool.shrink_to_fit();
+    });
+}

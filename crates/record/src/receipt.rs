@@ -1,0 +1,92 @@
+//! The obligations of a batch's records.
+
+use std::ops::Range;
+
+use crate::{Batch, Obligation};
+
+/// What is owed for the records of one batch, on one route.
+///
+/// Record `i` answers for the positions from its own up to the next record's, the last one up to the end: what a filter
+/// removed is answered for together with its neighbour, and the common road needs no entry per record. Where records
+/// part ways, or several records come from one, the extra obligations stand beside.
+#[derive(Debug)]
+pub struct Receipt {
+    main: Obligation,
+    /// Named by [`crate::Record::extra`], counted from 1.
+    extras: Vec<Option<Obligation>>,
+}
+
+impl Receipt {
+    /// A receipt that answers with `obligation` for all records of a batch.
+    pub fn new(obligation: Obligation) -> Receipt {
+        Receipt { main: obligation, extras: Vec::new() }
+    }
+
+    /// A receipt for records that nobody waits for.
+    pub fn none() -> Receipt {
+        Receipt::new(Obligation::none())
+    }
+
+    /// The same records on one more route.
+    pub fn fork(&self) -> Receipt {
+        let extras = self.extras.iter().map(|extra| extra.as_ref().map(Obligation::fork)).collect();
+        Receipt { main: self.main.fork(), extras }
+    }
+
+    /// Answers for `records` (indexes into the frozen `batch`): delivered, or given up by policy.
+    pub fn settle(&mut self, batch: &Batch, records: Range<u32>) {
+        self.main.settle(self.positions(batch, &records));
+        if self.extras.is_empty() {
+            return;
+        }
+        for record in &batch.records()[records.start as usize..records.end as usize] {
+            if let Some(extra) = record.extra.checked_sub(1).and_then(|index| self.extras[index as usize].take()) {
+                extra.settle_all();
+            }
+        }
+    }
+
+    /// Answers for everything that is left.
+    pub fn settle_all(self) {
+        self.main.settle_all();
+        self.extras.into_iter().flatten().for_each(Obligation::settle_all);
+    }
+
+    /// Moves what is owed for `records` out of this receipt, for a filter that holds or re-tags them. The records
+    /// must be removed from the batch after.
+    pub fn carve(&mut self, batch: &Batch, records: Range<u32>) -> Receipt {
+        let main = self.main.carve(self.positions(batch, &records));
+        let mut extras = Vec::new();
+        if !self.extras.is_empty() {
+            for record in &batch.records()[records.start as usize..records.end as usize] {
+                if let Some(index) = record.extra.checked_sub(1) {
+                    extras.push(self.extras[index as usize].take());
+                }
+            }
+        }
+        Receipt { main, extras }
+    }
+
+    /// Joins `other` into this receipt: record `extra` of the batch (see the returned number) answers for it.
+    pub fn attach(&mut self, other: Obligation) -> u32 {
+        self.extras.push(Some(other));
+        self.extras.len() as u32
+    }
+
+    /// Turns the receipt into the obligations it consists of.
+    pub fn into_obligations(self) -> impl Iterator<Item = Obligation> {
+        std::iter::once(self.main).chain(self.extras.into_iter().flatten())
+    }
+
+    /// Whether nothing is left to answer for.
+    pub fn is_settled(&self) -> bool {
+        self.main.is_settled() && self.extras.iter().all(Option::is_none)
+    }
+
+    fn positions(&self, batch: &Batch, records: &Range<u32>) -> Range<u64> {
+        let all = batch.records();
+        let offset = |index: u32| all.get(index as usize).map(|record| record.position.offset);
+        let start = if records.start == 0 { 0 } else { offset(records.start).unwrap_or(u64::MAX) };
+        start..offset(records.end).unwrap_or(u64::MAX)
+    }
+}

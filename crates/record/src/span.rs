@@ -1,0 +1,65 @@
+//! Where the bytes of a value lie: in the batch's source or in its arena.
+
+use std::fmt;
+use std::ops::Range;
+
+const ARENA: u32 = 1 << 31;
+/// The largest offset that a span can name; batches stay far below it.
+pub(crate) const MAX_OFFSET: usize = (1 << 30) - 1;
+
+/// A piece of a batch's bytes: eight bytes instead of a reference, so that values are `Copy` and batches can move.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    at: u32,
+    len: u32,
+}
+
+impl Span {
+    /// The empty text.
+    pub const EMPTY: Span = Span { at: 0, len: 0 };
+
+    pub(crate) fn in_source(range: Range<usize>) -> Span {
+        debug_assert!(range.end <= MAX_OFFSET);
+        Span { at: range.start as u32, len: (range.end - range.start) as u32 }
+    }
+
+    pub(crate) fn in_arena(range: Range<usize>) -> Span {
+        debug_assert!(range.end <= MAX_OFFSET);
+        Span { at: range.start as u32 | ARENA, len: (range.end - range.start) as u32 }
+    }
+
+    /// Length in bytes.
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it is the empty text.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The part `range` of this span, offsets counted from its start.
+    ///
+    /// # Panics
+    /// When `range` reaches beyond the span.
+    pub fn slice(self, range: Range<usize>) -> Span {
+        assert!(range.start <= range.end && range.end <= self.len());
+        Span { at: self.at + range.start as u32, len: (range.end - range.start) as u32 }
+    }
+
+    pub(crate) fn is_in_arena(self) -> bool {
+        self.at & ARENA != 0
+    }
+
+    pub(crate) fn range(self) -> Range<usize> {
+        let start = (self.at & !ARENA) as usize;
+        start..start + self.len()
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let space = if self.is_in_arena() { "arena" } else { "source" };
+        write!(f, "{space}{:?}", self.range())
+    }
+}

@@ -1,0 +1,107 @@
+//! Values, keys and fields: all `Copy`, all pointing into the batch that holds them.
+
+use crate::Span;
+
+/// A value of a record. Text need not be UTF-8; order and duplicate keys of maps are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value {
+    /// No value.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A signed integer; used for every integer that fits.
+    Int(i64),
+    /// An unsigned integer above `i64::MAX`.
+    Uint(u64),
+    /// A float of double precision.
+    Float(f64),
+    /// Text, by convention UTF-8, never validated.
+    Str(Span),
+    /// Bytes that the source declared as binary.
+    Bin(Span),
+    /// A msgpack extension: its type and its bytes.
+    Ext(i8, Span),
+    /// An array: the keys of its fields are [`Key::NONE`].
+    Array(Fields),
+    /// A map.
+    Map(Fields),
+}
+
+/// A consecutive run of a batch's fields: the body of a record, the entries of a map, the items of an array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Fields {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+impl Fields {
+    /// No fields at all.
+    pub const EMPTY: Fields = Fields { start: 0, len: 0 };
+
+    /// How many fields there are.
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..(self.start + self.len) as usize
+    }
+}
+
+/// The key of a field: text nearly always. msgpack allows any type as a key; such a key is kept as its own encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    span: Span,
+    is_msgpack: bool,
+}
+
+impl Key {
+    /// The key of array items.
+    pub const NONE: Key = Key { span: Span::EMPTY, is_msgpack: false };
+
+    /// A text key.
+    pub fn text(span: Span) -> Key {
+        Key { span, is_msgpack: false }
+    }
+
+    /// A key of another type: `span` holds its msgpack encoding.
+    pub fn msgpack(span: Span) -> Key {
+        Key { span, is_msgpack: true }
+    }
+
+    /// The bytes of the key: its text, or its encoding if [`Key::is_msgpack`].
+    pub fn span(self) -> Span {
+        self.span
+    }
+
+    /// Whether the key is not text.
+    pub fn is_msgpack(self) -> bool {
+        self.is_msgpack
+    }
+}
+
+/// One entry of a map, or one item of an array.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Field {
+    /// The name; [`Key::NONE`] in arrays.
+    pub key: Key,
+    /// The value.
+    pub value: Value,
+}
+
+impl Field {
+    /// A field with a text key.
+    pub fn new(key: Span, value: Value) -> Field {
+        Field { key: Key::text(key), value }
+    }
+
+    /// An item of an array.
+    pub fn item(value: Value) -> Field {
+        Field { key: Key::NONE, value }
+    }
+}
