@@ -77,6 +77,7 @@ pub struct Batch {
     storage: Storage,
     receipt: Receipt,
     permit: Option<Permit>,
+    awaited: bool,
 }
 
 impl Batch {
@@ -95,6 +96,7 @@ impl Batch {
             storage: Storage::take(),
             receipt: Receipt::none(),
             permit: None,
+            awaited: false,
         }
     }
 
@@ -114,6 +116,17 @@ impl Batch {
     pub fn with_permit(mut self, permit: Permit) -> Batch {
         self.permit = Some(permit);
         self
+    }
+
+    /// Marks that someone waits for the answer (an acknowledgement, say): outputs send it at once.
+    pub fn with_awaited(mut self, awaited: bool) -> Batch {
+        self.awaited = awaited;
+        self
+    }
+
+    /// Whether someone waits for the answer.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited
     }
 
     /// A number that no other batch of this process has: for caches of spans.

@@ -1,0 +1,142 @@
+//! Inputs: read sources, hand over batches, remember what was answered.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use config::{Diagnostics, OptionSpec, Options, Section};
+use record::{Batch, Budget, Tag};
+
+use crate::{BuildError, LocalFuture, Log, Metrics, Parsers, Stop};
+
+/// What an input is built with.
+#[derive(Clone)]
+pub struct InputContext {
+    /// Alias, or `tail.0`.
+    pub name: Arc<str>,
+    /// The configured `tag`, unexpanded; the instance name `tail.0` if none was given.
+    pub tag: String,
+    /// Whether `tag` was given in the configuration.
+    pub tag_is_configured: bool,
+    /// For messages: scope `input:tail:tail.0`.
+    pub log: Log,
+    /// For counters beyond the common ones.
+    pub metrics: Metrics,
+    /// The parser definitions.
+    pub parsers: Arc<dyn Parsers>,
+    /// The memory that may be held for what this input reads (`Mem_Buf_Limit` inside the process's limit): a permit is
+    /// taken before reading and travels in the batch.
+    pub budget: Arc<Budget>,
+    /// The directory of the main configuration file, for relative paths that Fluent Bit resolves there.
+    pub config_dir: PathBuf,
+}
+
+/// Takes batches onto the road.
+pub trait Emit {
+    /// Runs the filters on `batch` and routes it. Never waits: what limits an input is its budget.
+    fn emit(&self, batch: Batch);
+}
+
+/// An input's way onto the road.
+#[derive(Clone)]
+pub struct Emitter(Rc<dyn Emit>);
+
+impl Emitter {
+    /// An emitter into `road`.
+    pub fn new(road: Rc<dyn Emit>) -> Emitter {
+        Emitter(road)
+    }
+
+    /// Hands `batch` over: see [`Emit::emit`].
+    pub fn emit(&self, batch: Batch) {
+        self.0.emit(batch);
+    }
+}
+
+impl Emit for Emitter {
+    fn emit(&self, batch: Batch) {
+        self.0.emit(batch);
+    }
+}
+
+/// What an input gives up on stop and takes on start: restart, reload and upgrade are one operation.
+#[derive(Debug, Default)]
+pub struct Handover {
+    /// Listening sockets and open files, each with a name that the same input understands.
+    pub descriptors: Vec<(String, OwnedFd)>,
+    /// What it wants to be told, in a form of its own that starts with a version byte.
+    pub state: Vec<u8>,
+}
+
+/// How an input ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// For the next start.
+    pub handover: Handover,
+    /// The process should end too (`exit_on_eof`, the end of `stdin`).
+    pub ends_process: bool,
+}
+
+/// The author's side of an input.
+pub trait Input: Sized + 'static {
+    /// What follows its name in a section.
+    type Options: Options + Clone + Send + Sync + 'static;
+
+    /// Builds the instance and binds what it listens on: after this nothing but I/O can fail. `handover` is what the same
+    /// instance gave up before, empty on a first start.
+    fn build(options: Self::Options, context: InputContext, handover: Handover) -> Result<Self, BuildError>;
+
+    /// Reads until `stop` is requested, then waits until everything that was handed over is answered for and ends.
+    /// The engine drops the future when the grace is over.
+    fn run(self, emitter: Emitter, stop: Stop) -> impl Future<Output = Ended> + 'static;
+}
+
+/// The engine's side of an input.
+pub trait RunInput {
+    /// See [`Input::run`].
+    fn run(self: Box<Self>, emitter: Emitter, stop: Stop) -> LocalFuture<'static, Ended>;
+}
+
+impl<I: Input> RunInput for I {
+    fn run(self: Box<Self>, emitter: Emitter, stop: Stop) -> LocalFuture<'static, Ended> {
+        Box::pin(Input::run(*self, emitter, stop))
+    }
+}
+
+/// A configured input, ready to be built.
+pub type BuildInput = Box<dyn Fn(InputContext, Handover) -> Result<Box<dyn RunInput>, BuildError> + Send + Sync>;
+
+/// An input as the registry knows it.
+pub struct InputPlugin {
+    /// The word behind `Name`.
+    pub name: &'static str,
+    /// Its options, without those of every input.
+    pub options: fn() -> &'static [OptionSpec],
+    /// The first paragraph of its documentation.
+    pub summary: &'static str,
+    /// Reads a section; every mistake goes to the diagnostics.
+    pub configure: fn(&Section, &mut Diagnostics) -> Option<BuildInput>,
+}
+
+impl InputPlugin {
+    /// The registry's view of `I`.
+    pub const fn new<I: Input>(name: &'static str, summary: &'static str) -> InputPlugin {
+        InputPlugin {
+            name,
+            options: I::Options::table,
+            summary,
+            configure: |section, diagnostics| {
+                let options = I::Options::read(section, diagnostics)?;
+                Some(Box::new(move |context, handover| Ok(Box::new(I::build(options.clone(), context, handover)?))))
+            },
+        }
+    }
+}
+
+impl InputContext {
+    /// The tag of records whose tag is not made from their source.
+    pub fn static_tag(&self) -> Tag {
+        Tag::new(&self.tag)
+    }
+}

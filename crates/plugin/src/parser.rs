@@ -1,0 +1,51 @@
+//! Parsers: text in, fields out.
+
+use config::ParserOptions;
+use record::{Batch, Fields, Span, Time};
+
+use crate::{BuildError, Log};
+
+/// What a parser made of a text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parsed {
+    /// The fields, in the batch that was given.
+    pub body: Fields,
+    /// The time that the text named, if it named one in the configured format.
+    pub time: Option<Time>,
+}
+
+/// One instance of a parser, owned by whoever parses on one thread: it may keep scratch space and caches.
+pub trait Parser: Send {
+    /// Parses `text`, a span of `batch`, into fields of `batch`. `None` when the text does not match; then the batch holds
+    /// no new record and no visible new field.
+    ///
+    /// Must not allocate per call once warm, nor fail in any way that depends on the text's size or content.
+    fn parse(&mut self, batch: &mut Batch, text: Span) -> Option<Parsed>;
+}
+
+/// What a parser is built with.
+#[derive(Clone, Debug)]
+pub struct ParserContext {
+    /// The name of the definition.
+    pub name: String,
+    /// For messages: scope `parser:NAME`.
+    pub log: Log,
+}
+
+/// A format of `[PARSER]` sections (`Format regex`).
+#[derive(Debug)]
+pub struct ParserPlugin {
+    /// The word behind `Format`.
+    pub format: &'static str,
+    /// Builds an instance; the definition was checked for what every format needs.
+    pub build: fn(&ParserOptions, &ParserContext) -> Result<Box<dyn Parser>, BuildError>,
+}
+
+/// The parser definitions of the running configuration.
+pub trait Parsers: Send + Sync {
+    /// A new instance of the parser `name`, or none if there is no such definition.
+    fn make(&self, name: &str) -> Option<Box<dyn Parser>>;
+
+    /// The names of all definitions, for messages.
+    fn names(&self) -> Vec<String>;
+}
