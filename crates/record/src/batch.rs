@@ -172,7 +172,11 @@ impl Batch {
     /// The bytes of a span of this batch.
     #[inline]
     pub fn bytes(&self, span: Span) -> &[u8] {
-        let space = if span.is_in_arena() { &self.storage.arena[..] } else { &self.source[..] };
+        let space = if span.is_in_arena() {
+            &self.storage.arena[..]
+        } else {
+            &self.source[..]
+        };
         &space[span.range()]
     }
 
@@ -184,7 +188,11 @@ impl Batch {
 
     /// The last field of `fields` whose key is the text `name`, as record accessors see it.
     pub fn get(&self, fields: Fields, name: &[u8]) -> Option<Value> {
-        self.fields(fields).iter().rev().find(|field| self.key_is(field.key, name)).map(|field| field.value)
+        self.fields(fields)
+            .iter()
+            .rev()
+            .find(|field| self.key_is(field.key, name))
+            .map(|field| field.value)
     }
 
     /// Whether `key` is the text `name`.
@@ -218,7 +226,10 @@ impl Batch {
     pub fn make(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Span {
         let start = self.storage.arena.len();
         write(&mut self.storage.arena);
-        assert!((start..=MAX_OFFSET).contains(&self.storage.arena.len()), "the arena of a batch holds at most 1 GiB");
+        assert!(
+            (start..=MAX_OFFSET).contains(&self.storage.arena.len()),
+            "the arena of a batch holds at most 1 GiB"
+        );
         Span::in_arena(start..self.storage.arena.len())
     }
 
@@ -248,7 +259,10 @@ impl Batch {
     /// The run of fields written since `mark`.
     #[inline]
     pub fn close(&self, mark: u32) -> Fields {
-        Fields { start: mark, len: self.storage.fields.len() as u32 - mark }
+        Fields {
+            start: mark,
+            len: self.storage.fields.len() as u32 - mark,
+        }
     }
 
     /// Takes back the fields written since `mark`.
@@ -283,7 +297,9 @@ impl Batch {
     /// Closes the level that `level` opened and gives its fields.
     pub fn nest_close(&mut self, level: u32) -> Fields {
         let start = self.storage.fields.len() as u32;
-        self.storage.fields.extend(self.storage.scratch.drain(level as usize..));
+        self.storage
+            .fields
+            .extend(self.storage.scratch.drain(level as usize..));
         self.close(start)
     }
 
@@ -343,6 +359,10 @@ impl Drop for Batch {
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").field("tag", &self.tag).field("kind", &self.kind).field("records", &self.len()).finish()
+        f.debug_struct("Batch")
+            .field("tag", &self.tag)
+            .field("kind", &self.kind)
+            .field("records", &self.len())
+            .finish()
     }
 }

@@ -19,7 +19,12 @@ pub struct Budget {
 impl Budget {
     /// A budget of `limit` bytes; 0 means no limit of its own.
     pub fn new(limit: usize) -> Arc<Budget> {
-        Arc::new(Budget { limit, used: AtomicUsize::new(0), parent: None, waiting: Mutex::default() })
+        Arc::new(Budget {
+            limit,
+            used: AtomicUsize::new(0),
+            parent: None,
+            waiting: Mutex::default(),
+        })
     }
 
     /// A budget of `limit` bytes (0: no limit of its own) whose use counts against `self` too.
@@ -45,7 +50,14 @@ impl Budget {
     /// A permit for `bytes`, or none while the limit (or a parent's) is reached. One permit is always given to an
     /// empty budget, however large: a limit below one read must slow things down, not stop them.
     pub fn try_take(self: &Arc<Budget>, bytes: usize) -> Option<Permit> {
-        if self.reserve(bytes) { Some(Permit { budget: Arc::clone(self), bytes }) } else { None }
+        if self.reserve(bytes) {
+            Some(Permit {
+                budget: Arc::clone(self),
+                bytes,
+            })
+        } else {
+            None
+        }
     }
 
     /// Waits until [`Budget::try_take`] succeeds.
@@ -66,7 +78,11 @@ impl Budget {
             let fits = self.limit == 0 || used == 0 || used.saturating_add(bytes) <= self.limit;
             fits.then_some(used + bytes)
         };
-        if self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_err() {
+        if self
+            .used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, room)
+            .is_err()
+        {
             return false;
         }
         if let Some(parent) = &self.parent
@@ -95,7 +111,10 @@ impl Budget {
     }
 
     fn register(&self, waker: &Waker) {
-        self.waiting.lock().expect("no panic while held").push_back(waker.clone());
+        self.waiting
+            .lock()
+            .expect("no panic while held")
+            .push_back(waker.clone());
         if let Some(parent) = &self.parent {
             parent.register(waker);
         }
@@ -143,7 +162,10 @@ mod tests {
         assert!(budget.try_take(30).is_none());
         drop(first);
         assert_eq!(budget.used(), 0);
-        assert!(budget.try_take(500).is_some(), "an empty budget always gives one permit");
+        assert!(
+            budget.try_take(500).is_some(),
+            "an empty budget always gives one permit"
+        );
     }
 
     #[test]

@@ -61,7 +61,13 @@ impl Ledger {
     }
 
     fn build(prefix: u64, changed: Option<Box<dyn Fn() + Send + Sync>>) -> Arc<Ledger> {
-        Arc::new(Ledger { state: Mutex::new(State { prefix, intervals: VecDeque::new() }), changed })
+        Arc::new(Ledger {
+            state: Mutex::new(State {
+                prefix,
+                intervals: VecDeque::new(),
+            }),
+            changed,
+        })
     }
 
     /// Opens an obligation for `range`: positions that are handed over for the first time, or again after a refusal.
@@ -74,7 +80,10 @@ impl Ledger {
             self.lock().open(range.clone());
             ranges.push(range);
         }
-        Obligation { ledger: Arc::clone(self), ranges }
+        Obligation {
+            ledger: Arc::clone(self),
+            ranges,
+        }
     }
 
     /// Counts `range` as discharged without anyone having to answer for it (positions that hold no record).
@@ -90,13 +99,23 @@ impl Ledger {
     /// The discharged ranges beyond [`Ledger::discharged`], ascending.
     pub fn discharged_beyond(&self) -> Vec<Range<u64>> {
         let state = self.lock();
-        state.intervals.iter().filter(|interval| interval.state() == (0, false)).map(|i| i.start..i.end).collect()
+        state
+            .intervals
+            .iter()
+            .filter(|interval| interval.state() == (0, false))
+            .map(|i| i.start..i.end)
+            .collect()
     }
 
     /// The ranges that were refused and that nobody holds any more: to be opened and handed over again.
     pub fn refused(&self) -> Vec<Range<u64>> {
         let state = self.lock();
-        state.intervals.iter().filter(|interval| interval.state() == (0, true)).map(|i| i.start..i.end).collect()
+        state
+            .intervals
+            .iter()
+            .filter(|interval| interval.state() == (0, true))
+            .map(|i| i.start..i.end)
+            .collect()
     }
 
     /// Whether nothing is owed and nothing was refused.
@@ -105,7 +124,9 @@ impl Ledger {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn answer(&self, ranges: &[Range<u64>], refused: bool) {
@@ -135,23 +156,46 @@ impl fmt::Debug for Ledger {
 
 impl State {
     fn open(&mut self, range: Range<u64>) {
-        assert!(range.start >= self.prefix, "positions {range:?} were discharged before");
+        assert!(
+            range.start >= self.prefix,
+            "positions {range:?} were discharged before"
+        );
         let top = self.intervals.back().map_or(self.prefix, |last| last.end);
         if range.start >= top {
             if range.start > top {
                 // Positions that were never handed over hold the prefix back until they are.
-                self.intervals.push_back(Interval { start: top, end: range.start, owed: 0, refused: true });
+                self.intervals.push_back(Interval {
+                    start: top,
+                    end: range.start,
+                    owed: 0,
+                    refused: true,
+                });
             }
-            self.intervals.push_back(Interval { start: range.start, end: range.end, owed: 1, refused: false });
+            self.intervals.push_back(Interval {
+                start: range.start,
+                end: range.end,
+                owed: 1,
+                refused: false,
+            });
             return;
         }
         let known = range.start..range.end.min(top);
         self.update(&known, |interval| {
-            assert!(interval.state() == (0, true), "positions {}..{} are owed already", interval.start, interval.end);
+            assert!(
+                interval.state() == (0, true),
+                "positions {}..{} are owed already",
+                interval.start,
+                interval.end
+            );
             (interval.owed, interval.refused) = (1, false);
         });
         if range.end > top {
-            self.intervals.push_back(Interval { start: top, end: range.end, owed: 1, refused: false });
+            self.intervals.push_back(Interval {
+                start: top,
+                end: range.end,
+                owed: 1,
+                refused: false,
+            });
         }
     }
 
@@ -159,8 +203,12 @@ impl State {
     fn update(&mut self, range: &Range<u64>, change: impl Fn(&mut Interval)) {
         self.split_at(range.start);
         self.split_at(range.end);
-        let first = self.intervals.partition_point(|interval| interval.start < range.start);
-        let end = self.intervals.partition_point(|interval| interval.start < range.end);
+        let first = self
+            .intervals
+            .partition_point(|interval| interval.start < range.start);
+        let end = self
+            .intervals
+            .partition_point(|interval| interval.start < range.end);
         for interval in self.intervals.range_mut(first..end) {
             change(interval);
         }
@@ -170,17 +218,26 @@ impl State {
     }
 
     fn split_at(&mut self, position: u64) {
-        let index = self.intervals.partition_point(|interval| interval.end <= position);
-        let Some(interval) = self.intervals.get_mut(index) else { return };
+        let index = self
+            .intervals
+            .partition_point(|interval| interval.end <= position);
+        let Some(interval) = self.intervals.get_mut(index) else {
+            return;
+        };
         if interval.start < position {
-            let right = Interval { start: position, ..*interval };
+            let right = Interval {
+                start: position,
+                ..*interval
+            };
             interval.end = position;
             self.intervals.insert(index + 1, right);
         }
     }
 
     fn merge_into_left(&mut self, right: usize) {
-        let Some(&interval) = self.intervals.get(right) else { return };
+        let Some(&interval) = self.intervals.get(right) else {
+            return;
+        };
         let left = &mut self.intervals[right - 1];
         if left.end == interval.start && left.state() == interval.state() {
             left.end = interval.end;
@@ -212,7 +269,10 @@ pub struct Obligation {
 impl Obligation {
     /// An obligation towards nobody, for records whose source cannot take an answer.
     pub fn none() -> Obligation {
-        Obligation { ledger: Ledger::new(0), ranges: Ranges::new() }
+        Obligation {
+            ledger: Ledger::new(0),
+            ranges: Ranges::new(),
+        }
     }
 
     /// A second obligation for the same positions: they are discharged when both are settled.
@@ -223,12 +283,18 @@ impl Obligation {
                 state.update(range, |interval| interval.owed += 1);
             }
         }
-        Obligation { ledger: Arc::clone(&self.ledger), ranges: self.ranges.clone() }
+        Obligation {
+            ledger: Arc::clone(&self.ledger),
+            ranges: self.ranges.clone(),
+        }
     }
 
     /// Moves the positions of `range` that this obligation stands for into an obligation of their own.
     pub fn carve(&mut self, range: Range<u64>) -> Obligation {
-        Obligation { ledger: Arc::clone(&self.ledger), ranges: self.take(range) }
+        Obligation {
+            ledger: Arc::clone(&self.ledger),
+            ranges: self.take(range),
+        }
     }
 
     /// Answers for the positions of `range`: delivered, filtered, or given up by policy and counted.
@@ -301,7 +367,10 @@ mod tests {
         let ledger = Ledger::new(10);
         let mut read = ledger.open(10..40);
         read.settle(20..30);
-        assert_eq!((ledger.discharged(), ledger.discharged_beyond()), (10, vec![20..30]));
+        assert_eq!(
+            (ledger.discharged(), ledger.discharged_beyond()),
+            (10, vec![20..30])
+        );
         read.settle(10..20);
         assert_eq!(ledger.discharged(), 30);
         read.settle_all();
@@ -331,7 +400,11 @@ mod tests {
         let mut read = ledger.open(0..30);
         let held = read.carve(10..20);
         read.settle_all();
-        assert_eq!((ledger.discharged(), ledger.refused()), (10, vec![]), "still held");
+        assert_eq!(
+            (ledger.discharged(), ledger.refused()),
+            (10, vec![]),
+            "still held"
+        );
         drop(held);
         assert_eq!((ledger.discharged(), ledger.refused()), (10, vec![10..20]));
         ledger.open(10..20).settle_all();

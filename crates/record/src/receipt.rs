@@ -19,7 +19,10 @@ pub struct Receipt {
 impl Receipt {
     /// A receipt that answers with `obligation` for all records of a batch.
     pub fn new(obligation: Obligation) -> Receipt {
-        Receipt { main: obligation, extras: Vec::new() }
+        Receipt {
+            main: obligation,
+            extras: Vec::new(),
+        }
     }
 
     /// A receipt for records that nobody waits for.
@@ -29,8 +32,15 @@ impl Receipt {
 
     /// The same records on one more route.
     pub fn fork(&self) -> Receipt {
-        let extras = self.extras.iter().map(|extra| extra.as_ref().map(Obligation::fork)).collect();
-        Receipt { main: self.main.fork(), extras }
+        let extras = self
+            .extras
+            .iter()
+            .map(|extra| extra.as_ref().map(Obligation::fork))
+            .collect();
+        Receipt {
+            main: self.main.fork(),
+            extras,
+        }
     }
 
     /// Answers for `records` (indexes into the frozen `batch`): delivered, or given up by policy.
@@ -40,7 +50,11 @@ impl Receipt {
             return;
         }
         for record in &batch.records()[records.start as usize..records.end as usize] {
-            if let Some(extra) = record.extra.checked_sub(1).and_then(|index| self.extras[index as usize].take()) {
+            if let Some(extra) = record
+                .extra
+                .checked_sub(1)
+                .and_then(|index| self.extras[index as usize].take())
+            {
                 extra.settle_all();
             }
         }
@@ -49,7 +63,10 @@ impl Receipt {
     /// Answers for everything that is left.
     pub fn settle_all(self) {
         self.main.settle_all();
-        self.extras.into_iter().flatten().for_each(Obligation::settle_all);
+        self.extras
+            .into_iter()
+            .flatten()
+            .for_each(Obligation::settle_all);
     }
 
     /// Moves what is owed for `records` out of this receipt, for a filter that holds or re-tags them. The records
@@ -86,7 +103,11 @@ impl Receipt {
     fn positions(&self, batch: &Batch, records: &Range<u32>) -> Range<u64> {
         let all = batch.records();
         let offset = |index: u32| all.get(index as usize).map(|record| record.position.offset);
-        let start = if records.start == 0 { 0 } else { offset(records.start).unwrap_or(u64::MAX) };
+        let start = if records.start == 0 {
+            0
+        } else {
+            offset(records.start).unwrap_or(u64::MAX)
+        };
         start..offset(records.end).unwrap_or(u64::MAX)
     }
 }

@@ -20,12 +20,18 @@ impl Span {
 
     pub(crate) fn in_source(range: Range<usize>) -> Span {
         debug_assert!(range.end <= MAX_OFFSET);
-        Span { at: range.start as u32, len: (range.end - range.start) as u32 }
+        Span {
+            at: range.start as u32,
+            len: (range.end - range.start) as u32,
+        }
     }
 
     pub(crate) fn in_arena(range: Range<usize>) -> Span {
         debug_assert!(range.end <= MAX_OFFSET);
-        Span { at: range.start as u32 | ARENA, len: (range.end - range.start) as u32 }
+        Span {
+            at: range.start as u32 | ARENA,
+            len: (range.end - range.start) as u32,
+        }
     }
 
     /// Length in bytes.
@@ -44,7 +50,10 @@ impl Span {
     /// When `range` reaches beyond the span.
     pub fn slice(self, range: Range<usize>) -> Span {
         assert!(range.start <= range.end && range.end <= self.len());
-        Span { at: self.at + range.start as u32, len: (range.end - range.start) as u32 }
+        Span {
+            at: self.at + range.start as u32,
+            len: (range.end - range.start) as u32,
+        }
     }
 
     pub(crate) fn is_in_arena(self) -> bool {
@@ -59,7 +68,11 @@ impl Span {
 
 impl fmt::Debug for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let space = if self.is_in_arena() { "arena" } else { "source" };
+        let space = if self.is_in_arena() {
+            "arena"
+        } else {
+            "source"
+        };
         write!(f, "{space}{:?}", self.range())
     }
 }

@@ -57,7 +57,11 @@ pub struct TagPattern {
 impl TagPattern {
     /// Compiles `pattern`. Every text is a valid pattern.
     pub fn new(pattern: impl AsRef<[u8]>) -> TagPattern {
-        let mut pieces: Vec<Box<[u8]>> = pattern.as_ref().split(|&byte| byte == b'*').map(Box::from).collect();
+        let mut pieces: Vec<Box<[u8]>> = pattern
+            .as_ref()
+            .split(|&byte| byte == b'*')
+            .map(Box::from)
+            .collect();
         if pieces.len() > 2 {
             let last = pieces.len() - 1;
             let mut index = 0;
@@ -73,9 +77,16 @@ impl TagPattern {
     /// Whether `tag` matches.
     pub fn matches(&self, tag: &Tag) -> bool {
         let tag = tag.as_bytes();
-        let (first, rest) = self.pieces.split_first().expect("a pattern has at least one piece");
-        let Some((last, middle)) = rest.split_last() else { return tag == &first[..] };
-        let Some(mut left) = tag.strip_prefix(&first[..]) else { return false };
+        let (first, rest) = self
+            .pieces
+            .split_first()
+            .expect("a pattern has at least one piece");
+        let Some((last, middle)) = rest.split_last() else {
+            return tag == &first[..];
+        };
+        let Some(mut left) = tag.strip_prefix(&first[..]) else {
+            return false;
+        };
         for piece in middle {
             match memchr::memmem::find(left, piece) {
                 Some(at) => left = &left[at + piece.len()..],
@@ -97,7 +108,9 @@ mod tests {
 
     #[test]
     fn stars_stand_for_any_run() {
-        for pattern in ["a*c", "*c", "*b*", "a.b.c*", "*", "**", "a.b.c", "a**c", "*.*.*"] {
+        for pattern in [
+            "a*c", "*c", "*b*", "a.b.c*", "*", "**", "a.b.c", "a**c", "*.*.*",
+        ] {
             assert!(matches(pattern, "a.b.c"), "{pattern}");
         }
         for pattern in ["a.b.c.*", "A*", "b", "a?b.c", "", "*d*", "a*a.b.c"] {

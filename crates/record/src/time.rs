@@ -9,7 +9,11 @@ const NANOS: i64 = 1_000_000_000;
 impl Time {
     /// From whole seconds and nanoseconds (0 to 999,999,999); saturates at the ends of the range.
     pub fn new(seconds: i64, nanoseconds: u32) -> Time {
-        Time(seconds.saturating_mul(NANOS).saturating_add(i64::from(nanoseconds)))
+        Time(
+            seconds
+                .saturating_mul(NANOS)
+                .saturating_add(i64::from(nanoseconds)),
+        )
     }
 
     /// From nanoseconds since the epoch.

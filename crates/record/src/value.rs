@@ -62,16 +62,25 @@ pub struct Key {
 
 impl Key {
     /// The key of array items.
-    pub const NONE: Key = Key { span: Span::EMPTY, is_msgpack: false };
+    pub const NONE: Key = Key {
+        span: Span::EMPTY,
+        is_msgpack: false,
+    };
 
     /// A text key.
     pub fn text(span: Span) -> Key {
-        Key { span, is_msgpack: false }
+        Key {
+            span,
+            is_msgpack: false,
+        }
     }
 
     /// A key of another type: `span` holds its msgpack encoding.
     pub fn msgpack(span: Span) -> Key {
-        Key { span, is_msgpack: true }
+        Key {
+            span,
+            is_msgpack: true,
+        }
     }
 
     /// The bytes of the key: its text, or its encoding if [`Key::is_msgpack`].
@@ -97,11 +106,17 @@ pub struct Field {
 impl Field {
     /// A field with a text key.
     pub fn new(key: Span, value: Value) -> Field {
-        Field { key: Key::text(key), value }
+        Field {
+            key: Key::text(key),
+            value,
+        }
     }
 
     /// An item of an array.
     pub fn item(value: Value) -> Field {
-        Field { key: Key::NONE, value }
+        Field {
+            key: Key::NONE,
+            value,
+        }
     }
 }
