@@ -1,1 +1,39 @@
-//! TODO
+//! From the text of a Fluent Bit configuration to checked settings.
+//!
+//! The way through this crate:
+//!
+//! 1. [`Document`](document) is what was written: sections of keys and values, each with its [`Position`].
+//! 2. [`Options`] turns one [`Section`] into a struct of typed settings. `#[derive(config::Options)]` makes it from the
+//!    struct's fields; the same table gives the reference page and the `--help` text.
+//! 3. [`Diagnostics`] collects everything that is wrong, so that one run shows all mistakes.
+//!
+//! Files, globs and environment variables are reached through one small door, so that tests can live in memory. Nothing
+//! here is asynchronous and nothing knows a plugin.
+
+// The derive macros write `::config::…`; inside this crate that name has to be given.
+extern crate self as config;
+
+mod choice;
+mod diagnostic;
+mod list;
+mod nearest;
+mod number;
+mod options;
+mod position;
+mod section;
+mod section_reader;
+mod table;
+mod text;
+
+pub use choice::{Choice, ChoiceSpec, find_choice, unknown_choice};
+pub use config_derive::{Choice, Options};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use list::{BlankList, CommaList};
+pub use nearest::nearest;
+pub use number::{BinarySize, Seconds, Size};
+pub use options::Options;
+pub use position::Position;
+pub use section::{Entry, Group, Section, SectionKind, Value, ValueKind};
+pub use section_reader::SectionReader;
+pub use table::{BadValue, Form, Need, OptionSpec, Repeat, table_faults, try_text};
+pub use text::{FromText, Parsed, Refusal, Switch};

@@ -1,0 +1,165 @@
+//! What is wrong with a configuration, and how bad it is.
+
+use std::fmt;
+
+use crate::Position;
+
+/// How bad a finding is. The order is meant: the later, the worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Fluent Bit would run with this, and so do we; it is probably not what was meant.
+    Warning,
+    /// Fluent Bit accepts this in `--dry-run` and refuses it when the plugin starts (exit status 255).
+    StartError,
+    /// Fluent Bit refuses this when it loads the file, also in `--dry-run` (exit status 1).
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warning => "warning",
+            Self::StartError => "error at start",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One finding: what is wrong, where, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it stands.
+    pub position: Position,
+    /// What is wrong, in one sentence without a final stop.
+    pub message: String,
+    /// What is allowed, the nearest name, or what happens instead.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// A finding without help.
+    pub fn new(severity: Severity, position: &Position, message: impl Into<String>) -> Self {
+        Self {
+            severity,
+            position: position.clone(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// Fluent Bit refuses this at load.
+    pub fn error(position: &Position, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, position, message)
+    }
+
+    /// Fluent Bit refuses this when the plugin starts.
+    pub fn start_error(position: &Position, message: impl Into<String>) -> Self {
+        Self::new(Severity::StartError, position, message)
+    }
+
+    /// The router starts all the same.
+    pub fn warning(position: &Position, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, position, message)
+    }
+
+    /// The same with a help line.
+    #[must_use]
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.severity, self.message)?;
+        write!(f, "  --> {}", self.position)?;
+        if let Some(help) = &self.help {
+            write!(f, "\n   = help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// All findings of one run, in the order in which they were made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Diagnostics {
+    findings: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Nothing found yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Notes a finding.
+    pub fn push(&mut self, finding: Diagnostic) {
+        self.findings.push(finding);
+    }
+
+    /// Moves all findings of `other` to the end of this list.
+    pub fn append(&mut self, mut other: Diagnostics) {
+        self.findings.append(&mut other.findings);
+    }
+
+    /// The findings in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.findings.iter()
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// The number of findings.
+    pub fn len(&self) -> usize {
+        self.findings.len()
+    }
+
+    /// Whether Fluent Bit would refuse to load this: `--dry-run` exits with 1.
+    pub fn has_errors(&self) -> bool {
+        self.worst() == Some(Severity::Error)
+    }
+
+    /// Whether the router must not start, because of an error of either kind.
+    pub fn prevents_start(&self) -> bool {
+        self.worst() >= Some(Severity::StartError)
+    }
+
+    /// The worst severity among the findings.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).max()
+    }
+}
+
+impl Extend<Diagnostic> for Diagnostics {
+    fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, findings: I) {
+        self.findings.extend(findings);
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// One block per finding, with an empty line between blocks.
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{finding}")?;
+        }
+        Ok(())
+    }
+}
