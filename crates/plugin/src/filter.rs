@@ -87,21 +87,21 @@ pub struct FilterPlugin {
     /// Whether one instance serves all shards.
     pub shared: bool,
     /// Its options, without those of every filter.
-    pub options: fn() -> &'static [OptionSpec],
-    /// The first paragraph of its documentation.
-    pub summary: &'static str,
+    pub options: fn() -> Vec<OptionSpec>,
+    /// The text on top of its reference page.
+    pub about: fn() -> &'static str,
     /// Reads a section; every mistake goes to the diagnostics.
     pub configure: fn(&Section, &mut Diagnostics) -> Option<BuildFilter>,
 }
 
 impl FilterPlugin {
     /// The registry's view of `F`.
-    pub const fn new<F: Filter>(name: &'static str, summary: &'static str) -> FilterPlugin {
+    pub const fn new<F: Filter>(name: &'static str) -> FilterPlugin {
         FilterPlugin {
             name,
             shared: F::SHARED,
             options: F::Options::table,
-            summary,
+            about: F::Options::about,
             configure: |section, diagnostics| {
                 let options = F::Options::read(section, diagnostics)?;
                 Some(Box::new(move |context| Ok(Box::new(F::build(options.clone(), context)?))))

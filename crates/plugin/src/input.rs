@@ -112,20 +112,20 @@ pub struct InputPlugin {
     /// The word behind `Name`.
     pub name: &'static str,
     /// Its options, without those of every input.
-    pub options: fn() -> &'static [OptionSpec],
-    /// The first paragraph of its documentation.
-    pub summary: &'static str,
+    pub options: fn() -> Vec<OptionSpec>,
+    /// The text on top of its reference page.
+    pub about: fn() -> &'static str,
     /// Reads a section; every mistake goes to the diagnostics.
     pub configure: fn(&Section, &mut Diagnostics) -> Option<BuildInput>,
 }
 
 impl InputPlugin {
     /// The registry's view of `I`.
-    pub const fn new<I: Input>(name: &'static str, summary: &'static str) -> InputPlugin {
+    pub const fn new<I: Input>(name: &'static str) -> InputPlugin {
         InputPlugin {
             name,
             options: I::Options::table,
-            summary,
+            about: I::Options::about,
             configure: |section, diagnostics| {
                 let options = I::Options::read(section, diagnostics)?;
                 Some(Box::new(move |context, handover| Ok(Box::new(I::build(options.clone(), context, handover)?))))

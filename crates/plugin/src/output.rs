@@ -190,20 +190,20 @@ pub struct OutputPlugin {
     /// The word behind `Name`.
     pub name: &'static str,
     /// Its options, without those of every output.
-    pub options: fn() -> &'static [OptionSpec],
-    /// The first paragraph of its documentation.
-    pub summary: &'static str,
+    pub options: fn() -> Vec<OptionSpec>,
+    /// The text on top of its reference page.
+    pub about: fn() -> &'static str,
     /// Reads a section; every mistake goes to the diagnostics.
     pub configure: fn(&Section, &mut Diagnostics) -> Option<BuildOutput>,
 }
 
 impl OutputPlugin {
     /// The registry's view of `O`.
-    pub const fn new<O: Output>(name: &'static str, summary: &'static str) -> OutputPlugin {
+    pub const fn new<O: Output>(name: &'static str) -> OutputPlugin {
         OutputPlugin {
             name,
             options: O::Options::table,
-            summary,
+            about: O::Options::about,
             configure: |section, diagnostics| {
                 let options = O::Options::read(section, diagnostics)?;
                 Some(Box::new(move |context| O::build(options.clone(), context)))

@@ -1,0 +1,117 @@
+//! What the engine counts.
+
+use std::sync::Arc;
+
+use plugin::{Counter, Metrics};
+
+/// Counters of one input.
+#[derive(Clone, Debug)]
+pub struct InputCounters {
+    /// Alias or instance name.
+    pub name: Arc<str>,
+    /// Records handed over, before filters.
+    pub records: Counter,
+    /// Source bytes of those records.
+    pub bytes: Counter,
+    /// Records that matched no output.
+    pub unrouted: Counter,
+    /// The plugin's own counters.
+    pub own: Metrics,
+}
+
+/// Counters of one filter.
+#[derive(Clone, Debug)]
+pub struct FilterCounters {
+    /// Alias or instance name.
+    pub name: Arc<str>,
+    /// Records seen.
+    pub records: Counter,
+    /// Source bytes of the batches seen.
+    pub bytes: Counter,
+    /// Records removed.
+    pub dropped: Counter,
+    /// Records added.
+    pub added: Counter,
+    /// The plugin's own counters.
+    pub own: Metrics,
+}
+
+/// Counters of one output.
+#[derive(Clone, Debug)]
+pub struct OutputCounters {
+    /// Alias or instance name.
+    pub name: Arc<str>,
+    /// Records routed here.
+    pub routed: Counter,
+    /// Records delivered.
+    pub records: Counter,
+    /// Bytes of the delivered request bodies.
+    pub bytes: Counter,
+    /// Records that left nothing to send.
+    pub filtered: Counter,
+    /// Requests that were given up.
+    pub errors: Counter,
+    /// Requests that were scheduled again.
+    pub retries: Counter,
+    /// Records in those requests.
+    pub retried_records: Counter,
+    /// Requests that reached the retry limit.
+    pub retries_failed: Counter,
+    /// Records given up, for whatever reason.
+    pub dropped: Counter,
+    /// The plugin's own counters, and what was dropped by reason.
+    pub own: Metrics,
+}
+
+impl InputCounters {
+    /// Counters at zero.
+    pub fn new(name: Arc<str>, own: Metrics) -> InputCounters {
+        let zero = Counter::default;
+        InputCounters { name, records: zero(), bytes: zero(), unrouted: zero(), own }
+    }
+}
+
+impl FilterCounters {
+    /// Counters at zero.
+    pub fn new(name: Arc<str>, own: Metrics) -> FilterCounters {
+        let zero = Counter::default;
+        FilterCounters { name, records: zero(), bytes: zero(), dropped: zero(), added: zero(), own }
+    }
+}
+
+impl OutputCounters {
+    /// Counters at zero.
+    pub fn new(name: Arc<str>, own: Metrics) -> OutputCounters {
+        let zero = Counter::default;
+        OutputCounters {
+            name,
+            routed: zero(),
+            records: zero(),
+            bytes: zero(),
+            filtered: zero(),
+            errors: zero(),
+            retries: zero(),
+            retried_records: zero(),
+            retries_failed: zero(),
+            dropped: zero(),
+            own,
+        }
+    }
+
+    /// Records routed here that have no answer yet.
+    pub fn in_flight(&self) -> u64 {
+        let answered = self.records.get() + self.filtered.get() + self.dropped.get();
+        self.routed.get().saturating_sub(answered)
+    }
+}
+
+/// The counters of a running pipeline, in configuration order.
+#[derive(Clone, Debug, Default)]
+pub struct Pipeline {
+    /// Inputs.
+    pub inputs: Vec<InputCounters>,
+    /// Filters.
+    pub filters: Vec<FilterCounters>,
+    /// Outputs.
+    pub outputs: Vec<OutputCounters>,
+}

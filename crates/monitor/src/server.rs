@@ -1,0 +1,219 @@
+//! The monitoring HTTP server: Fluent Bit's paths (cli-and-service reference, "Monitoring HTTP server").
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderValue, SERVER};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use plugin::Log;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::task::spawn_local;
+
+use crate::{Health, HealthLimits, Pipeline, prometheus, report};
+
+/// The version whose configuration and API this program speaks.
+const UPSTREAM_VERSION: &str = "5.1.1";
+/// A client that does not finish its request head in this time is disconnected.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the server tells.
+pub struct Monitor {
+    pipeline: Pipeline,
+    health: RefCell<Health>,
+    /// `Health_Check on`: whether `/api/v1/health` exists.
+    health_check: bool,
+    plugins: serde_json::Value,
+    started: Instant,
+    started_at: SystemTime,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+impl Monitor {
+    /// Watches `pipeline`. `plugins` names what is compiled in: inputs, filters, outputs.
+    pub fn new(
+        pipeline: Pipeline,
+        limits: HealthLimits,
+        health_check: bool,
+        plugins: [Vec<&'static str>; 3],
+    ) -> Monitor {
+        let [inputs, filters, outputs] = plugins;
+        Monitor {
+            pipeline,
+            health: RefCell::new(Health::new(limits)),
+            health_check,
+            plugins: json!({"plugins": {"inputs": inputs, "filters": filters, "outputs": outputs}}),
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+        }
+    }
+
+    fn answer(&self, method: &Method, path: &str) -> Answer {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return status(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        match path.trim_end_matches('/') {
+            "" => json_answer(&json!({
+                "fluent-bit": {"version": UPSTREAM_VERSION, "edition": "Flumen", "flags": []},
+                "flumen": {"version": env!("CARGO_PKG_VERSION")},
+            })),
+            "/api/v1/uptime" => json_answer(&report::uptime(self.started.elapsed())),
+            "/api/v1/metrics" => json_answer(&report::metrics(&self.pipeline)),
+            "/api/v1/metrics/prometheus" | "/api/v2/metrics/prometheus" => self.prometheus(),
+            "/api/v1/plugins" => json_answer(&self.plugins),
+            "/api/v1/health" if self.health_check => self.health_v1(),
+            "/api/v2/health" => self.health_v2(),
+            _ => status(StatusCode::NOT_FOUND),
+        }
+    }
+
+    fn prometheus(&self) -> Answer {
+        let text = prometheus::text(&self.pipeline, self.started_at, self.started.elapsed());
+        body(StatusCode::OK, "text/plain; version=0.0.4", text)
+    }
+
+    fn health_v1(&self) -> Answer {
+        if self.health.borrow().is_healthy() {
+            body(StatusCode::OK, "text/plain", "ok\n".to_owned())
+        } else {
+            body(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "error\n".to_owned())
+        }
+    }
+
+    fn health_v2(&self) -> Answer {
+        let health = self.health.borrow();
+        let (errors, retries_failed) = health.within_period();
+        let limits = health.limits();
+        let status = if health.is_healthy() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let report = json!({
+            "status": if health.is_healthy() { "ok" } else { "error" },
+            "errors": errors,
+            "retries_failed": retries_failed,
+            "error_limit": limits.errors,
+            "retry_failure_limit": limits.retries_failed,
+            "period_limit": limits.period_seconds,
+        });
+        body(status, "application/json", report.to_string())
+    }
+}
+
+fn json_answer(value: &serde_json::Value) -> Answer {
+    body(StatusCode::OK, "application/json", value.to_string())
+}
+
+fn status(status: StatusCode) -> Answer {
+    body(status, "text/plain", String::new())
+}
+
+fn body(status: StatusCode, content_type: &'static str, text: String) -> Answer {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(SERVER, HeaderValue::from_static("Flumen"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Serves `monitor` on `listener` and samples health once a second, until dropped. Runs inside a `LocalSet`.
+pub async fn serve(listener: TcpListener, monitor: Rc<Monitor>, log: Log) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = second.tick() => monitor.health.borrow_mut().sample(&monitor.pipeline),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    spawn_local(connection(stream, Rc::clone(&monitor)));
+                }
+                Err(error) => {
+                    log.warn(format_args!("cannot accept a connection: {error}"));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn connection(stream: tokio::net::TcpStream, monitor: Rc<Monitor>) {
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        let answer = monitor.answer(request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    // A client that breaks the protocol or goes away is its own problem.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{InputCounters, OutputCounters};
+    use plugin::Level;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn monitor(health_check: bool) -> Monitor {
+        let input = InputCounters::new("tail.0".into(), Default::default());
+        input.records.add(7);
+        input.own.counter("files_opened_total", "Files opened.").add(2);
+        input.own.dropped("long_line").add(3);
+        let pipeline = Pipeline {
+            inputs: vec![input],
+            filters: vec![],
+            outputs: vec![OutputCounters::new("a\"b".into(), Default::default())],
+        };
+        let limits = HealthLimits { errors: 5, retries_failed: 5, period_seconds: 60 };
+        Monitor::new(pipeline, limits, health_check, [vec!["tail"], vec![], vec!["stdout"]])
+    }
+
+    async fn get(path: &str, health_check: bool) -> (String, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let local = tokio::task::LocalSet::new();
+        local.spawn_local(serve(listener, Rc::new(monitor(health_check)), Log::new("", Level::Off)));
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = local
+            .run_until(async move {
+                let mut stream = tokio::net::TcpStream::connect(address).await.expect("connect");
+                stream.write_all(request.as_bytes()).await.expect("send");
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.expect("receive");
+                answer
+            })
+            .await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        (head.to_owned(), body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn metrics_name_every_instance() {
+        let (head, body) = get("/api/v1/metrics", false).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let json: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(json["input"]["tail.0"]["records"], 7);
+        assert_eq!(json["input"]["tail.0"]["files_opened"], 2);
+        assert_eq!(json["output"]["a\"b"]["retries_failed"], 0);
+    }
+
+    #[tokio::test]
+    async fn prometheus_text_names_what_was_dropped_and_why() {
+        let (_, body) = get("/api/v1/metrics/prometheus", false).await;
+        assert!(body.contains("fluentbit_input_dropped_total{name=\"tail.0\",reason=\"long_line\"} 3 "), "{body}");
+        assert!(body.contains("fluentbit_output_proc_records_total{name=\"a\\\"b\"} 0 "), "{body}");
+        assert_eq!(body.matches("# TYPE fluentbit_input_records_total counter").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn health_exists_only_when_configured() {
+        assert!(get("/api/v1/health", false).await.0.starts_with("HTTP/1.1 404"));
+        assert_eq!(get("/api/v1/health", true).await.1, "ok\n");
+        assert!(get("/nope", true).await.0.starts_with("HTTP/1.1 404"));
+    }
+}
