@@ -4,13 +4,15 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Field, LitStr, Result};
+use syn::{Attribute, Error, Field, LitStr, Path, Result};
 
 /// The rules of a struct that its fields inherit.
 #[derive(Clone, Default)]
 pub struct Rules {
     repeated: Option<LitStr>,
     bad_value: Option<LitStr>,
+    /// The function that looks at the whole struct.
+    pub check: Option<Path>,
 }
 
 impl Rules {
@@ -21,9 +23,15 @@ impl Rules {
             .iter()
             .filter(|attribute| attribute.path().is_ident("options"))
         {
-            attribute.parse_nested_meta(|meta| match rules.accept(&meta)? {
-                true => Ok(()),
-                false => Err(meta.error("expected `repeated` or `bad_value`")),
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("check") {
+                    rules.check = Some(meta.value()?.parse()?);
+                    return Ok(());
+                }
+                match rules.accept(&meta)? {
+                    true => Ok(()),
+                    false => Err(meta.error("expected `repeated`, `bad_value` or `check`")),
+                }
             })?;
         }
         Ok(rules)

@@ -39,6 +39,11 @@ pub fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let takes = parts.iter().map(|part| &part.take);
     let locals: Vec<_> = parts.iter().map(|part| &part.local).collect();
     let idents = parts.iter().map(|part| &part.ident);
+    let options = quote!(Self { #(#idents: #locals?),* });
+    let result = match &rules.check {
+        Some(check) => quote!(#check(#options, reader)),
+        None => quote!(::std::option::Option::Some(#options)),
+    };
     Ok(quote! {
         #[automatically_derived]
         impl ::config::Options for #name {
@@ -55,7 +60,7 @@ pub fn expand(input: &DeriveInput) -> Result<TokenStream> {
             fn take(reader: &mut ::config::SectionReader<'_>) -> ::std::option::Option<Self> {
                 // All fields are read before the first `?`, so that every mistake is reported.
                 #(#takes)*
-                ::std::option::Option::Some(Self { #(#idents: #locals?),* })
+                #result
             }
         }
     })

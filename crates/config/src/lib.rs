@@ -15,25 +15,42 @@ extern crate self as config;
 
 mod choice;
 mod diagnostic;
+mod engine_keys;
+mod instance;
 mod list;
 mod nearest;
+mod network;
 mod number;
 mod options;
+mod parser_definition;
 mod position;
 mod section;
 mod section_reader;
+mod service;
 mod table;
 mod text;
+mod tls;
 
 pub use choice::{Choice, ChoiceSpec, find_choice, unknown_choice};
 pub use config_derive::{Choice, Options};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use instance::{
+    Count, FilterCommon, InputCommon, LogLevel, OutputCommon, Percent, Positive, PositiveSeconds,
+    Ratio, RetryLimit, SizeLimit, StorageType, TotalLimit,
+};
 pub use list::{BlankList, CommaList};
 pub use nearest::nearest;
-pub use number::{BinarySize, Seconds, Size};
+pub use network::{DnsMode, DnsResolver, NetOptions, NetServerOptions};
+pub use number::{BinarySize, Milliseconds, Seconds, Size};
 pub use options::Options;
+pub use parser_definition::{
+    AfterDecoding, DecodeRule, DecoderKind, Decoders, FieldType, FieldTypes,
+    MultilineParserOptions, MultilineRule, MultilineType, ParserFormat, ParserOptions, UtcOffset,
+};
 pub use position::Position;
 pub use section::{Entry, Group, Section, SectionKind, Value, ValueKind};
 pub use section_reader::SectionReader;
+pub use service::{FlushInterval, Grace, ServiceOptions, StackSize, StorageSync, WholeSeconds};
 pub use table::{BadValue, Form, Need, OptionSpec, Repeat, table_faults, try_text};
 pub use text::{FromText, Parsed, Refusal, Switch};
+pub use tls::{TlsOptions, TlsVersion};

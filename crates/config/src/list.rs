@@ -43,13 +43,9 @@ impl<const SPLITS: usize> FromText for CommaList<SPLITS> {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BlankList<const SPLITS: usize = 0>(pub Vec<String>);
 
-impl<const SPLITS: usize> FromText for BlankList<SPLITS> {
-    const FORM: Form = Form::new(
-        "list",
-        "values between spaces; one with spaces inside in double quotes",
-    );
-
-    fn from_text(text: &str) -> Result<Parsed<Self>, Refusal> {
+impl<const SPLITS: usize> BlankList<SPLITS> {
+    /// The elements of `text`, however few they are.
+    pub fn split(text: &str) -> Vec<String> {
         let mut elements = Vec::new();
         let mut rest = text.trim_start_matches(' ');
         while !rest.is_empty() {
@@ -70,7 +66,18 @@ impl<const SPLITS: usize> FromText for BlankList<SPLITS> {
             }
             rest = after.trim_start_matches(' ');
         }
-        enough(SPLITS, elements).map(|elements| Self(elements).into())
+        elements
+    }
+}
+
+impl<const SPLITS: usize> FromText for BlankList<SPLITS> {
+    const FORM: Form = Form::new(
+        "list",
+        "values between spaces; one with spaces inside in double quotes",
+    );
+
+    fn from_text(text: &str) -> Result<Parsed<Self>, Refusal> {
+        enough(SPLITS, Self::split(text)).map(|elements| Self(elements).into())
     }
 }
 

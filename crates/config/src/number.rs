@@ -277,6 +277,22 @@ impl FromText for Seconds {
     }
 }
 
+/// A time in whole milliseconds, written as a plain number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Milliseconds(pub Duration);
+
+impl FromText for Milliseconds {
+    const FORM: Form = Form::new(
+        "milliseconds",
+        "a whole number of milliseconds, without a unit",
+    );
+
+    fn from_text(text: &str) -> Result<Parsed<Self>, Refusal> {
+        let parsed = u64::from_text(text)?;
+        Ok(parsed.map(|milliseconds| Self(Duration::from_millis(milliseconds))))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

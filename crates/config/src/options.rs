@@ -22,7 +22,9 @@ use crate::{Diagnostics, OptionSpec, Section};
 /// | `deprecated = "why"` | still read, with a warning |
 /// | `flatten` | (alone) the field is a struct of options whose keys stand in the same section |
 ///
-/// `#[options(repeated = "…", bad_value = "…")]` on the struct sets the rule for all its fields.
+/// `#[options(repeated = "…", bad_value = "…")]` on the struct sets the rule for all its fields. `#[options(check = path)]`
+/// names a `fn(Self, &mut SectionReader<'_>) -> Option<Self>` that sees the whole struct and reports what does not go
+/// together.
 pub trait Options: Sized {
     /// The text on top of the reference page. Markdown.
     fn about() -> &'static str;
@@ -42,8 +44,7 @@ pub trait Options: Sized {
         options
     }
 
-    /// Reads only these keys and leaves the others for somebody else: for groups such as
-    /// the keys that every input shares.
+    /// Reads only these keys and leaves the others for somebody else: for groups such as the keys that every input shares.
     fn read_part(section: &Section, diagnostics: &mut Diagnostics) -> Option<Self> {
         Self::take(&mut SectionReader::new(section, diagnostics))
     }

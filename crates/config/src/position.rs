@@ -37,6 +37,11 @@ impl Position {
         Self::new(PathBuf::from("<command line>"), 0, number)
     }
 
+    /// Whether this is a place on the command line.
+    pub fn is_argument(&self) -> bool {
+        self.line == 0 && self.column > 0
+    }
+
     /// The same line, another column.
     pub fn at_column(&self, column: u32) -> Self {
         Self {

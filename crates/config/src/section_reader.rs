@@ -1,8 +1,9 @@
 //! Takes typed values out of a section and reports what does not fit.
 
+use crate::engine_keys::engine_keys;
 use crate::table::{BadValue, Need, OptionSpec, Repeat};
 use crate::text::{FromText, Refusal};
-use crate::{Diagnostic, Diagnostics, Entry, Position, Section, Severity, nearest};
+use crate::{Diagnostic, Diagnostics, Entry, Section, Severity, nearest};
 
 /// Keys that Fluent Bit accepts in every section without a word.
 const ALWAYS_ALLOWED: [&str; 3] = ["name", "active", "condition"];
@@ -68,7 +69,7 @@ impl<'a> SectionReader<'a> {
 
     /// All values of a repeatable option, or its default when there are none.
     pub fn multiple<T: FromText>(&mut self, spec: &OptionSpec) -> Option<Vec<T>> {
-        let entries = self.claim(spec);
+        let entries = self.entries(&[spec]);
         if entries.is_empty() {
             return match spec.need {
                 Need::Optional => Some(Vec::new()),
@@ -89,7 +90,7 @@ impl<'a> SectionReader<'a> {
 
     /// All keys that begin with the option's name: the rest of the key with the value.
     pub fn prefixed<T: FromText>(&mut self, spec: &OptionSpec) -> Option<Vec<(String, T)>> {
-        let entries = self.claim(spec);
+        let entries = self.entries(&[spec]);
         let values: Vec<_> = entries
             .into_iter()
             .map(|entry| {
@@ -104,42 +105,47 @@ impl<'a> SectionReader<'a> {
         values.into_iter().collect()
     }
 
-    /// Reports every key that nobody took and that is not one of the section's own. `table` has the keys to suggest.
+    /// Reports every key that nobody took and that the engine does not know either for this kind of section. `table` are
+    /// the section's own options.
     pub fn report_unknown(&mut self, table: &[OptionSpec]) {
-        let section = self.section;
-        for (entry, _) in section
+        let engine = engine_keys(self.section.kind);
+        let unknown: Vec<_> = self
+            .section
             .entries
             .iter()
             .zip(&self.taken)
-            .filter(|(_, taken)| !**taken)
-        {
-            if !ALWAYS_ALLOWED.contains(&entry.key.as_str()) {
-                let finding = unknown_key(section, &entry.key, &entry.position, table);
-                self.diagnostics.push(finding);
-            }
-        }
+            .filter(|(entry, taken)| {
+                let known = || engine.iter().any(|spec| spec.matches(&entry.key));
+                !**taken && !ALWAYS_ALLOWED.contains(&entry.key.as_str()) && !known()
+            })
+            .map(|(entry, _)| unknown_key(self.section, entry, table, &engine))
+            .collect();
+        self.diagnostics.extend(unknown);
     }
 
-    /// Marks the entries of an option as taken and returns them in order.
-    fn claim(&mut self, spec: &OptionSpec) -> Vec<&'a Entry> {
+    /// All entries of some options in the order of the text; they count as taken.
+    pub fn entries(&mut self, specs: &[&OptionSpec]) -> Vec<&'a Entry> {
         let mut entries = Vec::new();
         for (entry, taken) in self.section.entries.iter().zip(&mut self.taken) {
-            if spec.matches(&entry.key) {
+            if specs.iter().any(|spec| spec.matches(&entry.key)) {
                 *taken = true;
                 entries.push(entry);
             }
         }
-        if let (Some(why), Some(entry)) = (spec.deprecated, entries.first()) {
-            let message = format!("'{}' is deprecated: {why}", entry.key);
-            self.diagnostics
-                .push(Diagnostic::warning(&entry.position, message));
+        for spec in specs {
+            let entry = entries.iter().find(|entry| spec.matches(&entry.key));
+            if let (Some(why), Some(entry)) = (spec.deprecated, entry) {
+                let message = format!("'{}' is deprecated: {why}", entry.key);
+                self.diagnostics
+                    .push(Diagnostic::warning(&entry.position, message));
+            }
         }
         entries
     }
 
     /// The one entry that counts, after saying so when there are several.
     fn single(&mut self, spec: &OptionSpec) -> Option<&'a Entry> {
-        let entries = self.claim(spec);
+        let entries = self.entries(&[spec]);
         let (first, last) = (*entries.first()?, *entries.last()?);
         if entries.len() == 1 {
             return Some(first);
@@ -147,6 +153,10 @@ impl<'a> SectionReader<'a> {
         let title = self.section.title();
         let finding = match spec.repeat {
             Repeat::Every => return Some(last),
+            // What the file says overrides the command line, which is read before it.
+            Repeat::Last if first.position.is_argument() && !last.position.is_argument() => {
+                return Some(last);
+            }
             Repeat::Refused => {
                 let message = format!("'{}' is set {} times in {title}", last.key, entries.len());
                 Diagnostic::error(&last.position, message).with_help("it may be set once")
@@ -174,7 +184,7 @@ impl<'a> SectionReader<'a> {
     }
 
     /// Reads the text of an entry and reports what is wrong with it.
-    fn value<T: FromText>(&mut self, spec: &OptionSpec, entry: &Entry) -> Option<T> {
+    pub fn value<T: FromText>(&mut self, spec: &OptionSpec, entry: &Entry) -> Option<T> {
         let allowed = || format!("allowed: {}", spec.form.allowed_text());
         let Some(text) = entry.value.as_text() else {
             let message = format!("'{}' takes text, not {}", entry.key, entry.value.kind);
@@ -247,18 +257,23 @@ impl<'a> SectionReader<'a> {
     fn report_missing(&mut self, spec: &OptionSpec) {
         let message = format!("{} needs '{}'", self.section.title(), spec.name);
         let help = format!("allowed: {}", spec.form.allowed_text());
+        let severity = match spec.bad_value {
+            BadValue::RefusedAtLoad => Severity::Error,
+            BadValue::Refused | BadValue::Default => Severity::StartError,
+        };
         self.diagnostics
-            .push(Diagnostic::start_error(&self.section.position, message).with_help(help));
+            .push(Diagnostic::new(severity, &self.section.position, message).with_help(help));
     }
 }
 
 /// The finding for a key that is in no table.
 fn unknown_key(
     section: &Section,
-    key: &str,
-    position: &Position,
+    entry: &Entry,
     table: &[OptionSpec],
+    engine: &[OptionSpec],
 ) -> Diagnostic {
+    let key = entry.key.as_str();
     let severity = match section.kind.refuses_unknown_keys() {
         true => Severity::Error,
         false => Severity::Warning,
@@ -267,18 +282,17 @@ fn unknown_key(
         true => format!("{}*", spec.name),
         false => spec.name.to_owned(),
     };
-    if let Some(spec) = table.iter().find(|spec| spec.prefix && spec.name == key) {
-        let message = format!("{} has no option '{key}'", section.title());
-        let help = format!("'{}' needs more characters after the dot", spec.name);
-        return Diagnostic::new(severity, position, message).with_help(help);
-    }
-    let help = match nearest(key, table.iter().map(|spec| spec.name)) {
-        Some(name) => format!("did you mean '{name}'?"),
-        None => format!(
+    let all = || table.iter().chain(engine);
+    let help = if all().any(|spec| spec.prefix && spec.name == key) {
+        format!("'{key}' needs more characters after it")
+    } else if let Some(name) = nearest(key, all().map(|spec| spec.name)) {
+        format!("did you mean '{name}'?")
+    } else {
+        format!(
             "allowed: {}",
             table.iter().map(shown).collect::<Vec<_>>().join(", ")
-        ),
+        )
     };
     let message = format!("{} has no option '{key}'", section.title());
-    Diagnostic::new(severity, position, message).with_help(help)
+    Diagnostic::new(severity, &entry.position, message).with_help(help)
 }

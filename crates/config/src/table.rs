@@ -65,7 +65,8 @@ pub enum Repeat {
     Refused,
     /// All values count, in order: Fluent Bit's "multiple".
     Every,
-    /// The last one counts, with a warning. The rule for keys of the engine, such as `tag`.
+    /// The last one counts, with a warning unless a file overrides the command line. The rule for keys of the engine,
+    /// such as `tag`.
     Last,
     /// The first one counts, with a warning. The rule in parser definitions.
     First,

@@ -144,7 +144,7 @@ error: input 'files' has no option 'pth'
 
 error: input 'files' has no option 'labels.'
   --> a.conf:8:1
-   = help: 'labels.' needs more characters after the dot";
+   = help: 'labels.' needs more characters after it";
     assert_eq!(diagnostics.to_string(), expected);
     assert_eq!(diagnostics.worst(), Some(Severity::Error));
 }
