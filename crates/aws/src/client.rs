@@ -1,0 +1,346 @@
+//! The client of one service: signs requests, sends them, and reads what became of them.
+
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+
+use crate::call_error::CallError;
+use crate::clock::Clock;
+use crate::credentials::{Credentials, CredentialsProvider};
+use crate::endpoint::{Endpoint, EndpointChoice, EndpointError, Service};
+use crate::environment::Environment;
+use crate::error_class::{ErrorClass, is_about_the_clock};
+use crate::net::NetOptions;
+use crate::proxy::Proxy;
+use crate::service_error::ServiceError;
+use crate::signer::Signer;
+use crate::tls::{Tls, TlsError, TlsOptions};
+use crate::transport::{Answer, Connections, Reached, Transport};
+
+const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+/// Our headers, the signer's, and hyper's `content-length`, without the map growing.
+const HEADERS_MAX: usize = 12;
+
+/// Which service, where, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// The service to call.
+    pub service: Service,
+    /// The option `region`: part of the host name and of each signature.
+    pub region: String,
+    /// The option `endpoint`: `[http://|https://]host[:port]`. `None` goes by the environment, then by AWS's naming.
+    pub endpoint: Option<String>,
+    /// The option `port`, for an endpoint that names none.
+    pub port: Option<u16>,
+    /// The option `profile`: whose `endpoint_url` counts. Credentials have their own options.
+    pub profile: Option<String>,
+    /// The option `auto_retry_requests`: whether a request that met a closed connection is sent again at once.
+    pub auto_retry_requests: bool,
+    /// The option `extra_user_agent`, appended to `flumen/VERSION`.
+    pub extra_user_agent: Option<String>,
+    /// `tls.*`.
+    pub tls: TlsOptions,
+    /// `net.*`.
+    pub net: NetOptions,
+}
+
+impl ClientOptions {
+    /// Fluent Bit's defaults.
+    pub fn new(service: Service, region: impl Into<String>) -> Self {
+        Self {
+            service,
+            region: region.into(),
+            endpoint: None,
+            port: None,
+            profile: None,
+            auto_retry_requests: true,
+            extra_user_agent: None,
+            tls: TlsOptions::default(),
+            net: NetOptions::default(),
+        }
+    }
+}
+
+/// Options that no client can be made from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// The endpoint, region or proxy.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// A `tls.*` option.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// `extra_user_agent` holds characters that a header cannot carry.
+    #[error("extra_user_agent {0:?} holds characters that a header cannot carry")]
+    UserAgent(String),
+}
+
+/// A request, but for what the client adds: `host`, `user-agent` and the signature.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path and query as they are sent, percent-encoded; they go below the endpoint's path.
+    pub target: String,
+    /// Further headers, which are signed.
+    pub headers: HeaderMap,
+    /// The body, which is not copied.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// A call of the JSON 1.1 protocol: `target` is the value of `x-amz-target`, as
+    /// `Firehose_20150804.PutRecordBatch`.
+    pub fn json(target: &'static str, body: impl Into<Bytes>) -> Self {
+        let mut headers = HeaderMap::with_capacity(HEADERS_MAX);
+        headers.insert(X_AMZ_TARGET, HeaderValue::from_static(target));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-amz-json-1.1"),
+        );
+        Self {
+            method: Method::POST,
+            target: "/".to_owned(),
+            headers,
+            body: body.into(),
+        }
+    }
+
+    /// The same with one more header.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// A client of one service in one region. May be shared by the tasks of a thread; each thread better has its own, with
+/// its own connections, while credentials are shared through the provider.
+#[derive(Debug)]
+pub struct Client {
+    transport: Transport,
+    signer: Signer,
+    credentials: Option<CredentialsProvider>,
+    clock: Clock,
+    auto_retry_requests: bool,
+    host: HeaderValue,
+    user_agent: HeaderValue,
+}
+
+impl Client {
+    /// Reads the options, the environment and the files they name; connects to nothing.
+    pub fn new(
+        options: ClientOptions,
+        credentials: CredentialsProvider,
+        environment: &Environment,
+    ) -> Result<Self, SetupError> {
+        Ok(Self {
+            credentials: Some(credentials),
+            ..Self::unsigned(options, environment)?
+        })
+    }
+
+    /// A client whose requests are not signed.
+    pub(crate) fn unsigned(
+        options: ClientOptions,
+        environment: &Environment,
+    ) -> Result<Self, SetupError> {
+        let endpoint = Endpoint::resolve(
+            &EndpointChoice {
+                service: options.service,
+                region: &options.region,
+                endpoint: options.endpoint.as_deref(),
+                port: options.port,
+                profile: options.profile.as_deref(),
+            },
+            environment,
+        )?;
+        let proxy = match options.net.proxy_env_ignore {
+            true => None,
+            false => Proxy::of_environment(environment, &endpoint)?,
+        };
+        let host = HeaderValue::try_from(endpoint.authority()).map_err(|_| {
+            EndpointError::new(
+                "endpoint",
+                endpoint.host(),
+                "the host cannot stand in a header",
+            )
+        })?;
+        let tls = Tls::new(&options.tls)?;
+        Ok(Self {
+            transport: Transport::new(endpoint, options.net, tls, proxy),
+            signer: Signer::new(options.service, options.region),
+            credentials: None,
+            clock: Clock::new(environment.clone()),
+            auto_retry_requests: options.auto_retry_requests,
+            host,
+            user_agent: user_agent(options.extra_user_agent.as_deref())?,
+        })
+    }
+
+    /// Where requests go.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.transport.endpoint()
+    }
+
+    /// Calls an operation of the JSON 1.1 protocol; see [`Request::json`] and [`Client::send`].
+    pub async fn post_json(
+        &self,
+        target: &'static str,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, CallError> {
+        self.send(Request::json(target, body)).await
+    }
+
+    /// Sends a request and reads its answer, whose status is 2xx.
+    ///
+    /// What can be mended on the spot is, each at most once per call: a connection that the peer had closed before it
+    /// saw the request (with `auto_retry_requests`), a date that the service finds wrong, credentials that it finds
+    /// expired or revoked while there are newer ones. Everything else is the caller's to decide.
+    ///
+    /// Must run on a tokio runtime with time and I/O. A dropped call closes its connection.
+    pub async fn send(&self, request: Request) -> Result<Answer, CallError> {
+        let mut attempt = Attempt::default();
+        loop {
+            let credentials = match (&self.credentials, &attempt.credentials) {
+                (None, _) => None,
+                (_, Some(renewed)) => Some(renewed.clone()),
+                (Some(provider), None) => Some(provider.credentials().await?),
+            };
+            match self
+                .attempt(&request, credentials.as_ref(), attempt.connections())
+                .await
+            {
+                Ok(answer) => return Ok(answer),
+                Err(error) if self.mend(&error, credentials.as_ref(), &mut attempt).await => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: &Request,
+        credentials: Option<&Credentials>,
+        connections: Connections,
+    ) -> Result<Answer, CallError> {
+        let mut head = self.head(request);
+        if let Some(credentials) = credentials {
+            self.signer.sign(
+                &mut head,
+                &request.body,
+                credentials,
+                SystemTime::from(self.clock.now()),
+            );
+        }
+        let answer = self
+            .transport
+            .exchange(head, request.body.clone(), connections)
+            .await?;
+        if answer.status.is_success() {
+            Ok(answer)
+        } else {
+            Err(ServiceError::of(&answer).into())
+        }
+    }
+
+    fn head(&self, request: &Request) -> Parts {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.method = request.method.clone();
+        head.uri = self.uri(&request.target);
+        head.headers = HeaderMap::with_capacity(HEADERS_MAX);
+        head.headers.extend(
+            request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        head.headers.insert(HOST, self.host.clone());
+        head.headers.insert(USER_AGENT, self.user_agent.clone());
+        head
+    }
+
+    /// A target that is no path (the caller's mistake) becomes `/`, and the service says what it thinks of it.
+    fn uri(&self, target: &str) -> Uri {
+        let base = self.transport.endpoint().path();
+        match (base, target) {
+            ("/", "/") => Uri::from_static("/"),
+            ("/", target) => Uri::try_from(target).unwrap_or_default(),
+            (base, "/") => Uri::try_from(base).unwrap_or_default(),
+            (base, target) => Uri::try_from(format!("{base}{target}")).unwrap_or_default(),
+        }
+    }
+
+    /// Removes the cause of a failure if that is in our power and has not been tried in this call.
+    async fn mend(
+        &self,
+        error: &CallError,
+        used: Option<&Credentials>,
+        attempt: &mut Attempt,
+    ) -> bool {
+        match error {
+            CallError::Credentials(_) => false,
+            CallError::NoAnswer(error) => {
+                let unprocessed =
+                    matches!(error.reached, Reached::Unsent | Reached::ClosedWhileIdle);
+                self.auto_retry_requests && unprocessed && first_time(&mut attempt.reconnected)
+            }
+            CallError::Refused(error) => self.mend_refusal(error, used, attempt).await,
+        }
+    }
+
+    async fn mend_refusal(
+        &self,
+        error: &ServiceError,
+        used: Option<&Credentials>,
+        attempt: &mut Attempt,
+    ) -> bool {
+        let off = error.date.filter(|_| is_about_the_clock(&error.code));
+        if off.is_some_and(|date| self.clock.correct(date)) {
+            return first_time(&mut attempt.redated);
+        }
+        let (Some(provider), Some(used)) = (&self.credentials, used) else {
+            return false;
+        };
+        if error.class() != ErrorClass::RefreshCredentials || !first_time(&mut attempt.renewed) {
+            return false;
+        }
+        attempt.credentials = provider.instead_of(used).await;
+        attempt.credentials.is_some()
+    }
+}
+
+/// What has been tried in a call.
+#[derive(Default)]
+struct Attempt {
+    reconnected: bool,
+    redated: bool,
+    renewed: bool,
+    /// What to sign with instead of what the provider gave first.
+    credentials: Option<Credentials>,
+}
+
+impl Attempt {
+    fn connections(&self) -> Connections {
+        if self.reconnected {
+            Connections::Fresh
+        } else {
+            Connections::KeptAlive
+        }
+    }
+}
+
+fn first_time(flag: &mut bool) -> bool {
+    !std::mem::replace(flag, true)
+}
+
+fn user_agent(extra: Option<&str>) -> Result<HeaderValue, SetupError> {
+    let own = concat!("flumen/", env!("CARGO_PKG_VERSION"));
+    match extra.filter(|extra| !extra.is_empty()) {
+        None => Ok(HeaderValue::from_static(own)),
+        Some(extra) => HeaderValue::try_from(format!("{own}-{extra}"))
+            .map_err(|_| SetupError::UserAgent(extra.to_owned())),
+    }
+}

@@ -1,0 +1,163 @@
+//! What an error answer calls for. The table is data; everything that is not in it is tried again, since dropping
+//! records for an error that nobody foresaw would be worse than sending them once more.
+
+/// What the sender of a request does about its failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// Send the same request again later: throttled, overloaded, out of reach, not yet there, not yet permitted.
+    Retry,
+    /// The credentials were refused. They have been renewed where that is possible; send again later.
+    RefreshCredentials,
+    /// The request is too large: send its records in smaller ones.
+    Split,
+    /// This request will never be accepted as it is: its content is at fault.
+    Permanent,
+}
+
+use ErrorClass::{Permanent, RefreshCredentials, Retry, Split};
+
+/// Error codes and their classes. Codes are compared in full; S3, query and JSON protocols share the table.
+const CODES: &[(ErrorClass, &[&str])] = &[
+    (
+        // Fluent Bit's list: what makes it refresh its credentials.
+        RefreshCredentials,
+        &[
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "AccessDenied",
+            "AccessDeniedException",
+            "IncompleteSignature",
+            "IncompleteSignatureException",
+            "SignatureDoesNotMatch",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "InvalidClientTokenId",
+            "InvalidToken",
+            "InvalidAccessKeyId",
+            "InvalidSecurity",
+            "TokenRefreshRequired",
+            "InvalidSignature",
+            "InvalidSignatureException",
+            "UnrecognizedClientException",
+        ],
+    ),
+    (
+        Split,
+        &[
+            "RequestEntityTooLarge",
+            "RequestEntityTooLargeException",
+            "RequestTooLarge",
+            "RequestTooLargeException",
+            "PayloadTooLargeException",
+            "EntityTooLarge",
+        ],
+    ),
+    (
+        // About the request's content, whoever sends it and whenever.
+        Permanent,
+        &[
+            "ValidationException",
+            "ValidationError",
+            "SerializationException",
+            "InvalidArgumentException",
+            "InvalidArgument",
+            "InvalidParameterException",
+            "InvalidParameterValue",
+            "InvalidParameterCombination",
+            "InvalidQueryParameter",
+            "MalformedQueryString",
+            "MissingParameter",
+            "MissingAction",
+            "MalformedInputException",
+        ],
+    ),
+    (
+        // Named only so that no rule by status takes them: they are about the account or the resource, which somebody
+        // can mend while the records wait.
+        Retry,
+        &[
+            "ResourceNotFoundException",
+            "ResourceInUseException",
+            "LimitExceededException",
+            "InvalidKMSResourceException",
+            "InvalidSourceException",
+            "NoSuchBucket",
+            "OptInRequired",
+        ],
+    ),
+];
+
+/// Codes with which a service says that the request's date is off, or may mean that.
+const CLOCK_CODES: [&str; 6] = [
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "RequestInTheFuture",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "AuthFailure",
+];
+
+impl ErrorClass {
+    /// The class of an answer with this status and, where there is one, this error code.
+    pub fn of(status: u16, code: &str) -> Self {
+        let of_code = CODES.iter().find(|(_, codes)| codes.contains(&code));
+        match (of_code, status) {
+            (Some((class, _)), _) => *class,
+            (None, 413) => Split,
+            (None, 401) => RefreshCredentials,
+            (None, _) => Retry,
+        }
+    }
+}
+
+/// Whether this code may mean that the clock is wrong.
+pub(crate) fn is_about_the_clock(code: &str) -> bool {
+    CLOCK_CODES.contains(&code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_classed() {
+        let cases = [
+            (400, "ThrottlingException", Retry),
+            (400, "ProvisionedThroughputExceededException", Retry),
+            (503, "ServiceUnavailableException", Retry),
+            (503, "SlowDown", Retry),
+            (500, "InternalFailure", Retry),
+            (500, "", Retry),
+            (429, "", Retry),
+            (408, "", Retry),
+            (404, "", Retry),
+            (307, "TemporaryRedirect", Retry),
+            (400, "ResourceNotFoundException", Retry),
+            (400, "LimitExceededException", Retry),
+            (400, "SomethingNew", Retry),
+            (400, "ExpiredTokenException", RefreshCredentials),
+            (403, "SignatureDoesNotMatch", RefreshCredentials),
+            (400, "UnrecognizedClientException", RefreshCredentials),
+            (403, "AccessDenied", RefreshCredentials),
+            (401, "", RefreshCredentials),
+            (413, "", Split),
+            (413, "RequestEntityTooLargeException", Split),
+            (400, "EntityTooLarge", Split),
+            (400, "ValidationException", Permanent),
+            (400, "InvalidArgumentException", Permanent),
+            (400, "SerializationException", Permanent),
+        ];
+        for (status, code, expected) in cases {
+            assert_eq!(ErrorClass::of(status, code), expected, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn no_code_has_two_classes() {
+        let mut codes: Vec<_> = CODES.iter().flat_map(|(_, codes)| codes.iter()).collect();
+        let all = codes.len();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), all);
+    }
+}

@@ -1,0 +1,226 @@
+//! HTTP/1.1 to one endpoint over kept-alive connections: requests go in, answers come out, and when there is none it
+//! is told how far the request got.
+//!
+//! Connections are driven by the call that uses them and belong to nobody else, so a dropped call closes its
+//! connection, and no task has to be woken per request. Only the closing of idle ones is left to a task, which ends
+//! when there are none.
+
+mod connection;
+mod pool;
+mod stream;
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::Full;
+use tokio::time::{Instant, timeout_at};
+
+use crate::endpoint::Endpoint;
+use crate::net::{self, NetOptions};
+use crate::proxy::Proxy;
+use crate::tls::Tls;
+use connection::{Connection, Limits};
+use pool::Pool;
+use stream::Stream;
+
+/// A larger body is not an answer of any call made here.
+pub(crate) const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Stands in for a `net.io_timeout` of zero.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// The longest time for a request and its answer, however busily bytes trickle: 5 MiB at 17 kB/s.
+const EXCHANGE_MAX: Duration = Duration::from_secs(300);
+
+/// What a service answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, at most 8 MiB.
+    pub body: Bytes,
+}
+
+/// No answer came.
+#[derive(Debug, thiserror::Error)]
+#[error("{endpoint}: {problem}")]
+pub struct ExchangeError {
+    endpoint: String,
+    /// How far the request got.
+    pub(crate) reached: Reached,
+    #[source]
+    problem: Problem,
+}
+
+/// How far a request got that was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reached {
+    /// There was no connection to send it on.
+    NoConnection,
+    /// No byte of it left this process.
+    Unsent,
+    /// A connection that had been idle was closed before a byte of the answer came: the peer closed it when it grew
+    /// too old, before it saw the request.
+    ClosedWhileIdle,
+    /// It was sent, in part or whole; whether it was processed is unknown.
+    Sent,
+}
+
+/// What went wrong on the way.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("no connection: {0}")]
+    Connect(#[source] io::Error),
+    #[error("no encrypted connection: {0}")]
+    Tls(#[source] io::Error),
+    #[error("no tunnel through the proxy: {0}")]
+    Proxy(#[source] io::Error),
+    #[error("{}", innermost(.0))]
+    Http(#[source] hyper::Error),
+    #[error("silence for {0:?} while an answer was awaited (net.io_timeout)")]
+    Silence(Duration),
+    #[error("no complete answer within {0:?}")]
+    TooSlow(Duration),
+    #[error("the answer is larger than {ANSWER_BYTES_MAX} bytes")]
+    TooLarge,
+}
+
+/// hyper's own words say little ("connection error"); the error below them says what happened.
+fn innermost(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let inner = error.to_string();
+        if !text.contains(&inner) {
+            text = format!("{text}: {inner}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Sends requests to one endpoint. May be shared between tasks; each call has a connection for itself.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    endpoint: Endpoint,
+    net: NetOptions,
+    tls: Option<Tls>,
+    proxy: Option<Proxy>,
+    pool: Pool,
+}
+
+/// Whether a call may use a connection that was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Connections {
+    KeptAlive,
+    /// None of the idle ones: one of them was just found dead.
+    Fresh,
+}
+
+impl Transport {
+    /// `tls` is used if the endpoint asks for it.
+    pub fn new(endpoint: Endpoint, net: NetOptions, tls: Tls, proxy: Option<Proxy>) -> Self {
+        let tls = endpoint.tls().then_some(tls);
+        let pool = Pool::new(net.keepalive_idle_timeout);
+        Self {
+            endpoint,
+            net,
+            tls,
+            proxy,
+            pool,
+        }
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Sends one request, complete with its `host` header, and reads the whole answer.
+    pub async fn exchange(
+        &self,
+        head: Parts,
+        body: Bytes,
+        use_: Connections,
+    ) -> Result<Answer, ExchangeError> {
+        if use_ == Connections::Fresh {
+            self.pool.clear();
+        }
+        let mut connection = match self.pool.take().await {
+            Some(connection) => connection,
+            None => self
+                .open()
+                .await
+                .map_err(|problem| self.error(Reached::NoConnection, problem))?,
+        };
+        let request = Request::from_parts(head, Full::new(body));
+        let answer = connection.exchange(request, &self.limits()).await;
+        let answer = answer.map_err(|failure| self.error(failure.reached, failure.problem))?;
+        if self.net.keepalive && connection.may_serve_again(self.net.keepalive_max_recycle) {
+            self.pool.put(connection);
+        }
+        Ok(answer)
+    }
+
+    fn limits(&self) -> Limits {
+        let silence = if self.net.io_timeout.is_zero() {
+            SILENCE_MAX
+        } else {
+            self.net.io_timeout
+        };
+        Limits {
+            silence,
+            whole: EXCHANGE_MAX.max(silence),
+            answer_bytes: ANSWER_BYTES_MAX,
+        }
+    }
+
+    async fn open(&self) -> Result<Connection, Problem> {
+        let deadline = Instant::now() + self.net.connect_timeout;
+        let stream = self.open_stream(deadline).await?;
+        Connection::over(stream).await.map_err(Problem::Http)
+    }
+
+    async fn open_stream(&self, deadline: Instant) -> Result<Stream, Problem> {
+        let (host, port) = match &self.proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (self.endpoint.host(), self.endpoint.port()),
+        };
+        let tcp = net::connect(host, port, &self.net, deadline)
+            .await
+            .map_err(Problem::Connect)?;
+        let in_time = |result: Result<io::Result<_>, _>| {
+            result.unwrap_or_else(|_| Err(net::timed_out(&self.net)))
+        };
+        if let Some(proxy) = &self.proxy {
+            let target = self.endpoint.host_and_port();
+            let tunnel = timeout_at(deadline, proxy.tunnel(&tcp, &target)).await;
+            tunnel
+                .unwrap_or_else(|_| Err(net::timed_out(&self.net)))
+                .map_err(Problem::Proxy)?;
+        }
+        let Some(tls) = &self.tls else {
+            return Ok(Stream::Plain(tcp));
+        };
+        let (config, name) = tls
+            .for_host(self.endpoint.host())
+            .map_err(|error| Problem::Tls(io::Error::other(error)))?;
+        let handshake = timeout_at(
+            deadline,
+            tokio_rustls::TlsConnector::from(config).connect(name, tcp),
+        )
+        .await;
+        let stream = in_time(handshake).map_err(Problem::Tls)?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+
+    fn error(&self, reached: Reached, problem: Problem) -> ExchangeError {
+        ExchangeError {
+            endpoint: self.endpoint.host_and_port(),
+            reached,
+            problem,
+        }
+    }
+}
