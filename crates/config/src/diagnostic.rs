@@ -1,6 +1,8 @@
 //! What is wrong with a configuration, and how bad it is.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::Position;
 
@@ -103,6 +105,20 @@ impl Diagnostics {
     /// Moves all findings of `other` to the end of this list.
     pub fn append(&mut self, mut other: Diagnostics) {
         self.findings.append(&mut other.findings);
+    }
+
+    /// Puts the findings of one file together in the order of its lines. Files stay in the order in which they came up first.
+    pub fn sort_by_position(&mut self) {
+        let mut files = HashMap::new();
+        for finding in &self.findings {
+            let next = files.len();
+            files
+                .entry(Arc::clone(&finding.position.file))
+                .or_insert(next);
+        }
+        self.findings.sort_by_key(|Diagnostic { position, .. }| {
+            (files[&position.file], position.line, position.column)
+        });
     }
 
     /// The findings in order.

@@ -2,20 +2,23 @@
 //!
 //! The way through this crate:
 //!
-//! 1. [`Document`](document) is what was written: sections of keys and values, each with its [`Position`].
+//! 1. [`Document`] is what was written: sections of keys and values, each with its [`Position`].
 //! 2. [`Options`] turns one [`Section`] into a struct of typed settings. `#[derive(config::Options)]` makes it from the
 //!    struct's fields; the same table gives the reference page and the `--help` text.
 //! 3. [`Diagnostics`] collects everything that is wrong, so that one run shows all mistakes.
 //!
-//! Files, globs and environment variables are reached through one small door, so that tests can live in memory. Nothing
+//! Files, globs and environment variables are reached through one small door, [`Host`], so that tests can live in memory. Nothing
 //! here is asynchronous and nothing knows a plugin.
 
 // The derive macros write `::config::…`; inside this crate that name has to be given.
 extern crate self as config;
 
 mod choice;
+mod classic;
 mod diagnostic;
+mod document;
 mod engine_keys;
+mod host;
 mod instance;
 mod list;
 mod nearest;
@@ -30,10 +33,14 @@ mod service;
 mod table;
 mod text;
 mod tls;
+mod variables;
 
 pub use choice::{Choice, ChoiceSpec, find_choice, unknown_choice};
+pub use classic::{ClassicFile, Command, read_classic};
 pub use config_derive::{Choice, Options};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use document::Document;
+pub use host::{FileIdentity, Host, MemoryHost, SystemHost};
 pub use instance::{
     Count, FilterCommon, InputCommon, LogLevel, OutputCommon, Percent, Positive, PositiveSeconds,
     Ratio, RetryLimit, SizeLimit, StorageType, TotalLimit,
@@ -54,3 +61,4 @@ pub use service::{FlushInterval, Grace, ServiceOptions, StackSize, StorageSync, 
 pub use table::{BadValue, Form, Need, OptionSpec, Repeat, table_faults, try_text};
 pub use text::{FromText, Parsed, Refusal, Switch};
 pub use tls::{TlsOptions, TlsVersion};
+pub use variables::{Expansion, Variables};

@@ -1,4 +1,8 @@
 //! Tests of the crate from outside, in one binary.
 
+mod any_text;
+mod classic;
 mod derive;
 mod groups;
+mod seed;
+mod system;
