@@ -6,7 +6,7 @@
 //! | table | holds |
 //! |---|---|
 //! | `in_tail_files` | name, inode, offset, and a hash of the up to 32 bytes before the offset |
-//! | `flumen_tail_files` | the file's device, birth, real path and the hash of its head; what was delivered beyond the offset |
+//! | `flumen_tail_files` | the file's first name, real path, device, birth and the hash of its head; what was delivered beyond the offset |
 //! | `flumen_tail_scans` | when the files of an instance were last looked for |
 //!
 //! A row of `flumen_tail_files` repeats the inode, offset and marker of its partner. When they differ, Fluent Bit has
@@ -55,6 +55,8 @@ pub const MARKER_SIZE: usize = 32;
 /// What tells a file from others and what else was delivered of it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// The name under which its pattern found it: what its tag is made from, also after it was renamed.
+    pub origin: PathBuf,
     /// The file's path without symbolic links, when it was found.
     pub path: PathBuf,
     /// The device that the file is on.

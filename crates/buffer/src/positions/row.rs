@@ -79,6 +79,7 @@ fn set_facts(
             position.inode as i64,
             position.offset as i64,
             position.marker.hash as i64,
+            text(&facts.origin),
             text(&facts.path),
             facts.device as i64,
             facts.birth,
@@ -121,15 +122,16 @@ fn read_facts(row: &Row<'_>) -> rusqlite::Result<Option<Facts>> {
         return Ok(None);
     }
     let head = Fingerprint {
-        hash: number(row, 10)? as u64,
-        size: number(row, 11)? as u32,
+        hash: number(row, 11)? as u64,
+        size: number(row, 12)? as u32,
     };
     Ok(Some(Facts {
-        path: path(row, 7)?,
-        device: number(row, 8)? as u64,
-        birth: row.get(9)?,
+        origin: path(row, 7)?,
+        path: path(row, 8)?,
+        device: number(row, 9)? as u64,
+        birth: row.get(10)?,
         head,
-        delivered: read_ranges(row.get_ref(12)?.as_str().unwrap_or_default()),
+        delivered: read_ranges(row.get_ref(13)?.as_str().unwrap_or_default()),
     }))
 }
 

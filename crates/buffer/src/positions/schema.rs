@@ -17,6 +17,7 @@ CREATE TABLE IF NOT EXISTS flumen_tail_files (
   inode INTEGER NOT NULL,
   offset INTEGER NOT NULL,
   offset_marker INTEGER NOT NULL,
+  origin TEXT NOT NULL,
   path TEXT NOT NULL,
   device INTEGER NOT NULL,
   birth INTEGER,
@@ -48,7 +49,7 @@ pub const COLUMNS: &str = "SELECT name FROM pragma_table_info('in_tail_files')";
 /// All rows, the newest first, each with our facts if they are about the same state.
 pub const LOAD: &str = "
 SELECT f.id, f.name, f.offset, f.inode, f.rotated, f.offset_marker, f.offset_marker_size,
-       s.path, s.device, s.birth, s.head, s.head_size, s.delivered
+       s.origin, s.path, s.device, s.birth, s.head, s.head_size, s.delivered
 FROM in_tail_files f
 LEFT JOIN flumen_tail_files s
   ON s.id = f.id AND s.inode = f.inode AND s.offset = f.offset AND s.offset_marker = f.offset_marker
@@ -56,7 +57,7 @@ ORDER BY f.id DESC";
 
 /// The same from a database that has neither our tables nor the later columns.
 pub const LOAD_PLAIN: &str = "
-SELECT id, name, offset, inode, rotated, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL
+SELECT id, name, offset, inode, rotated, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM in_tail_files ORDER BY id DESC";
 
 /// Facts whose row Fluent Bit has deleted.
@@ -73,8 +74,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 pub const SET_FACTS: &str = "
 INSERT OR REPLACE INTO flumen_tail_files
-  (id, inode, offset, offset_marker, path, device, birth, head, head_size, delivered)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+  (id, inode, offset, offset_marker, origin, path, device, birth, head, head_size, delivered)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 pub const DELETE: &str = "DELETE FROM in_tail_files WHERE id = ?1";
 

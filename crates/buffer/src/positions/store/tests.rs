@@ -28,6 +28,7 @@ fn position(name: &str, offset: u64) -> Position {
         rotated: false,
         marker: Fingerprint::of(b"before the offset"),
         facts: Some(Facts {
+            origin: PathBuf::from("/links").join(name),
             path: PathBuf::from("/real").join(name),
             device: 1 << 40,
             birth: Some(1_700_000_000_123_456_789),
