@@ -1,1 +1,144 @@
-fn main() {}
+//! The project's own chores: `cargo xtask test` passes every test on a fresh machine, `cargo xtask tidy` looks after
+//! what neither compiler nor linter does.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+mod dependencies;
+mod peers;
+mod report;
+mod run;
+mod suite;
+mod tidy;
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+Commands:
+  test [--no-peers] [--only FILTER]
+             sets up the real peers, then runs the formatter's check, the linter, every test, the slim build,
+             `tidy` and cargo-deny, and ends with what passed, failed and was skipped
+               --no-peers     sets up no peers: the tests that need one are skipped
+               --only FILTER  runs only the tests whose name contains FILTER, and none of the other steps
+  tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
+  peers      sets up the peers and prints the variables by which tests find them:
+               eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
+";
+
+/// What the command line asked for.
+#[derive(Debug, PartialEq)]
+enum Chore {
+    Test(suite::Options),
+    Tidy,
+    Peers,
+    Help,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let chore = match parse(&arguments) {
+        Ok(chore) => chore,
+        Err(message) => {
+            eprintln!("xtask: {message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let root = root();
+    let good = match chore {
+        Chore::Test(options) => suite::run(&root, &options),
+        Chore::Tidy => tidy::run(&root),
+        Chore::Peers => peers::print_variables(&root),
+        Chore::Help => {
+            print!("{USAGE}");
+            true
+        }
+    };
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The workspace's folder: the parent of this crate's.
+fn root() -> PathBuf {
+    let crate_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    crate_dir.parent().map(PathBuf::from).unwrap_or(crate_dir)
+}
+
+fn parse(arguments: &[String]) -> Result<Chore, String> {
+    let Some((command, rest)) = arguments.split_first() else {
+        return Err("no command given".into());
+    };
+    match command.as_str() {
+        "test" => parse_test(rest).map(Chore::Test),
+        "tidy" => no_more(rest).map(|()| Chore::Tidy),
+        "peers" => no_more(rest).map(|()| Chore::Peers),
+        "help" | "-h" | "--help" => Ok(Chore::Help),
+        other => Err(format!("there is no command '{other}'")),
+    }
+}
+
+fn parse_test(arguments: &[String]) -> Result<suite::Options, String> {
+    let mut options = suite::Options::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--no-peers" => options.no_peers = true,
+            "--only" => match arguments.next() {
+                Some(filter) => options.only = Some(filter.clone()),
+                None => return Err("--only needs a part of a test's name".into()),
+            },
+            other => return Err(format!("test has no option '{other}'")),
+        }
+    }
+    Ok(options)
+}
+
+fn no_more(arguments: &[String]) -> Result<(), String> {
+    match arguments.first() {
+        None => Ok(()),
+        Some(argument) => Err(format!("'{argument}' is one argument too many")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_line(line: &str) -> Result<Chore, String> {
+        let words: Vec<String> = line.split_whitespace().map(String::from).collect();
+        parse(&words)
+    }
+
+    #[test]
+    fn commands_and_options() {
+        let only = suite::Options {
+            no_peers: true,
+            only: Some("docker".into()),
+        };
+        assert_eq!(
+            parse_line("test --no-peers --only docker"),
+            Ok(Chore::Test(only))
+        );
+        assert_eq!(
+            parse_line("test"),
+            Ok(Chore::Test(suite::Options::default()))
+        );
+        assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
+        assert_eq!(parse_line("--help"), Ok(Chore::Help));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, message) in [
+            ("", "no command given"),
+            ("tets", "there is no command 'tets'"),
+            ("test --only", "--only needs a part of a test's name"),
+            ("test --fast", "test has no option '--fast'"),
+            ("tidy now", "'now' is one argument too many"),
+        ] {
+            assert_eq!(parse_line(line), Err(message.into()), "{line}");
+        }
+    }
+}

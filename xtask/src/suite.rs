@@ -1,0 +1,250 @@
+//! `cargo xtask test`: every step, one after the other, whatever the ones before came to.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::peers::{self, Peers};
+use crate::report::{self, Counts, Step};
+use crate::run::{captured, watched};
+use crate::tidy;
+
+/// What `cargo xtask test` was asked to do.
+#[derive(Debug, Default, PartialEq)]
+pub struct Options {
+    /// Set up no peers; the tests that need one skip themselves.
+    pub no_peers: bool,
+    /// Run only the tests whose name contains this, and none of the other steps.
+    pub only: Option<String>,
+}
+
+/// The packages that DataFusion is built for. They are tested apart from the others, so that the features which the
+/// others' tests ask of shared crates do not have all of it built a second time: the demo and these tests share one build.
+pub const HEAVY: &[&str] = &["flumen", "query"];
+
+/// The release of cargo-deny that is installed where there is none.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Runs the steps, prints the table and the closing line, and returns true when nothing failed.
+pub fn run(root: &Path, options: &Options) -> bool {
+    let suite = Suite { root };
+    let (peers, first) = suite.peers(options.no_peers);
+    let filter = options.only.as_deref();
+    let mut steps = vec![first];
+    if filter.is_none() {
+        steps.extend(suite.checks());
+    }
+    steps.extend(suite.tests(&peers, filter));
+    if filter.is_none() {
+        steps.extend(suite.slow_checks());
+    }
+    print!("\n{}", report::render(&steps));
+    report::is_good(&steps)
+}
+
+struct Suite<'a> {
+    root: &'a Path,
+}
+
+impl Suite<'_> {
+    fn peers(&self, none: bool) -> (Peers, Step) {
+        let start = begin("peers");
+        let peers = if none {
+            peers::none("--no-peers was given")
+        } else {
+            peers::set_up(self.root)
+        };
+        let step = Step {
+            name: "peers",
+            took: start.elapsed(),
+            counts: Counts::default(),
+            notes: peers.missing(),
+        };
+        (peers, step)
+    }
+
+    /// What says at once that something is wrong.
+    fn checks(&self) -> Vec<Step> {
+        let mut slim = self.cargo();
+        // Before the tests: the program that is left in the target folder shall be the whole one.
+        slim.args([
+            "build",
+            "--release",
+            "--package",
+            "flumen",
+            "--no-default-features",
+        ]);
+        vec![
+            self.component("rustfmt", "fmt", &["--all", "--check"]),
+            self.tidy(),
+            check("slim build", &mut slim),
+        ]
+    }
+
+    fn tests(&self, peers: &Peers, filter: Option<&str>) -> Vec<Step> {
+        let mut light = self.cargo_test(peers);
+        light.arg("--workspace");
+        for package in HEAVY {
+            light.args(["--exclude", package]);
+        }
+        let mut heavy = self.cargo_test(peers);
+        for package in HEAVY {
+            heavy.args(["--package", package]);
+        }
+        for command in [&mut light, &mut heavy] {
+            command.args(filter);
+        }
+        vec![
+            test("tests: stations", &mut light),
+            test("tests: query and program", &mut heavy),
+        ]
+    }
+
+    fn slow_checks(&self) -> Vec<Step> {
+        // In the tests' profile, so that build scripts and what they compile are shared with them.
+        let clippy = [
+            "--release",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "--deny",
+            "warnings",
+        ];
+        vec![self.component("clippy", "clippy", &clippy), self.deny()]
+    }
+
+    fn tidy(&self) -> Step {
+        let start = begin("tidy");
+        let outcomes = tidy::check(self.root);
+        let counts = tidy::counts(&outcomes);
+        let notes = tidy::findings(&outcomes);
+        for note in &notes {
+            eprintln!("{note}");
+        }
+        Step {
+            name: "tidy",
+            took: start.elapsed(),
+            counts,
+            notes,
+        }
+    }
+
+    /// A step that a component of the toolchain does as a command of cargo; skipped where it is not installed.
+    fn component(&self, name: &'static str, command: &str, arguments: &[&str]) -> Step {
+        match captured(self.cargo().args([command, "--version"])) {
+            Ok(_) => check(name, self.cargo().arg(command).args(arguments)),
+            Err(_) => skipped(name, format!("not installed: rustup component add {name}")),
+        }
+    }
+
+    fn deny(&self) -> Step {
+        const NAME: &str = "cargo deny";
+        let program = match self.cargo_deny() {
+            Ok(program) => program,
+            Err(reason) => {
+                return skipped(NAME, format!("cargo-deny cannot be installed: {reason}"));
+            }
+        };
+        let mut command = Command::new(program);
+        check(
+            NAME,
+            command
+                .current_dir(self.root)
+                .args(["check", "bans", "licenses", "sources"]),
+        )
+    }
+
+    /// The path of cargo-deny: the user's own, or one that is built under the target folder.
+    fn cargo_deny(&self) -> Result<PathBuf, String> {
+        if captured(Command::new("cargo-deny").arg("--version")).is_ok() {
+            return Ok("cargo-deny".into());
+        }
+        let tools = peers::target(self.root).join("tools");
+        let program = tools.join("bin/cargo-deny");
+        if !program.exists() {
+            let mut install = self.cargo();
+            // It runs for seconds: optimising it would take longer than it could save.
+            install.args([
+                "install",
+                "cargo-deny",
+                "--version",
+                CARGO_DENY,
+                "--locked",
+                "--debug",
+                "--root",
+            ]);
+            install.arg(&tools).env("CARGO_PROFILE_DEV_DEBUG", "0");
+            watched(&mut install, |_| ())?;
+        }
+        Ok(program)
+    }
+
+    fn cargo_test(&self, peers: &Peers) -> Command {
+        let mut command = self.cargo();
+        command.args(["test", "--release", "--no-fail-fast"]);
+        command.envs(peers.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Cargo, run in the workspace's folder and as from a shell: what this program's own cargo has set for it would make
+    /// build scripts that look at such variables run again.
+    fn cargo(&self) -> Command {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.current_dir(self.root);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
+        command
+    }
+}
+
+fn begin(name: &str) -> Instant {
+    eprintln!("\n── {name} ──");
+    Instant::now()
+}
+
+/// Runs a command that either passes or fails.
+fn check(name: &'static str, command: &mut Command) -> Step {
+    let start = begin(name);
+    let result = watched(command, |_| ());
+    Step {
+        name,
+        took: start.elapsed(),
+        counts: Counts::one(result.is_ok()),
+        notes: result.err().into_iter().collect(),
+    }
+}
+
+/// Runs a test runner and counts what it says.
+fn test(name: &'static str, command: &mut Command) -> Step {
+    let start = begin(name);
+    let mut counts = Counts::default();
+    let mut notes = Vec::new();
+    let result = watched(command, |line| {
+        counts.read_line(line);
+        if line.starts_with("skipped: ") || line.ends_with("... FAILED") {
+            notes.push(line.to_owned());
+        }
+    });
+    let counts = counts.settled(result.is_ok());
+    notes.extend(result.err());
+    Step {
+        name,
+        took: start.elapsed(),
+        counts,
+        notes,
+    }
+}
+
+fn skipped(name: &'static str, reason: String) -> Step {
+    eprintln!("skipped: {name}: {reason}");
+    Step {
+        name,
+        took: Duration::ZERO,
+        counts: Counts::skipped(),
+        notes: vec![reason],
+    }
+}
