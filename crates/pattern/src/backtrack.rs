@@ -183,6 +183,14 @@ impl Writer<'_> {
     }
 
     fn repeat(&mut self, node: &Node, min: u32, max: Option<u32>, greed: Greed) -> Written {
+        if node.fixed_chars() == Some(0) {
+            // Once is as good as many times, and fancy-regex refuses to repeat an assertion.
+            return match (min, greed) {
+                (0, Greed::Lazy) => self.wrapped("(?:|", node, ")"),
+                (0, _) => self.wrapped("(?:(?:", node, ")|)"),
+                _ => self.node(node),
+            };
+        }
         if greed == Greed::Possessive {
             self.push("(?>")?;
         }

@@ -12,8 +12,10 @@
 //! Each pattern gets the cheapest [`Engine`] that means exactly the same. The first three take time in proportion to the
 //! text and allocate nothing once warm; the last one is for look-around, back-references and atomic groups.
 //!
-//! Not supported, and refused when compiled: `\X`, `\k<name+level>`, `(?~…)` around a pattern without a fixed length. Ignoring
-//! case knows only pairs of single characters, so that `ß` does not match `ss`.
+//! Known differences: what a group holds after a loop whose last turn was empty, as in `(a?)*`, is not what Onigmo says (the
+//! match itself is). Ignoring case knows only pairs of single characters: `ß` does not match `ss`.
+//!
+//! Not supported, and refused when compiled: `\X`, `\k<name+level>`, `(?~…)` around a pattern without a fixed length.
 
 mod automaton;
 mod backtrack;

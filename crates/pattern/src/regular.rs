@@ -72,25 +72,15 @@ fn repetition(
     greed: Greed,
     consumes_after: bool,
 ) -> Result<Hir, NotRegular> {
-    // What a group holds after an empty turn of a loop is a matter of taste among engines.
-    let is_loop = max.is_none_or(|max| max > 1);
-    if greed == Greed::Possessive || (is_loop && node.min_chars() == 0 && has_capture(node)) {
+    if greed == Greed::Possessive {
         return Err(NotRegular);
     }
     let sub = Box::new(translate(node, consumes_after)?);
+    let greedy = greed == Greed::Greedy;
     Ok(Hir::repetition(Repetition {
         min,
         max,
-        greedy: greed == Greed::Greedy,
+        greedy,
         sub,
     }))
-}
-
-fn has_capture(node: &Node) -> bool {
-    match node {
-        Node::Capture { .. } => true,
-        Node::Concat(nodes) | Node::Alternation(nodes) => nodes.iter().any(has_capture),
-        Node::Repeat { node, .. } => has_capture(node),
-        _ => false,
-    }
 }
