@@ -1,1 +1,31 @@
-//! TODO
+//! The lake: Firehose and S3 on one machine, behind their own protocols, in one folder.
+//!
+//! ```text
+//!  DIR/streams/NAME/   a delivery stream: what it is, what it buffers      this crate's
+//!  DIR/objects/BUCKET/KEY   objects as files; other processes may read     this crate's, readers welcome
+//!  DIR/catalog/        tables and views                                    the query side's
+//! ```
+//!
+//! A record comes in through `firehose`, is kept in its stream's buffer (`streams`) before it is acknowledged, and
+//! becomes part of an object (`objects`), which `s3` serves. Nothing here knows routers, tables or SQL, and all the
+//! state there is lies in the folder.
+
+mod aws_json;
+mod counters;
+mod firehose;
+mod lake;
+pub mod limits;
+mod log;
+mod objects;
+mod options;
+mod route;
+mod s3;
+mod server;
+mod signature;
+mod streams;
+
+pub use counters::{Counters, StreamCounters};
+pub use lake::{FlushError, Lake, OpenError};
+pub use log::{Level, Logger, line};
+pub use options::Options;
+pub use server::SERVER_NAME;

@@ -1,0 +1,107 @@
+//! The AWS JSON 1.1 protocol: how its services answer and refuse.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response, StatusCode};
+use s3s::Body;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::signature::SignatureError;
+use crate::streams::Refusal;
+
+const JSON_1_1: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+
+/// An error that AWS has a code for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    pub status: StatusCode,
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl ApiError {
+    /// The caller's fault.
+    pub fn client(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// Our fault, and over soon, one hopes: clients try again.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self {
+            status,
+            code: "ServiceUnavailableException",
+            message: message.into(),
+        }
+    }
+
+    /// An operation or a service that is not there.
+    pub fn unknown_operation(message: impl Into<String>) -> Self {
+        Self::client("UnknownOperationException", message)
+    }
+
+    /// A body that is not what the operation takes.
+    pub fn serialization(message: impl Into<String>) -> Self {
+        Self::client("SerializationException", message)
+    }
+
+    /// The answer that says so.
+    pub fn answer(&self) -> Response<Body> {
+        #[derive(Serialize)]
+        struct Error<'a> {
+            #[serde(rename = "__type")]
+            code: &'a str,
+            message: &'a str,
+        }
+        let mut response = answer(&Error {
+            code: self.code,
+            message: &self.message,
+        });
+        *response.status_mut() = self.status;
+        response
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Shape(message) => Self::client("ValidationException", message),
+            Refusal::Argument(message) => Self::client("InvalidArgumentException", message),
+        }
+    }
+}
+
+impl From<SignatureError> for ApiError {
+    fn from(error: SignatureError) -> Self {
+        let code = match &error {
+            SignatureError::Missing => "MissingAuthenticationTokenException",
+            SignatureError::Incomplete(_) => "IncompleteSignatureException",
+            SignatureError::UnknownKey => "UnrecognizedClientException",
+            SignatureError::NotForThis(_) | SignatureError::Mismatch => "InvalidSignatureException",
+        };
+        Self::client(code, error.to_string())
+    }
+}
+
+/// Reads a request's body.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::serialization(error.to_string()))
+}
+
+/// An answer with `output` in it.
+pub fn answer(output: &impl Serialize) -> Response<Body> {
+    // What we answer are plain structures and texts, which always serialize.
+    answer_bytes(serde_json::to_vec(output).unwrap_or_default().into())
+}
+
+/// An answer of JSON that is written already.
+pub fn answer_bytes(json: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(json));
+    response.headers_mut().insert(CONTENT_TYPE, JSON_1_1);
+    response
+}

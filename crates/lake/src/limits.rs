@@ -1,0 +1,114 @@
+//! The limits of the services, as data.
+//!
+//! AWS's own numbers carry AWS's name for what they bound; the rest are the lake's, with the reason for their value.
+//! Lengths are bytes unless the name says otherwise.
+
+use std::time::Duration;
+
+// Firehose: puts.
+
+/// Records in one PutRecordBatch.
+pub const RECORDS_PER_BATCH: usize = 500;
+/// One record, before base64: 1,000 KiB, not 1 MiB.
+pub const RECORD_BYTES: usize = 1_024_000;
+/// All records of one PutRecordBatch together, before base64.
+pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Characters of a record id. AWS's are opaque, of this length or a few characters less.
+pub const RECORD_ID_CHARS: usize = 220;
+
+// Firehose: delivery streams.
+
+/// Characters of a delivery stream's name.
+pub const STREAM_NAME_CHARS: usize = 64;
+/// Delivery streams of an account in one region.
+pub const DELIVERY_STREAMS: usize = 5_000;
+/// Names in one answer of ListDeliveryStreams when the request does not say how many.
+pub const LISTED_STREAMS_DEFAULT: usize = 10;
+/// Names in one answer of ListDeliveryStreams, and destinations asked of DescribeDeliveryStream.
+pub const LISTED_STREAMS: i64 = 10_000;
+/// Tags of a delivery stream, and of one tagging request.
+pub const TAGS: usize = 50;
+/// Characters of a tag's key.
+pub const TAG_KEY_CHARS: usize = 128;
+/// Characters of a tag's value.
+pub const TAG_VALUE_CHARS: usize = 256;
+
+// Firehose: S3 destinations.
+
+/// Characters of a role's ARN.
+pub const ROLE_ARN_CHARS: usize = 512;
+/// Characters of a bucket's ARN.
+pub const BUCKET_ARN_CHARS: usize = 2048;
+/// Characters of `Prefix` and of `ErrorOutputPrefix` as written.
+pub const PREFIX_CHARS: usize = 1024;
+/// Characters of a prefix after its expressions were evaluated.
+pub const EVALUATED_PREFIX_CHARS: usize = 512;
+/// `BufferingHints.SizeInMBs`: least, most, and what stands when no hints are given.
+pub const BUFFER_SIZE_MIB: (i64, i64, u32) = (1, 128, 5);
+/// `BufferingHints.IntervalInSeconds`: least, most, and what stands when no hints are given.
+pub const BUFFER_INTERVAL_SECS: (i64, i64, u32) = (0, 900, 300);
+/// What an interval of 0 ("zero buffering") means in practice.
+pub const ZERO_BUFFERING: Duration = Duration::from_secs(5);
+/// Characters of `FileExtension`.
+pub const FILE_EXTENSION_CHARS: usize = 128;
+/// Characters of `CustomTimeZone`.
+pub const TIME_ZONE_CHARS: usize = 50;
+/// Processors of one destination.
+pub const PROCESSORS: usize = 5;
+
+// S3.
+
+/// One object key, in UTF-8.
+pub const KEY_BYTES: usize = 1024;
+/// One part of a key between slashes: what Linux file systems take as a file name.
+pub const KEY_PART_BYTES: usize = 255;
+/// Keys and common prefixes in one listing answer.
+pub const LISTED_KEYS: usize = 1000;
+/// Keys of one DeleteObjects request.
+pub const DELETED_KEYS: usize = 1000;
+/// The body of an S3 request that is XML: 1,000 keys of 1,024 bytes, each escaped and wrapped, fit several times.
+pub const XML_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Life of a presigned URL in seconds: seven days.
+pub const PRESIGNED_SECS: u64 = 7 * 24 * 60 * 60;
+
+// Signatures.
+
+/// How far a request's clock may be from ours, either way.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
+
+// The lake's own: what one connection may cost.
+
+/// A Firehose request's body. A full batch in base64 and its JSON take 5.7 MiB; one that is somewhat too large is still
+/// read, so that it gets Firehose's own answer.
+pub const FIREHOSE_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// What is read and thrown away of a larger body, so that its sender gets to read the answer.
+pub const DISCARDED_BODY_BYTES: usize = 64 * 1024 * 1024;
+/// Firehose bodies held in memory at once, over all connections.
+pub const BODIES_IN_MEMORY: usize = 32;
+/// Open connections. The next one waits in the listener's queue.
+pub const CONNECTIONS: usize = 1024;
+/// A request's line and headers.
+pub const HEADER_BYTES: usize = 64 * 1024;
+/// A request's headers, in number.
+pub const HEADERS: usize = 100;
+/// How long a connection may be silent between requests, and how long a request's headers may take.
+pub const HEADER_READ: Duration = Duration::from_secs(75);
+/// How long a Firehose body may take to arrive, and an S3 body to send its next piece.
+pub const BODY_READ: Duration = Duration::from_secs(60);
+/// How long requests under way may take to end once the lake was asked to stop.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+// The lake's own: delivery.
+
+/// The wait after a first failed delivery; doubled up to [`DELIVERY_BACKOFF_MAX`].
+pub const DELIVERY_BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// The longest wait between two attempts to deliver.
+pub const DELIVERY_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// What is read from a buffer, compressed and written to the object in one step.
+pub const DELIVERY_STEP_BYTES: usize = 1024 * 1024;
+
+// A frame holds what one put call brought, each record with its delimiter.
+const _: () = assert!(BATCH_BYTES + RECORDS_PER_BATCH <= u32::MAX as usize);
+const _: () = assert!(FIREHOSE_BODY_BYTES > BATCH_BYTES / 3 * 4 + RECORDS_PER_BATCH * 16);
+// Ids are made for a whole batch in one base64 run, which only comes apart where three bytes meet four characters.
+const _: () = assert!(RECORD_ID_CHARS.is_multiple_of(4));

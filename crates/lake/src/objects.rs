@@ -1,0 +1,328 @@
+//! The object store: buckets and objects as a folder of files, `DIR/objects/BUCKET/KEY`.
+//!
+//! Files are written aside, made durable and then put in place in one step, so that whoever reads the folder sees whole
+//! objects or none, also in other processes and after a crash.
+
+mod attributes;
+mod error;
+mod listing;
+mod name;
+mod read;
+mod upload;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as StorePath;
+use object_store::{
+    GetOptions, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, RenameTargetMode,
+};
+use tokio::sync::RwLock;
+
+pub use attributes::Attributes;
+pub use error::ObjectError;
+pub use listing::{Entry, ListRequest, Page};
+pub use name::{BucketName, KeyError, ObjectKey};
+pub use read::chunks;
+pub use upload::{Target, Upload};
+
+use crate::log::Logger;
+use upload::Staged;
+
+/// Unfinished uploads; no bucket can have this name. On the same file system as the objects, so that a rename does.
+const UPLOADS: &str = ".uploads";
+
+/// All buckets of a lake.
+pub struct Objects {
+    store: Arc<LocalFileSystem>,
+    root: PathBuf,
+    /// Held for reading while an object is put in place, for writing while a bucket goes away: an object never brings a
+    /// deleted bucket back.
+    buckets: RwLock<()>,
+    logger: Logger,
+}
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its bytes.
+    pub size: u64,
+    /// When it was put in place.
+    pub modified: SystemTime,
+    /// Its entity tag, without quotes. Not an MD5, as S3's are not for many objects either.
+    pub e_tag: String,
+}
+
+impl From<ObjectMeta> for ObjectInfo {
+    fn from(meta: ObjectMeta) -> Self {
+        Self {
+            size: meta.size,
+            modified: meta.last_modified.into(),
+            e_tag: meta.e_tag.unwrap_or_default(),
+        }
+    }
+}
+
+/// An object opened for reading: its bytes stay what they are even if the object is replaced meanwhile.
+pub struct OpenObject {
+    pub info: ObjectInfo,
+    pub attributes: Attributes,
+    pub file: File,
+}
+
+impl Objects {
+    /// The object store in `root`, which is made if it is missing. What unfinished uploads left behind is removed.
+    pub fn open(root: &Path, logger: Logger) -> io::Result<Self> {
+        let uploads = root.join(UPLOADS);
+        match fs::remove_dir_all(&uploads) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir_all(&uploads)?,
+        }
+        // As the store does, so that its paths and ours begin alike.
+        let root = fs::canonicalize(root)?;
+        let store = Arc::new(LocalFileSystem::new_with_prefix(&root)?);
+        Ok(Self {
+            store,
+            root,
+            buckets: RwLock::new(()),
+            logger,
+        })
+    }
+
+    /// All buckets by name, with the time they were made.
+    pub fn buckets(&self) -> io::Result<Vec<(BucketName, SystemTime)>> {
+        let mut buckets = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().and_then(BucketName::parse);
+            let Some(name) = name.filter(|name| self.bucket_exists(name)) else {
+                continue;
+            };
+            let metadata = entry.metadata()?;
+            buckets.push((name, metadata.created().or_else(|_| metadata.modified())?));
+        }
+        buckets.sort_unstable();
+        Ok(buckets)
+    }
+
+    /// Whether there is such a bucket.
+    pub fn bucket_exists(&self, bucket: &BucketName) -> bool {
+        self.root.join(bucket.as_str()).is_dir()
+    }
+
+    /// Makes a bucket; `false` if it was there already.
+    pub fn create_bucket(&self, bucket: &BucketName) -> io::Result<bool> {
+        match fs::create_dir(self.root.join(bucket.as_str())) {
+            Ok(()) => Ok(true),
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && self.bucket_exists(bucket) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a bucket that has no objects.
+    pub async fn delete_bucket(&self, bucket: &BucketName) -> Result<(), ObjectError> {
+        let _alone = self.buckets.write().await;
+        self.require(bucket)?;
+        let request = ListRequest {
+            limit: 1,
+            ..ListRequest::default()
+        };
+        if !listing::page(self.store.as_ref(), bucket, &request)
+            .await?
+            .entries
+            .is_empty()
+        {
+            return Err(ObjectError::BucketNotEmpty);
+        }
+        // Only folders without files are left in it.
+        Ok(fs::remove_dir_all(self.root.join(bucket.as_str()))?)
+    }
+
+    /// A page of a bucket's listing.
+    pub async fn list(
+        &self,
+        bucket: &BucketName,
+        request: &ListRequest<'_>,
+    ) -> Result<Page, ObjectError> {
+        self.require(bucket)?;
+        listing::page(self.store.as_ref(), bucket, request).await
+    }
+
+    /// What is known of an object.
+    pub async fn head(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<(ObjectInfo, Attributes), ObjectError> {
+        self.require(bucket)?;
+        let location = location(bucket, key)?;
+        let info = self
+            .store
+            .head(&location)
+            .await
+            .map_err(ObjectError::on_key)?
+            .into();
+        Ok((info, self.attributes(&location)?))
+    }
+
+    /// Opens an object for reading.
+    pub async fn read(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<OpenObject, ObjectError> {
+        self.require(bucket)?;
+        let location = location(bucket, key)?;
+        let found = self
+            .store
+            .get_opts(&location, GetOptions::default())
+            .await
+            .map_err(ObjectError::on_key)?;
+        let attributes = self.attributes(&location)?;
+        match found.payload {
+            GetResultPayload::File(file, _) => Ok(OpenObject {
+                info: found.meta.into(),
+                attributes,
+                file,
+            }),
+            GetResultPayload::Stream(_) => Err(ObjectError::Failed(
+                "a local object came without its file".into(),
+            )),
+        }
+    }
+
+    /// Begins to write an object.
+    pub async fn upload(&self) -> Result<Upload, ObjectError> {
+        Upload::begin(Arc::clone(&self.store), UPLOADS).await
+    }
+
+    /// Puts what was uploaded in place as object `key`, durably: when this returns, the object outlives a power cut.
+    pub async fn publish(
+        &self,
+        upload: Upload,
+        (bucket, key): (&BucketName, &ObjectKey),
+        attributes: &Attributes,
+        target: Target,
+    ) -> Result<ObjectInfo, ObjectError> {
+        let location = location(bucket, key)?;
+        let staged = upload.finish(attributes, &self.logger).await?;
+        match target {
+            Target::Is(e_tag) => {
+                // Nothing else is put in place between looking and doing.
+                let _alone = self.buckets.write().await;
+                self.require(bucket)?;
+                if ObjectInfo::from(
+                    self.store
+                        .head(&location)
+                        .await
+                        .map_err(ObjectError::on_key)?,
+                )
+                .e_tag
+                    != e_tag
+                {
+                    return Err(ObjectError::PreconditionFailed);
+                }
+                self.put_in_place(staged, &location, RenameTargetMode::Overwrite)
+                    .await
+            }
+            Target::Any | Target::Absent => {
+                let _shared = self.buckets.read().await;
+                self.require(bucket)?;
+                let absent = target == Target::Absent;
+                let mode = if absent {
+                    RenameTargetMode::Create
+                } else {
+                    RenameTargetMode::Overwrite
+                };
+                self.put_in_place(staged, &location, mode).await
+            }
+        }
+    }
+
+    async fn put_in_place(
+        &self,
+        staged: Staged,
+        location: &StorePath,
+        mode: RenameTargetMode,
+    ) -> Result<ObjectInfo, ObjectError> {
+        let place = self.store.path_to_filesystem(location)?;
+        if place.is_dir() {
+            return Err(ObjectError::KeyIsFolder);
+        }
+        let folder = place.parent().unwrap_or(&self.root).to_owned();
+        // Of folders that are made for it the names have to be durable, too.
+        let top = if folder.is_dir() {
+            folder
+        } else {
+            self.root.clone()
+        };
+        staged.put_in_place(location, mode).await?;
+        tokio::task::spawn_blocking(move || sync_folders(&place, &top)).await??;
+        Ok(self.store.head(location).await?.into())
+    }
+
+    /// Removes an object. That it was not there is no error.
+    pub async fn delete(&self, bucket: &BucketName, key: &ObjectKey) -> Result<(), ObjectError> {
+        self.require(bucket)?;
+        let location = location(bucket, key)?;
+        match self
+            .store
+            .delete(&location)
+            .await
+            .map_err(ObjectError::on_key)
+        {
+            Ok(()) => {
+                self.remove_empty_folders(bucket, &self.store.path_to_filesystem(&location)?);
+                Ok(())
+            }
+            Err(ObjectError::NoSuchKey) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the folders above a deleted object as far as they are empty, but not the bucket.
+    fn remove_empty_folders(&self, bucket: &BucketName, deleted: &Path) {
+        let bucket = self.root.join(bucket.as_str());
+        let inside = deleted
+            .ancestors()
+            .skip(1)
+            .take_while(|folder| folder.starts_with(&bucket) && *folder != bucket);
+        // The first that is not empty ends it; so does one that somebody else removed.
+        let _ = inside.map(fs::remove_dir).find(Result::is_err);
+    }
+
+    fn attributes(&self, location: &StorePath) -> Result<Attributes, ObjectError> {
+        Ok(Attributes::load(&self.store.path_to_filesystem(location)?)?)
+    }
+
+    fn require(&self, bucket: &BucketName) -> Result<(), ObjectError> {
+        if self.bucket_exists(bucket) {
+            Ok(())
+        } else {
+            Err(ObjectError::NoSuchBucket)
+        }
+    }
+}
+
+fn location(bucket: &BucketName, key: &ObjectKey) -> Result<StorePath, ObjectError> {
+    StorePath::parse(format!("{bucket}/{key}")).map_err(|error| ObjectError::Failed(error.into()))
+}
+
+/// Makes the names of `file` and of every folder above it durable, up to and including `top`.
+fn sync_folders(file: &Path, top: &Path) -> io::Result<()> {
+    let folders = file
+        .ancestors()
+        .skip(1)
+        .take_while(|folder| folder.starts_with(top));
+    folders
+        .map(File::open)
+        .try_for_each(|folder| folder?.sync_all())
+}

@@ -1,0 +1,93 @@
+//! What an object carries besides its bytes: Content-Type, Content-Encoding and the like, and the user's metadata.
+//!
+//! It is kept with the file itself, in the extended attribute `user.flumen.object` as JSON: it comes and goes with the
+//! file, in one step, and readers of the folder do not stumble over second files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::XattrFlags;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+const NAME: &str = "user.flumen.object";
+/// Above what file systems take, so that whatever was stored can be read: ext4 keeps 4 KiB, others up to 64.
+const READ_BYTES: usize = 64 * 1024;
+
+/// An object's headers, each as the client gave it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Attributes {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Whether attributes could be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    Yes,
+    /// The file system has no extended attributes.
+    Unsupported,
+}
+
+impl Attributes {
+    /// Stores the attributes with `file`. Too many of them are an error of kind `StorageFull`.
+    pub fn store(&self, file: &File) -> io::Result<Stored> {
+        if *self == Self::default() {
+            return Ok(Stored::Yes);
+        }
+        match rustix::fs::fsetxattr(file, NAME, &serde_json::to_vec(self)?, XattrFlags::empty()) {
+            Ok(()) => Ok(Stored::Yes),
+            Err(Errno::OPNOTSUPP) => Ok(Stored::Unsupported),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The attributes stored with the file at `path`; none if there are none.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let mut value = vec![0; READ_BYTES];
+        match rustix::fs::getxattr(path, NAME, value.as_mut_slice()) {
+            Ok(length) => Ok(serde_json::from_slice(&value[..length])?),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(Self::default()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_come_back_and_are_not_needed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(
+            Attributes::load(file.path()).unwrap(),
+            Attributes::default()
+        );
+        let attributes = Attributes {
+            content_encoding: Some("gzip".to_owned()),
+            metadata: BTreeMap::from([("owner".to_owned(), "ä".to_owned())]),
+            ..Attributes::default()
+        };
+        match attributes.store(file.as_file()).unwrap() {
+            Stored::Yes => assert_eq!(Attributes::load(file.path()).unwrap(), attributes),
+            Stored::Unsupported => assert_eq!(
+                Attributes::load(file.path()).unwrap(),
+                Attributes::default()
+            ),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Which service a request is for: all of them listen on one port.
+
+use http::request::Parts;
+
+use crate::signature::Claim;
+
+/// The services told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Service {
+    /// Firehose, with the operation's name; empty if the request names none.
+    Firehose(String),
+    /// S3.
+    S3,
+    /// A service of AWS that speaks JSON and is not served here, by the name people know it by.
+    OtherJson(&'static str),
+    /// A service of AWS that is not served here and does not say how it speaks, by the name in the signature.
+    Other(String),
+}
+
+/// What `X-Amz-Target` begins with, for the services that a log path may call.
+const TARGETS: [(&str, &str); 6] = [
+    ("AmazonAthena", "Athena"),
+    ("AWSGlue", "Glue"),
+    ("DynamoDB_20120810", "DynamoDB"),
+    ("Kinesis_20131202", "Kinesis"),
+    ("Logs_20140328", "CloudWatch Logs"),
+    ("secretsmanager", "Secrets Manager"),
+];
+const FIREHOSE_TARGET: &str = "Firehose_20150804";
+
+/// The service that a request is for: told by its target, else by what it was signed for, else by the host it names.
+/// Everything else is S3's.
+pub fn service(parts: &Parts) -> Service {
+    if let Some(target) = parts.headers.get("x-amz-target") {
+        let target = target.to_str().unwrap_or("");
+        let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
+        if prefix == FIREHOSE_TARGET {
+            return Service::Firehose(operation.to_owned());
+        }
+        let known = TARGETS.iter().find(|(known, _)| *known == prefix);
+        return Service::OtherJson(
+            known.map_or("the service of this X-Amz-Target", |(_, name)| name),
+        );
+    }
+    match Claim::service_of(parts).as_deref() {
+        Some("s3") => Service::S3,
+        Some("firehose") => Service::Firehose(String::new()),
+        Some(other) => Service::Other(other.to_owned()),
+        None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
+        None => Service::S3,
+    }
+}
+
+fn host(parts: &Parts) -> &str {
+    parts
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn services_are_told_apart() {
+        let signed = |service: &str| {
+            format!("AWS4-HMAC-SHA256 Credential=a/d/r/{service}/aws4_request, SignedHeaders=host")
+        };
+        let firehose = |operation: &str| Service::Firehose(operation.to_owned());
+        for (uri, name, value, expected) in [
+            (
+                "/",
+                "x-amz-target",
+                "Firehose_20150804.PutRecord",
+                firehose("PutRecord"),
+            ),
+            ("/", "x-amz-target", "Firehose_20150804", firehose("")),
+            (
+                "/",
+                "x-amz-target",
+                "Logs_20140328.PutLogEvents",
+                Service::OtherJson("CloudWatch Logs"),
+            ),
+            (
+                "/",
+                "x-amz-target",
+                "x",
+                Service::OtherJson("the service of this X-Amz-Target"),
+            ),
+            ("/", "authorization", &signed("s3"), Service::S3),
+            ("/", "authorization", &signed("firehose"), firehose("")),
+            (
+                "/",
+                "authorization",
+                &signed("sts"),
+                Service::Other("sts".to_owned()),
+            ),
+            ("/", "authorization", "nonsense", Service::S3),
+            (
+                "/b?X-Amz-Credential=a%2Fd%2Fr%2Fs3%2Faws4_request",
+                "x",
+                "y",
+                Service::S3,
+            ),
+            (
+                "/",
+                "host",
+                "firehose.us-west-2.amazonaws.com",
+                firehose(""),
+            ),
+            ("/bucket", "host", "127.0.0.1:4566", Service::S3),
+        ] {
+            let (parts, ()) = Request::post(uri)
+                .header(name, value)
+                .body(())
+                .unwrap()
+                .into_parts();
+            assert_eq!(service(&parts), expected, "{uri} {name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! S3's wire face: [`s3s`] reads requests, checks their signatures and writes answers; this module does what they ask.
+//!
+//! Served are ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, ListObjects (both versions),
+//! GetObject with ranges, HeadObject, PutObject, CopyObject, DeleteObject and DeleteObjects. Everything else is answered
+//! with `NotImplemented`, multipart uploads among it. Requests may be signed for any region.
+
+mod buckets;
+mod conditions;
+mod error;
+mod face;
+mod host;
+mod integrity;
+mod list;
+mod read;
+mod signed;
+mod write;
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use s3s::auth::SimpleAuth;
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, S3Error, S3ErrorCode};
+
+use crate::limits;
+use crate::objects::Objects;
+use crate::options::Options;
+
+/// Answers S3's requests.
+pub struct S3Face {
+    service: S3Service,
+}
+
+impl S3Face {
+    /// The face of `objects`.
+    pub fn new(objects: Arc<Objects>, options: &Options) -> Self {
+        let mut config = S3Config::default();
+        config.xml_max_body_size = limits::XML_BODY_BYTES;
+        config.presigned_url_max_skew_time_secs = limits::CLOCK_SKEW.as_secs() as u32;
+        let mut builder = S3ServiceBuilder::new(face::Face {
+            objects,
+            region: options.region.clone(),
+        });
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        builder.set_auth(SimpleAuth::from_single(
+            &*options.access_key_id,
+            &*options.secret_access_key,
+        ));
+        builder.set_host(host::Hosts);
+        Self {
+            service: builder.build(),
+        }
+    }
+
+    /// Answers `request`; `id` is what its answer calls it.
+    pub async fn answer(&self, request: Request<Incoming>, id: &str) -> Response<Body> {
+        let resource = request.uri().path().to_owned();
+        let is_head = request.method() == Method::HEAD;
+        let (parts, body) = request.into_parts();
+        let answered = match signed::check(&parts) {
+            Ok(()) => self
+                .service
+                .call(Request::from_parts(parts, Body::from(body)))
+                .await
+                .map_err(|_| S3ErrorCode::InternalError.into()),
+            Err(error) => error.to_http_response(),
+        };
+        let answered = answered.or_else(|error: S3Error| error.to_http_response());
+        // What cannot even be said as an error is told by its status alone.
+        let response = answered.unwrap_or_else(|_| {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        });
+        error::complete(response, &resource, id, is_head)
+    }
+}

@@ -1,0 +1,403 @@
+//! The frames a buffer file consists of, version 1.
+//!
+//! ```text
+//!  0   2   magic "FL"
+//!  2   1   version, 1
+//!  3   1   kind: 1 the segment's header (JSON, first in every file), 2 what one put call brought
+//!  4   4   length of the payload   ┐
+//!  8   4   records in the payload  │ little-endian
+//! 12   4   CRC-32 of the payload   │
+//! 16   4   CRC-32 of bytes 0..16   ┘
+//! 20   …   payload: for kind 2 the bytes of the object, delimiters included
+//! ```
+//!
+//! One put call is one frame, so that a call that was cut short leaves nothing behind of a batch that was never
+//! acknowledged. The header has a checksum of its own: a wrong length cannot lead the reader astray, and after damage
+//! it finds its way back at the next header that holds.
+
+use std::io::{self, Read};
+
+use memchr::memmem;
+
+use crate::limits;
+
+/// Bytes before the payload.
+pub const HEADER_BYTES: usize = 20;
+/// The largest payload: a full batch with a delimiter per record.
+pub const PAYLOAD_BYTES: usize = limits::BATCH_BYTES + limits::RECORDS_PER_BATCH;
+
+const MAGIC: [u8; 3] = *b"FL\x01";
+const READ_BYTES: usize = 256 * 1024;
+
+/// What a frame's payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The segment's own description.
+    Segment,
+    /// Records.
+    Records,
+}
+
+impl Kind {
+    fn byte(self) -> u8 {
+        match self {
+            Kind::Segment => 1,
+            Kind::Records => 2,
+        }
+    }
+
+    fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Kind::Segment),
+            2 => Some(Kind::Records),
+            _ => None,
+        }
+    }
+}
+
+/// The header of a frame that holds `records` records in `payload`.
+///
+/// The caller keeps payloads within [`PAYLOAD_BYTES`]; a longer one would be written and then not read back.
+pub fn header(kind: Kind, records: u32, payload: &[u8]) -> [u8; HEADER_BYTES] {
+    debug_assert!(payload.len() <= PAYLOAD_BYTES);
+    let mut header = [0; HEADER_BYTES];
+    header[..3].copy_from_slice(&MAGIC);
+    header[3] = kind.byte();
+    header[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    header[8..12].copy_from_slice(&records.to_le_bytes());
+    header[12..16].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    let checksum = crc32fast::hash(&header[..16]);
+    header[16..].copy_from_slice(&checksum.to_le_bytes());
+    header
+}
+
+/// A header whose checksum holds.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    kind: Kind,
+    length: usize,
+    records: u32,
+    payload_checksum: u32,
+}
+
+impl Header {
+    fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+        let word = |at: usize| {
+            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+        };
+        if bytes[..3] != MAGIC || word(16) != crc32fast::hash(&bytes[..16]) {
+            return None;
+        }
+        let length = usize::try_from(word(4))
+            .ok()
+            .filter(|&length| length <= PAYLOAD_BYTES)?;
+        Some(Self {
+            kind: Kind::from_byte(bytes[3])?,
+            length,
+            records: word(8),
+            payload_checksum: word(12),
+        })
+    }
+}
+
+/// What stands next in a buffer file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A frame that holds.
+    Frame {
+        /// What the payload is.
+        kind: Kind,
+        /// Records in it.
+        records: u32,
+        /// The payload.
+        payload: &'a [u8],
+    },
+    /// Bytes that are no frame, followed by one that is or by the end of the file.
+    Damaged {
+        /// Where they begin in the file.
+        offset: u64,
+        /// How many they are.
+        length: u64,
+    },
+    /// The beginning of a frame that the file's end cuts off: a write that was interrupted, hence not acknowledged.
+    Torn {
+        /// Where it begins, which is the length the file ought to have.
+        offset: u64,
+    },
+}
+
+/// Reads frames one after another, in memory bounded by one frame and one read.
+pub struct FrameReader<R> {
+    input: R,
+    window: Vec<u8>,
+    /// Where in `window` the next frame begins.
+    at: usize,
+    /// Where in the input `window` begins.
+    base: u64,
+    ended: bool,
+}
+
+impl<R: Read> FrameReader<R> {
+    /// A reader of frames from the current position of `input`, which counts as offset 0.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            window: Vec::new(),
+            at: 0,
+            base: 0,
+            ended: false,
+        }
+    }
+
+    /// The next frame, damage or torn end; `None` at the end of the file. After a torn end comes the end.
+    pub fn next(&mut self) -> io::Result<Option<Found<'_>>> {
+        if !self.holds(1)? {
+            return Ok(None);
+        }
+        if let Some(header) = self.whole_frame()? {
+            let start = self.at + HEADER_BYTES;
+            self.at = start + header.length;
+            let payload = &self.window[start..self.at];
+            return Ok(Some(Found::Frame {
+                kind: header.kind,
+                records: header.records,
+                payload,
+            }));
+        }
+        let offset = self.offset();
+        let cut_off = !self.holds(HEADER_BYTES)?
+            || self
+                .header()
+                .is_some_and(|header| self.ends_within(&header));
+        let found_again = self.skip_to_frame()?;
+        Ok(Some(match cut_off && !found_again {
+            true => Found::Torn { offset },
+            false => Found::Damaged {
+                offset,
+                length: self.offset() - offset,
+            },
+        }))
+    }
+
+    /// Where in the input the reader stands.
+    pub fn offset(&self) -> u64 {
+        self.base + self.at as u64
+    }
+
+    /// The header at the current position, if a whole frame with matching checksums stands there.
+    fn whole_frame(&mut self) -> io::Result<Option<Header>> {
+        if !self.holds(HEADER_BYTES)? {
+            return Ok(None);
+        }
+        let Some(header) = self.header() else {
+            return Ok(None);
+        };
+        if !self.holds(HEADER_BYTES + header.length)? {
+            return Ok(None);
+        }
+        let start = self.at + HEADER_BYTES;
+        let matches =
+            crc32fast::hash(&self.window[start..start + header.length]) == header.payload_checksum;
+        Ok(matches.then_some(header))
+    }
+
+    fn header(&self) -> Option<Header> {
+        self.window[self.at..].first_chunk().and_then(Header::parse)
+    }
+
+    /// Whether the input is known to end before the frame with this header does.
+    fn ends_within(&self, header: &Header) -> bool {
+        self.ended && self.window.len() - self.at < HEADER_BYTES + header.length
+    }
+
+    /// Moves on to the next whole frame, at least one byte on; to the end of the input, and `false`, if there is none.
+    fn skip_to_frame(&mut self) -> io::Result<bool> {
+        self.at += 1;
+        loop {
+            match memmem::find(&self.window[self.at..], &MAGIC) {
+                Some(distance) => {
+                    self.at += distance;
+                    if self.whole_frame()?.is_some() {
+                        return Ok(true);
+                    }
+                    self.at += 1;
+                }
+                None => {
+                    // The magic may begin in the last two bytes read so far.
+                    self.at = self
+                        .at
+                        .max(self.window.len().saturating_sub(MAGIC.len() - 1));
+                    let known = self.window.len() - self.at;
+                    if !self.holds(known + 1)? {
+                        self.at = self.window.len();
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads until `wanted` bytes stand in the window from the current position, or the input ends.
+    fn holds(&mut self, wanted: usize) -> io::Result<bool> {
+        if self.at > READ_BYTES && self.at * 2 > self.window.len() {
+            self.window.drain(..self.at);
+            self.base += self.at as u64;
+            self.at = 0;
+        }
+        while self.window.len() - self.at < wanted && !self.ended {
+            let step = (self.at + wanted - self.window.len()).max(READ_BYTES) as u64;
+            self.ended = self
+                .input
+                .by_ref()
+                .take(step)
+                .read_to_end(&mut self.window)?
+                == 0;
+        }
+        Ok(self.window.len() - self.at >= wanted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(payload: &[u8]) -> Vec<u8> {
+        [&header(Kind::Records, 1, payload)[..], payload].concat()
+    }
+
+    /// Everything a reader finds, frames as their payloads, offsets as they are.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    enum Seen {
+        Payload(Vec<u8>),
+        Damaged(u64, u64),
+        Torn(u64),
+    }
+
+    fn read(file: &[u8]) -> Vec<Seen> {
+        let mut reader = FrameReader::new(file);
+        let mut seen = Vec::new();
+        while let Some(found) = reader.next().unwrap() {
+            seen.push(match found {
+                Found::Frame { payload, .. } => Seen::Payload(payload.to_vec()),
+                Found::Damaged { offset, length } => Seen::Damaged(offset, length),
+                Found::Torn { offset } => Seen::Torn(offset),
+            });
+        }
+        seen
+    }
+
+    fn payloads(seen: &[Seen]) -> Vec<Vec<u8>> {
+        seen.iter()
+            .filter_map(|one| {
+                if let Seen::Payload(bytes) = one {
+                    Some(bytes.clone())
+                } else {
+                    None
+                }
+            })
+            .collect()
+    }
+
+    /// The bytes of version 1, which later versions have to go on reading.
+    #[test]
+    fn version_1_is_this() {
+        let bytes = frame(b"{\"log\":\"a\"}\n");
+        let expected =
+            b"FL\x01\x02\x0c\0\0\0\x01\0\0\0\xfd\x4a\x07\xe6\x16\x08\x80\x25{\"log\":\"a\"}\n";
+        assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
+    }
+
+    #[test]
+    fn a_file_that_ends_in_a_frame_is_torn_there() {
+        let file = [frame(b"one"), frame(b"two")].concat();
+        for end in frame(b"one").len() + 1..file.len() {
+            assert_eq!(
+                read(&file[..end]),
+                [Seen::Payload(b"one".to_vec()), Seen::Torn(23)],
+                "cut at {end}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_torn_frame_in_front_of_others_is_damage() {
+        let torn = &frame(b"never finished")[..25];
+        let file = [torn, &frame(b"two")].concat();
+        assert_eq!(
+            read(&file),
+            [Seen::Damaged(0, 25), Seen::Payload(b"two".to_vec())]
+        );
+    }
+
+    #[test]
+    fn an_impossible_length_is_damage_and_costs_no_memory() {
+        let mut lying = frame(b"one");
+        lying[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        let checksum = crc32fast::hash(&lying[..16]);
+        lying[16..20].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(read(&lying), [Seen::Damaged(0, 23)]);
+    }
+
+    #[test]
+    fn zeros_after_a_power_cut_are_damage() {
+        let file = [frame(b"one"), vec![0; 4096]].concat();
+        assert_eq!(
+            read(&file),
+            [Seen::Payload(b"one".to_vec()), Seen::Damaged(23, 4096)]
+        );
+    }
+
+    fn any_payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        // Payloads that hold the magic make false trails.
+        let payload = prop_oneof![
+            20 => proptest::collection::vec(any::<u8>(), 0..200),
+            20 => Just(b"FL\x01\x02 not a header".to_vec()),
+            1 => Just(vec![b'x'; READ_BYTES + 1000]),
+        ];
+        proptest::collection::vec(payload, 1..6)
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(payloads_in in any_payloads()) {
+            let file: Vec<u8> = payloads_in.iter().flat_map(|payload| frame(payload)).collect();
+            prop_assert_eq!(read(&file), payloads_in.into_iter().map(Seen::Payload).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn one_changed_byte_costs_at_most_its_own_frame(payloads_in in any_payloads(), at in any::<prop::sample::Index>(), flip in 1u8..) {
+            let mut file: Vec<u8> = payloads_in.iter().flat_map(|payload| frame(payload)).collect();
+            let at = at.index(file.len());
+            file[at] ^= flip;
+            let mut end = 0;
+            let hit = payloads_in.iter().position(|payload| { end += HEADER_BYTES + payload.len(); at < end }).unwrap();
+            let mut expected = payloads_in.clone();
+            expected.remove(hit);
+            prop_assert_eq!(payloads(&read(&file)), expected);
+        }
+
+        #[test]
+        fn a_cut_keeps_every_whole_frame(payloads_in in any_payloads(), at in any::<prop::sample::Index>()) {
+            let file: Vec<u8> = payloads_in.iter().flat_map(|payload| frame(payload)).collect();
+            let at = at.index(file.len());
+            let mut end = 0;
+            let whole: Vec<_> = payloads_in.iter().take_while(|payload| { end += HEADER_BYTES + payload.len(); end <= at }).cloned().collect();
+            prop_assert_eq!(payloads(&read(&file[..at])), whole);
+        }
+
+        #[test]
+        fn garbage_never_panics_and_is_accounted_for(file in proptest::collection::vec(any::<u8>(), 0..500)) {
+            let mut end = 0;
+            for seen in read(&file) {
+                match seen {
+                    Seen::Payload(payload) => end += (HEADER_BYTES + payload.len()) as u64,
+                    Seen::Damaged(offset, length) => { prop_assert_eq!(offset, end); end += length }
+                    Seen::Torn(offset) => { prop_assert_eq!(offset, end); end = file.len() as u64 }
+                }
+            }
+            prop_assert_eq!(end, file.len() as u64);
+        }
+    }
+}
