@@ -146,3 +146,51 @@ fn snake_case(name: &str) -> String {
     }
     snake
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    #[track_caller]
+    fn fault(input: &DeriveInput) -> String {
+        expand(input).expect_err("a fault").to_string()
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let input = parse_quote!(
+            struct Format;
+        );
+        assert_eq!(fault(&input), "a choice is an enumeration");
+        let input = parse_quote!(
+            enum Format {
+                Json(bool),
+            }
+        );
+        assert_eq!(fault(&input), "the variants of a choice carry nothing");
+        let input = parse_quote!(
+            enum Format {
+                #[choice(fallback)]
+                Json,
+                #[choice(fallback)]
+                Text,
+            }
+        );
+        assert_eq!(fault(&input), "only one variant takes the unknown words");
+        let input = parse_quote!(
+            enum Format {
+                #[choice(rename = "x")]
+                Json,
+            }
+        );
+        assert_eq!(fault(&input), "expected `name`, `alias` or `fallback`");
+    }
+
+    #[test]
+    fn names_are_the_variants_in_snake_case() {
+        assert_eq!(snake_case("JsonLines"), "json_lines");
+        assert_eq!(snake_case("Off"), "off");
+    }
+}

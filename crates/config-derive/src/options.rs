@@ -236,3 +236,86 @@ fn inner<'a>(ty: &'a Type, outer: &str) -> Option<&'a Type> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    /// What is wrong with a struct, all errors in one text.
+    #[track_caller]
+    fn faults(input: &DeriveInput) -> String {
+        let errors = expand(input).expect_err("a fault").into_iter();
+        errors
+            .map(|error| error.to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_each_field() {
+        let input = parse_quote! {
+            struct Options {
+                nameless: bool,
+                #[option(name = "Capital", default = "x")]
+                capital: String,
+                #[option(name = "needless")]
+                needless: String,
+                #[option(name = "both", required, default = "x")]
+                both: String,
+                #[option(name = "many", multiple)]
+                many: String,
+                #[option(name = "labels.", prefix)]
+                labels: Vec<String>,
+                #[option(name = "net", flatten)]
+                net: Net,
+                #[option(name = "typo", defualt = "x")]
+                typo: String,
+                #[option(name = "rule", default = "x", repeated = "twice")]
+                rule: String,
+            }
+        };
+        let expected = "\
+the option needs `#[option(name = \"…\")]`
+keys are written in lower case
+say `required`, give a `default`, or make the type an `Option<T>`
+a required option has no default
+an option that may be repeated is a `Vec<T>`
+a prefix option is a `Vec<(String, T)>`
+`flatten` stands alone: the keys come from the field's type
+unknown attribute; see `config::Options` for the list
+expected \"refused\", \"last\" or \"first\"";
+        assert_eq!(faults(&input), expected);
+    }
+
+    #[test]
+    fn only_structs_with_named_fields_are_options() {
+        for input in [
+            parse_quote!(
+                enum Options {
+                    A,
+                }
+            ),
+            parse_quote!(
+                struct Options(bool);
+            ),
+        ] {
+            assert_eq!(faults(&input), "options are a struct with named fields");
+        }
+        let input = parse_quote!(
+            struct Options<T> {
+                t: T,
+            }
+        );
+        assert_eq!(faults(&input), "a struct of options has no parameters");
+        let input = parse_quote!(
+            #[options(repeat = "last")]
+            struct Options {}
+        );
+        assert_eq!(
+            faults(&input),
+            "expected `repeated`, `bad_value` or `check`"
+        );
+    }
+}

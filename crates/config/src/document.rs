@@ -1,5 +1,6 @@
 //! A whole configuration as it was written: the command line, the main file, and the files that the service names.
 
+mod address;
 mod checks;
 mod files;
 
@@ -63,6 +64,16 @@ impl Document {
             document.add_main(file, host, diagnostics);
         }
         document.expand_all(host, diagnostics);
+        for list in [
+            &mut document.inputs,
+            &mut document.filters,
+            &mut document.outputs,
+            &mut document.customs,
+        ] {
+            for section in list {
+                address::split_address(section, diagnostics);
+            }
+        }
         files::add_service_files(&mut document, host, diagnostics);
         checks::check(&document, diagnostics);
         document

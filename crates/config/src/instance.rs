@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::host::Host;
 use crate::number::{Seconds, Size};
 use crate::section_reader::SectionReader;
 use crate::table::Form;
@@ -24,6 +25,20 @@ pub enum LogLevel {
     Debug,
     /// Each record.
     Trace,
+}
+
+impl LogLevel {
+    /// The level that holds: the environment variable `FLB_LOG_LEVEL` wins over the service, the service over the command
+    /// line. A word in the variable that is no level counts for nothing.
+    pub fn in_effect(command_line: Self, service: Option<Self>, host: &dyn Host) -> Self {
+        let variable = host
+            .variable("FLB_LOG_LEVEL")
+            .and_then(|word| Self::from_text(&word).ok());
+        variable
+            .map(|parsed| parsed.value)
+            .or(service)
+            .unwrap_or(command_line)
+    }
 }
 
 /// Where an input keeps records that are not delivered yet.

@@ -15,6 +15,7 @@ extern crate self as config;
 
 mod choice;
 mod classic;
+mod command_line;
 mod diagnostic;
 mod document;
 mod engine_keys;
@@ -27,6 +28,7 @@ mod number;
 mod options;
 mod parser_definition;
 mod position;
+mod reference;
 mod section;
 mod section_reader;
 mod service;
@@ -37,6 +39,7 @@ mod variables;
 
 pub use choice::{Choice, ChoiceSpec, find_choice, unknown_choice};
 pub use classic::{ClassicFile, Command, read_classic};
+pub use command_line::{Action, CommandLine, HelpTopic, flags_help};
 pub use config_derive::{Choice, Options};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use document::Document;
@@ -55,6 +58,7 @@ pub use parser_definition::{
     MultilineParserOptions, MultilineRule, MultilineType, ParserFormat, ParserOptions, UtcOffset,
 };
 pub use position::Position;
+pub use reference::{options_markdown, options_text, reference_page};
 pub use section::{Entry, Group, Section, SectionKind, Value, ValueKind};
 pub use section_reader::SectionReader;
 pub use service::{FlushInterval, Grace, ServiceOptions, StackSize, StorageSync, WholeSeconds};

@@ -123,6 +123,8 @@ pub struct Entry {
     pub position: Position,
     /// What was given.
     pub value: Value,
+    /// It was not written as a key but follows from something else, so that it is no mistake if no option takes it.
+    pub implied: bool,
 }
 
 impl Entry {
@@ -144,6 +146,7 @@ impl Entry {
             key: key.to_ascii_lowercase(),
             position,
             value,
+            implied: false,
         }
     }
 }

@@ -116,7 +116,10 @@ impl<'a> SectionReader<'a> {
             .zip(&self.taken)
             .filter(|(entry, taken)| {
                 let known = || engine.iter().any(|spec| spec.matches(&entry.key));
-                !**taken && !ALWAYS_ALLOWED.contains(&entry.key.as_str()) && !known()
+                !**taken
+                    && !entry.implied
+                    && !ALWAYS_ALLOWED.contains(&entry.key.as_str())
+                    && !known()
             })
             .map(|(entry, _)| unknown_key(self.section, entry, table, &engine))
             .collect();

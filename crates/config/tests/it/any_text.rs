@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use config::{
-    Diagnostics, Document, FilterCommon, InputCommon, MemoryHost, MultilineParserOptions,
-    NetOptions, Options, OutputCommon, ParserOptions, Section, ServiceOptions, TlsOptions, nearest,
+    CommandLine, Diagnostics, Document, FilterCommon, InputCommon, MemoryHost,
+    MultilineParserOptions, NetOptions, Options, OutputCommon, ParserOptions, Section,
+    ServiceOptions, TlsOptions, nearest,
 };
 use proptest::prelude::*;
 
@@ -54,6 +55,30 @@ fn line() -> impl Strategy<Value = String> {
         1 => header,
         1 => (command, value).prop_map(|(command, value)| format!("{command}{value}")),
         1 => "[ \t\r]{0,4}",
+    ]
+}
+
+/// Arguments like those of a command line.
+fn argument() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "-{0,3}[a-zA-Z]{0,3}",
+        "--[a-z_-]{0,8}=?[a-z]{0,3}",
+        prop::sample::select(vec![
+            "-i",
+            "-o",
+            "-F",
+            "-p",
+            "-m",
+            "-t",
+            "-vvc",
+            "--",
+            "-h",
+            "tcp://h:1/u",
+            "a=b"
+        ])
+        .prop_map(str::to_owned),
+        "[a-z]{1,5}://\\PC{0,8}",
+        "\\PC{0,5}",
     ]
 }
 
@@ -121,6 +146,17 @@ proptest! {
     #[test]
     fn any_lines(lines in prop::collection::vec(line(), 0..20)) {
         check_positions(lines.join("\n").as_bytes())?;
+    }
+
+    #[test]
+    fn any_arguments(words in prop::collection::vec(argument(), 0..8)) {
+        let count = words.len();
+        let mut diagnostics = Diagnostics::new();
+        let line = CommandLine::parse(words.into_iter().map(Into::into), &mut diagnostics);
+        for finding in &diagnostics {
+            prop_assert!((1..=count).contains(&(finding.position.column as usize)), "{}", finding);
+        }
+        Document::load(&MemoryHost::new(), None, line.sections, &mut diagnostics);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod any_text;
 mod classic;
+mod command_line;
 mod derive;
 mod groups;
 mod seed;
