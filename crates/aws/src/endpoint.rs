@@ -289,6 +289,8 @@ fn in_shared_config(
 mod tests {
     use super::*;
 
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
     fn choice<'a>(
         region: &'a str,
         endpoint: Option<&'a str>,
@@ -395,7 +397,7 @@ mod tests {
         let dev = ("AWS_PROFILE", "dev");
         let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
         let own = "https://firehose.us-east-1.amazonaws.com";
-        let cases: [(Option<&str>, &[(&str, &str)], &str); 8] = [
+        let cases: [(Option<&str>, Variables<'_>, &str); 8] = [
             (
                 Some("https://option"),
                 &[service, general, file],

@@ -197,11 +197,13 @@ fn from_environment(environment: &Environment) -> Result<Credentials, Miss> {
 mod tests {
     use super::*;
 
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn the_environment_gives_keys_or_says_what_is_missing() {
         let key = ("AWS_ACCESS_KEY_ID", "AKID");
         let secret = ("AWS_SECRET_ACCESS_KEY", "s");
-        let cases: [(&[(&str, &str)], Result<&str, &str>); 5] = [
+        let cases: [(Variables<'_>, Result<&str, &str>); 5] = [
             (&[], Err("AWS_ACCESS_KEY_ID is not set")),
             (&[key], Err("AWS_SECRET_ACCESS_KEY is not set")),
             (

@@ -188,11 +188,13 @@ fn authorization(environment: &Environment) -> Result<Option<HeaderValue>, Miss>
 mod tests {
     use super::*;
 
+    type Variables<'a> = &'a [(&'a str, &'a str)];
+
     #[test]
     fn the_uri_comes_from_two_variables() {
         let ecs = (RELATIVE_URI, "/v2/credentials/x?id=1");
         let full = (FULL_URI, "http://169.254.170.23/v1/credentials");
-        let cases: [(&[(&str, &str)], &str, &str); 5] = [
+        let cases: [(Variables<'_>, &str, &str); 5] = [
             (&[ecs], "http://169.254.170.2", "/v2/credentials/x?id=1"),
             (
                 &[ecs, full],

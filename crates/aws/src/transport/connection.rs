@@ -21,6 +21,9 @@ use super::{Answer, Problem, Reached};
 /// hyper reads into a buffer that grows up to this; an answer to 500 records (110 kB) takes a few reads.
 const READ_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// The services' headers take less than 1 kB.
+const HEADER_BYTES_MAX: usize = 32 * 1024;
+
 /// How long and how large an exchange may get.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -50,6 +53,7 @@ impl Connection {
         let (stream, traffic) = Metered::new(stream);
         let mut builder = http1::Builder::new();
         builder.max_buf_size(READ_BUFFER_BYTES_MAX);
+        builder.max_header_size(HEADER_BYTES_MAX);
         let (sender, driver) = builder.handshake(TokioIo::new(stream)).await?;
         Ok(Self {
             sender,
@@ -71,6 +75,8 @@ impl Connection {
         if *driver_ended {
             return false;
         }
+        // Lets the runtime look at its sockets first, so that a close which has arrived is seen here.
+        tokio::task::yield_now().await;
         // Nothing has to come from the peer for this, so it is settled in the first look.
         let mut ready = pin!(sender.ready());
         poll_fn(|cx| {
@@ -213,4 +219,62 @@ async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        silence: Duration::from_secs(60),
+        whole: Duration::from_secs(300),
+        answer_bytes: 0,
+    };
+
+    /// Watches work that never ends while a byte moves every `pause`, for so many times.
+    fn watch(pause: Duration, times: u64) -> (Problem, Duration) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let traffic = Traffic::default();
+            let begin = Instant::now();
+            let mut left = times;
+            let mut next = pin!(sleep_until(begin + pause));
+            let watched = watched(&traffic, &LIMITS, |cx| {
+                while left > 0 && next.as_mut().poll(cx).is_ready() {
+                    left -= 1;
+                    traffic.count_read(1);
+                    next.as_mut().reset(Instant::now() + pause);
+                }
+                Poll::<Result<(), _>>::Pending
+            });
+            let problem = watched.await.unwrap_err();
+            (problem, begin.elapsed())
+        })
+    }
+
+    #[test]
+    fn silence_is_counted_from_the_last_byte() {
+        for (pause, times, seconds) in [(1, 0, 60), (1, 10, 70), (59, 3, 237), (61, 3, 60)] {
+            let (problem, after) = watch(Duration::from_secs(pause), times);
+            assert!(matches!(problem, Problem::Silence(_)), "{problem}");
+            assert_eq!(
+                after.as_secs(),
+                seconds,
+                "a byte every {pause} s, {times} times"
+            );
+        }
+    }
+
+    #[test]
+    fn a_trickle_is_cut_off() {
+        for pause in [1, 30, 59] {
+            let (problem, after) = watch(Duration::from_secs(pause), u64::MAX);
+            assert!(matches!(problem, Problem::TooSlow(_)), "{problem}");
+            assert_eq!(after.as_secs(), 300);
+        }
+    }
 }

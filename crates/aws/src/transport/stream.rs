@@ -32,6 +32,14 @@ impl Traffic {
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
+
+    pub fn count_read(&self, bytes: usize) {
+        self.read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn count_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 /// A stream that keeps count of its traffic.
@@ -55,9 +63,7 @@ impl Metered {
 
     fn count_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(bytes)) = written {
-            self.traffic
-                .written
-                .fetch_add(bytes as u64, Ordering::Relaxed);
+            self.traffic.count_written(bytes);
         }
         written
     }
@@ -74,9 +80,7 @@ impl AsyncRead for Metered {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
-        self.traffic
-            .read
-            .fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        self.traffic.count_read(buf.filled().len() - before);
         result
     }
 }
