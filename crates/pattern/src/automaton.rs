@@ -1,5 +1,7 @@
 //! The engines of `regex-automata`: linear in the length of the text whatever the pattern.
 
+use std::ops::Range;
+
 use regex_automata::dfa::onepass;
 use regex_automata::nfa::thompson::{self, NFA};
 use regex_automata::util::primitives::NonMaxUsize;
@@ -8,6 +10,7 @@ use regex_syntax::hir::{Hir, Look};
 
 use crate::Error;
 use crate::captures::Slots;
+use crate::regular::Regular;
 
 /// A pattern may not compile to more than this.
 const NFA_BYTES_MAX: usize = 4 << 20;
@@ -42,7 +45,10 @@ impl Anchor {
         }
         match self {
             Anchor::Text => None,
-            Anchor::Line => memchr::memchr(b'\n', &text[from - 1..]).map(|at| from + at),
+            // A newline that ends the text begins no line.
+            Anchor::Line => memchr::memchr(b'\n', &text[from - 1..])
+                .map(|at| from + at)
+                .filter(|&start| start < text.len()),
         }
     }
 }
@@ -63,7 +69,7 @@ pub(crate) struct OnePassCache {
 
 impl OnePass {
     /// Compiles `hir` if it is of the kind.
-    pub fn new(hir: &Hir) -> Option<OnePass> {
+    pub fn new(Regular { hir, .. }: &Regular) -> Option<OnePass> {
         let anchor = Anchor::of(hir)?;
         let config = thompson::Config::new().nfa_size_limit(Some(ONEPASS_BYTES_MAX));
         let nfa: NFA = thompson::Compiler::new()
@@ -107,9 +113,6 @@ impl OnePass {
     ) -> bool {
         let mut from = 0;
         while let Some(start) = self.anchor.next(text.as_bytes(), from) {
-            if start > text.len() {
-                return false;
-            }
             let input = Input::new(text)
                 .range(start..)
                 .anchored(Anchored::Yes)
@@ -128,6 +131,8 @@ impl OnePass {
 #[derive(Debug)]
 pub(crate) struct General {
     regex: meta::Regex,
+    /// See [`Regular::not_at_end`].
+    not_at_end: bool,
 }
 
 /// What a search with a [`General`] needs.
@@ -138,14 +143,17 @@ pub(crate) struct GeneralCache {
 }
 
 impl General {
-    pub fn new(hir: &Hir) -> Result<General, Error> {
+    pub fn new(Regular { hir, not_at_end }: &Regular) -> Result<General, Error> {
         let config = meta::Config::new()
             .nfa_size_limit(Some(NFA_BYTES_MAX))
             .onepass_size_limit(Some(ONEPASS_BYTES_MAX))
             .hybrid_cache_capacity(HYBRID_CACHE_BYTES)
             .dfa(false);
         match meta::Builder::new().configure(config).build_from_hir(hir) {
-            Ok(regex) => Ok(General { regex }),
+            Ok(regex) => Ok(General {
+                regex,
+                not_at_end: *not_at_end,
+            }),
             Err(error) if error.size_limit().is_some() => Err(Error::new(
                 0,
                 "this pattern needs too much memory: its repetitions are too large",
@@ -178,14 +186,25 @@ impl General {
             return false;
         }
         copy(found, slots);
-        true
+        !self.is_void(slots.get(0), text)
     }
 
     pub fn is_match(&self, cache: &mut GeneralCache, text: &str) -> bool {
+        if self.not_at_end {
+            let found = self.regex.search_with(&mut cache.cache, &Input::new(text));
+            return found.is_some_and(|found| !self.is_void(Some(found.range()), text));
+        }
         let input = Input::new(text).earliest(true);
         self.regex
             .search_half_with(&mut cache.cache, &input)
             .is_some()
+    }
+}
+
+impl General {
+    fn is_void(&self, found: Option<Range<usize>>, text: &str) -> bool {
+        let starts_at_end = found.is_some_and(|found| found.start == text.len());
+        self.not_at_end && starts_at_end && !text.is_empty()
     }
 }
 

@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use regex_syntax::hir::Hir;
-
 use crate::automaton::{General, OnePass};
 use crate::backtrack::Backtrack;
+use crate::regular::{self, Regular};
 use crate::scan::Program;
 use crate::syntax::{self, Groups, Source};
-use crate::{Error, Matcher, regular};
+use crate::{Error, Matcher};
 
 /// How a pattern is searched, from the cheapest to the most capable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,21 +38,21 @@ pub(crate) enum Compilation {
         program: Program,
         fallback: Fallback,
     },
-    OnePass(OnePass),
+    OnePass(Box<OnePass>),
     General(General),
     Backtrack(Backtrack),
 }
 
 /// The automaton for texts on which a scanner gives up. Made when it is needed first, which is hardly ever.
 pub(crate) struct Fallback {
-    hir: Hir,
+    regular: Regular,
     general: OnceLock<Option<General>>,
 }
 
 impl Fallback {
     pub fn get(&self) -> Option<&General> {
         self.general
-            .get_or_init(|| General::new(&self.hir).ok())
+            .get_or_init(|| General::new(&self.regular).ok())
             .as_ref()
     }
 }
@@ -72,7 +71,7 @@ impl Pattern {
         };
         let syntax = syntax::parse(source.pattern, source.flags).map_err(in_text)?;
         let program = match regular::lower(&syntax.root) {
-            Ok(hir) => Compilation::regular(hir).map_err(in_text)?,
+            Ok(regular) => Compilation::regular(regular).map_err(in_text)?,
             Err(regular::NotRegular) => {
                 Compilation::Backtrack(Backtrack::new(&syntax).map_err(in_text)?)
             }
@@ -123,18 +122,18 @@ impl Pattern {
 }
 
 impl Compilation {
-    fn regular(hir: Hir) -> Result<Compilation, Error> {
-        if let Some(program) = Program::new(&hir) {
+    fn regular(regular: Regular) -> Result<Compilation, Error> {
+        if let Some(program) = Program::new(&regular.hir) {
             let fallback = Fallback {
-                hir,
+                regular,
                 general: OnceLock::new(),
             };
             return Ok(Compilation::Scan { program, fallback });
         }
-        if let Some(onepass) = OnePass::new(&hir) {
-            return Ok(Compilation::OnePass(onepass));
+        if let Some(onepass) = OnePass::new(&regular) {
+            return Ok(Compilation::OnePass(Box::new(onepass)));
         }
-        General::new(&hir).map(Compilation::General)
+        General::new(&regular).map(Compilation::General)
     }
 }
 

@@ -15,6 +15,11 @@ fn random() {
     check("random.cases");
 }
 
+#[test]
+fn shipped() {
+    check("shipped.cases");
+}
+
 fn check(file: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/onigmo")
@@ -33,6 +38,11 @@ fn check(file: &str) {
             checked += 1;
             if matcher.is_some() {
                 writeln!(failures, "{place}: accepted, but Onigmo refuses it").expect("a string");
+            }
+        } else if let Some(engine) = line.strip_prefix("  engine: ") {
+            let found = matcher.as_ref().map(|matcher| matcher.pattern().engine());
+            if found.map(|engine| format!("{engine:?}")).as_deref() != Some(engine) {
+                writeln!(failures, "{place}\n  is searched by {found:?}").expect("a string");
             }
         } else if let Some((text, expected)) = line.strip_prefix("  ").and_then(split_case) {
             checked += 1;

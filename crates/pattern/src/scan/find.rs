@@ -11,7 +11,7 @@ pub(super) fn byte(text: &[u8], from: usize, byte: u8) -> usize {
             return from + tail.map_or(rest.len(), |at| seen + at);
         };
         let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        let zero_where_equal = word ^ LOW * u64::from(byte);
+        let zero_where_equal = word ^ (LOW * u64::from(byte));
         let found = zero_where_equal.wrapping_sub(LOW) & !zero_where_equal & (LOW << 7);
         if found != 0 {
             return from + seen + found.trailing_zeros() as usize / 8;

@@ -172,7 +172,7 @@ impl Machine<'_> {
                     self.work = self.work.saturating_sub(1);
                 }
                 Step::LineEnd if self.text.get(at).is_none_or(|&byte| byte == b'\n') => {}
-                Step::LineStart if at == 0 || self.text[at - 1] == b'\n' => {}
+                Step::LineStart if self.is_line_start(at) => {}
                 Step::TextStart if at == 0 => {}
                 Step::TextEnd if at == self.text.len() => {}
                 Step::LineEnd | Step::LineStart | Step::TextStart | Step::TextEnd => return None,
@@ -215,6 +215,11 @@ impl Machine<'_> {
             Some(word) => u64::from_le_bytes(word.try_into().expect("eight bytes")) & mask == value,
             None => self.text[at..].starts_with(&value.to_le_bytes()[..len as usize]),
         }
+    }
+
+    /// A newline that ends the text begins no line.
+    fn is_line_start(&self, at: usize) -> bool {
+        at == 0 || (at < self.text.len() && self.text[at - 1] == b'\n')
     }
 
     #[inline]
