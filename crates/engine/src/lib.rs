@@ -1,1 +1,22 @@
-//! TODO
+//! The running pipeline: takes batches from inputs, runs the filters, routes, and sees to it that every record of every
+//! route is answered for.
+//!
+//! ```text
+//! input ─▶ Road (filters, routes) ─▶ Runner of each output ─▶ requests ─▶ answers ─▶ obligations settled ─▶ input
+//! ```
+//!
+//! * [`Plan`] is a checked configuration: what will run. Making one reports every mistake and touches nothing.
+//! * [`Pipeline`] is a running plan on one thread (a shard): inputs, filters and outputs share it without locks.
+//!
+//! Invariants: the engine knows no plugin by name; nothing here waits while a batch is routed (what limits inputs is their
+//! budget); a record's obligation is settled only by an answer, a counted drop or a filter, and a panic refuses it.
+
+mod instance;
+mod pipeline;
+mod plan;
+mod retry;
+mod road;
+mod runner;
+
+pub use pipeline::{Pipeline, PipelineError};
+pub use plan::{Plan, Registry};

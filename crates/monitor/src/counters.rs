@@ -67,7 +67,13 @@ impl InputCounters {
     /// Counters at zero.
     pub fn new(name: Arc<str>, own: Metrics) -> InputCounters {
         let zero = Counter::default;
-        InputCounters { name, records: zero(), bytes: zero(), unrouted: zero(), own }
+        InputCounters {
+            name,
+            records: zero(),
+            bytes: zero(),
+            unrouted: zero(),
+            own,
+        }
     }
 }
 
@@ -75,7 +81,14 @@ impl FilterCounters {
     /// Counters at zero.
     pub fn new(name: Arc<str>, own: Metrics) -> FilterCounters {
         let zero = Counter::default;
-        FilterCounters { name, records: zero(), bytes: zero(), dropped: zero(), added: zero(), own }
+        FilterCounters {
+            name,
+            records: zero(),
+            bytes: zero(),
+            dropped: zero(),
+            added: zero(),
+            own,
+        }
     }
 }
 

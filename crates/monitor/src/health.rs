@@ -26,7 +26,10 @@ pub struct Health {
 impl Health {
     /// A judge that has seen nothing.
     pub fn new(limits: HealthLimits) -> Health {
-        Health { limits, samples: VecDeque::from([(0, 0)]) }
+        Health {
+            limits,
+            samples: VecDeque::from([(0, 0)]),
+        }
     }
 
     /// The limits it judges by.
@@ -36,8 +39,16 @@ impl Health {
 
     /// Takes the sample of one more second.
     pub fn sample(&mut self, pipeline: &Pipeline) {
-        let errors = pipeline.outputs.iter().map(|output| output.errors.get()).sum();
-        let failed = pipeline.outputs.iter().map(|output| output.retries_failed.get()).sum();
+        let errors = pipeline
+            .outputs
+            .iter()
+            .map(|output| output.errors.get())
+            .sum();
+        let failed = pipeline
+            .outputs
+            .iter()
+            .map(|output| output.retries_failed.get())
+            .sum();
         self.samples.push_back((errors, failed));
         while self.samples.len() > self.limits.period_seconds + 1 {
             self.samples.pop_front();
@@ -67,8 +78,15 @@ mod tests {
     #[test]
     fn errors_count_within_the_period_only() {
         let output = OutputCounters::new("stdout.0".into(), Default::default());
-        let pipeline = Pipeline { outputs: vec![output.clone()], ..Pipeline::default() };
-        let mut health = Health::new(HealthLimits { errors: 2, retries_failed: 2, period_seconds: 3 });
+        let pipeline = Pipeline {
+            outputs: vec![output.clone()],
+            ..Pipeline::default()
+        };
+        let mut health = Health::new(HealthLimits {
+            errors: 2,
+            retries_failed: 2,
+            period_seconds: 3,
+        });
         output.errors.add(2);
         health.sample(&pipeline);
         assert!(health.is_healthy(), "at the limit");

@@ -25,44 +25,126 @@ pub fn text(pipeline: &Pipeline, started: SystemTime, since_start: Duration) -> 
     let mut text = Text::default();
     for input in &pipeline.inputs {
         let label = name_label(&input.name);
-        text.counter("fluentbit_input_records_total", "Records handed over.", &label, input.records.get());
-        text.counter("fluentbit_input_bytes_total", "Source bytes handed over.", &label, input.bytes.get());
+        text.counter(
+            "fluentbit_input_records_total",
+            "Records handed over.",
+            &label,
+            input.records.get(),
+        );
+        text.counter(
+            "fluentbit_input_bytes_total",
+            "Source bytes handed over.",
+            &label,
+            input.bytes.get(),
+        );
         let unrouted = "Records that matched no output.";
-        text.counter("fluentbit_input_unrouted_records_total", unrouted, &label, input.unrouted.get());
+        text.counter(
+            "fluentbit_input_unrouted_records_total",
+            unrouted,
+            &label,
+            input.unrouted.get(),
+        );
         text.own("fluentbit_input", &input.name, &input.own);
     }
     for filter in &pipeline.filters {
         let label = name_label(&filter.name);
-        text.counter("fluentbit_filter_records_total", "Records seen.", &label, filter.records.get());
-        text.counter("fluentbit_filter_bytes_total", "Source bytes seen.", &label, filter.bytes.get());
-        text.counter("fluentbit_filter_drop_records_total", "Records removed.", &label, filter.dropped.get());
-        text.counter("fluentbit_filter_add_records_total", "Records added.", &label, filter.added.get());
+        text.counter(
+            "fluentbit_filter_records_total",
+            "Records seen.",
+            &label,
+            filter.records.get(),
+        );
+        text.counter(
+            "fluentbit_filter_bytes_total",
+            "Source bytes seen.",
+            &label,
+            filter.bytes.get(),
+        );
+        text.counter(
+            "fluentbit_filter_drop_records_total",
+            "Records removed.",
+            &label,
+            filter.dropped.get(),
+        );
+        text.counter(
+            "fluentbit_filter_add_records_total",
+            "Records added.",
+            &label,
+            filter.added.get(),
+        );
         text.own("fluentbit_filter", &filter.name, &filter.own);
     }
     for output in &pipeline.outputs {
         let label = name_label(&output.name);
         let counters = [
             ("proc_records", "Records delivered.", &output.records),
-            ("proc_bytes", "Bytes of delivered request bodies.", &output.bytes),
+            (
+                "proc_bytes",
+                "Bytes of delivered request bodies.",
+                &output.bytes,
+            ),
             ("errors", "Requests given up.", &output.errors),
             ("retries", "Requests scheduled again.", &output.retries),
-            ("retries_failed", "Requests that reached the retry limit.", &output.retries_failed),
+            (
+                "retries_failed",
+                "Requests that reached the retry limit.",
+                &output.retries_failed,
+            ),
             ("dropped_records", "Records given up.", &output.dropped),
-            ("retried_records", "Records scheduled again.", &output.retried_records),
+            (
+                "retried_records",
+                "Records scheduled again.",
+                &output.retried_records,
+            ),
             ("routed_records", "Records routed here.", &output.routed),
-            ("filtered_records", "Records that left nothing to send.", &output.filtered),
+            (
+                "filtered_records",
+                "Records that left nothing to send.",
+                &output.filtered,
+            ),
         ];
         for (name, help, counter) in counters {
-            text.counter(&format!("fluentbit_output_{name}_total"), help, &label, counter.get());
+            text.counter(
+                &format!("fluentbit_output_{name}_total"),
+                help,
+                &label,
+                counter.get(),
+            );
         }
-        text.gauge("fluentbit_output_in_flight_records", "Records without an answer.", &label, output.in_flight());
+        text.gauge(
+            "fluentbit_output_in_flight_records",
+            "Records without an answer.",
+            &label,
+            output.in_flight(),
+        );
         text.own("fluentbit_output", &output.name, &output.own);
     }
-    let start = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    text.counter("fluentbit_uptime", "Seconds since the start.", "", since_start.as_secs());
-    text.gauge("process_start_time_seconds", "Start of the process in Unix time.", "", start);
-    let build = format!("{{version=\"{}\",edition=\"Flumen\"}}", env!("CARGO_PKG_VERSION"));
-    text.gauge("fluentbit_build_info", "Build version information.", &build, 1);
+    let start = started
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    text.counter(
+        "fluentbit_uptime",
+        "Seconds since the start.",
+        "",
+        since_start.as_secs(),
+    );
+    text.gauge(
+        "process_start_time_seconds",
+        "Start of the process in Unix time.",
+        "",
+        start,
+    );
+    let build = format!(
+        "{{version=\"{}\",edition=\"Flumen\"}}",
+        env!("CARGO_PKG_VERSION")
+    );
+    text.gauge(
+        "fluentbit_build_info",
+        "Build version information.",
+        &build,
+        1,
+    );
     text.write()
 }
 
@@ -71,7 +153,10 @@ fn name_label(name: &str) -> String {
 }
 
 fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 impl Text {
@@ -87,22 +172,46 @@ impl Text {
         for metric in own.all() {
             let labels = match metric.reason {
                 None => name_label(instance),
-                Some(reason) => format!("{{name=\"{}\",reason=\"{}\"}}", escape(instance), escape(reason)),
+                Some(reason) => format!(
+                    "{{name=\"{}\",reason=\"{}\"}}",
+                    escape(instance),
+                    escape(reason)
+                ),
             };
-            self.counter(&format!("{prefix}_{}", metric.name), metric.help, &labels, metric.counter.get());
+            self.counter(
+                &format!("{prefix}_{}", metric.name),
+                metric.help,
+                &labels,
+                metric.counter.get(),
+            );
         }
     }
 
     fn sample(&mut self, kind: &'static str, name: &str, help: &str, labels: &str, value: u64) {
-        let new = || Family { kind, help: help.to_owned(), samples: Vec::new() };
-        self.families.entry(name.to_owned()).or_insert_with(new).samples.push((labels.to_owned(), value));
+        let new = || Family {
+            kind,
+            help: help.to_owned(),
+            samples: Vec::new(),
+        };
+        self.families
+            .entry(name.to_owned())
+            .or_insert_with(new)
+            .samples
+            .push((labels.to_owned(), value));
     }
 
     fn write(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         let mut out = String::new();
         for (name, family) in &self.families {
-            let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {}", family.help, family.kind);
+            let _ = writeln!(
+                out,
+                "# HELP {name} {}\n# TYPE {name} {}",
+                family.help, family.kind
+            );
             for (labels, value) in &family.samples {
                 let _ = writeln!(out, "{name}{labels} {value} {now}");
             }

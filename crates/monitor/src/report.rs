@@ -13,8 +13,16 @@ pub fn metrics(pipeline: &Pipeline) -> Value {
         let mut entry = Map::new();
         entry.insert("records".into(), input.records.get().into());
         entry.insert("bytes".into(), input.bytes.get().into());
-        for metric in input.own.all().iter().filter(|metric| metric.reason.is_none()) {
-            entry.insert(metric.name.trim_end_matches("_total").into(), metric.counter.get().into());
+        for metric in input
+            .own
+            .all()
+            .iter()
+            .filter(|metric| metric.reason.is_none())
+        {
+            entry.insert(
+                metric.name.trim_end_matches("_total").into(),
+                metric.counter.get().into(),
+            );
         }
         inputs.insert(input.name.to_string(), entry.into());
     }
@@ -65,6 +73,9 @@ mod tests {
     #[test]
     fn uptime_reads_as_upstream() {
         let text = "Fluent Bit has been running:  0 day, 0 hour, 0 minute and 3 seconds";
-        assert_eq!(uptime(Duration::from_secs(3)), json!({"uptime_sec": 3, "uptime_hr": text}));
+        assert_eq!(
+            uptime(Duration::from_secs(3)),
+            json!({"uptime_sec": 3, "uptime_hr": text})
+        );
     }
 }

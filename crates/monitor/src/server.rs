@@ -83,7 +83,11 @@ impl Monitor {
         if self.health.borrow().is_healthy() {
             body(StatusCode::OK, "text/plain", "ok\n".to_owned())
         } else {
-            body(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "error\n".to_owned())
+            body(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "text/plain",
+                "error\n".to_owned(),
+            )
         }
     }
 
@@ -91,7 +95,11 @@ impl Monitor {
         let health = self.health.borrow();
         let (errors, retries_failed) = health.within_period();
         let limits = health.limits();
-        let status = if health.is_healthy() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+        let status = if health.is_healthy() {
+            StatusCode::OK
+        } else {
+            StatusCode::INTERNAL_SERVER_ERROR
+        };
         let report = json!({
             "status": if health.is_healthy() { "ok" } else { "error" },
             "errors": errors,
@@ -115,8 +123,12 @@ fn status(status: StatusCode) -> Answer {
 fn body(status: StatusCode, content_type: &'static str, text: String) -> Answer {
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(SERVER, HeaderValue::from_static("Flumen"));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(SERVER, HeaderValue::from_static("Flumen"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -162,26 +174,44 @@ mod tests {
     fn monitor(health_check: bool) -> Monitor {
         let input = InputCounters::new("tail.0".into(), Default::default());
         input.records.add(7);
-        input.own.counter("files_opened_total", "Files opened.").add(2);
+        input
+            .own
+            .counter("files_opened_total", "Files opened.")
+            .add(2);
         input.own.dropped("long_line").add(3);
         let pipeline = Pipeline {
             inputs: vec![input],
             filters: vec![],
             outputs: vec![OutputCounters::new("a\"b".into(), Default::default())],
         };
-        let limits = HealthLimits { errors: 5, retries_failed: 5, period_seconds: 60 };
-        Monitor::new(pipeline, limits, health_check, [vec!["tail"], vec![], vec!["stdout"]])
+        let limits = HealthLimits {
+            errors: 5,
+            retries_failed: 5,
+            period_seconds: 60,
+        };
+        Monitor::new(
+            pipeline,
+            limits,
+            health_check,
+            [vec!["tail"], vec![], vec!["stdout"]],
+        )
     }
 
     async fn get(path: &str, health_check: bool) -> (String, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
         let address = listener.local_addr().expect("bound");
         let local = tokio::task::LocalSet::new();
-        local.spawn_local(serve(listener, Rc::new(monitor(health_check)), Log::new("", Level::Off)));
+        local.spawn_local(serve(
+            listener,
+            Rc::new(monitor(health_check)),
+            Log::new("", Level::Off),
+        ));
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         let answer = local
             .run_until(async move {
-                let mut stream = tokio::net::TcpStream::connect(address).await.expect("connect");
+                let mut stream = tokio::net::TcpStream::connect(address)
+                    .await
+                    .expect("connect");
                 stream.write_all(request.as_bytes()).await.expect("send");
                 let mut answer = String::new();
                 stream.read_to_string(&mut answer).await.expect("receive");
@@ -205,14 +235,29 @@ mod tests {
     #[tokio::test]
     async fn prometheus_text_names_what_was_dropped_and_why() {
         let (_, body) = get("/api/v1/metrics/prometheus", false).await;
-        assert!(body.contains("fluentbit_input_dropped_total{name=\"tail.0\",reason=\"long_line\"} 3 "), "{body}");
-        assert!(body.contains("fluentbit_output_proc_records_total{name=\"a\\\"b\"} 0 "), "{body}");
-        assert_eq!(body.matches("# TYPE fluentbit_input_records_total counter").count(), 1);
+        assert!(
+            body.contains("fluentbit_input_dropped_total{name=\"tail.0\",reason=\"long_line\"} 3 "),
+            "{body}"
+        );
+        assert!(
+            body.contains("fluentbit_output_proc_records_total{name=\"a\\\"b\"} 0 "),
+            "{body}"
+        );
+        assert_eq!(
+            body.matches("# TYPE fluentbit_input_records_total counter")
+                .count(),
+            1
+        );
     }
 
     #[tokio::test]
     async fn health_exists_only_when_configured() {
-        assert!(get("/api/v1/health", false).await.0.starts_with("HTTP/1.1 404"));
+        assert!(
+            get("/api/v1/health", false)
+                .await
+                .0
+                .starts_with("HTTP/1.1 404")
+        );
         assert_eq!(get("/api/v1/health", true).await.1, "ok\n");
         assert!(get("/nope", true).await.0.starts_with("HTTP/1.1 404"));
     }

@@ -78,7 +78,8 @@ impl<F: Filter> RunFilter for F {
 }
 
 /// A configured filter, ready to be built (once per shard).
-pub type BuildFilter = Box<dyn Fn(&FilterContext) -> Result<Box<dyn RunFilter>, BuildError> + Send + Sync>;
+pub type BuildFilter =
+    Box<dyn Fn(&FilterContext) -> Result<Box<dyn RunFilter>, BuildError> + Send + Sync>;
 
 /// A filter as the registry knows it.
 pub struct FilterPlugin {
@@ -104,7 +105,9 @@ impl FilterPlugin {
             about: F::Options::about,
             configure: |section, diagnostics| {
                 let options = F::Options::read(section, diagnostics)?;
-                Some(Box::new(move |context| Ok(Box::new(F::build(options.clone(), context)?))))
+                Some(Box::new(move |context| {
+                    Ok(Box::new(F::build(options.clone(), context)?))
+                }))
             },
         }
     }

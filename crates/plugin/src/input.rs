@@ -85,7 +85,11 @@ pub trait Input: Sized + 'static {
 
     /// Builds the instance and binds what it listens on: after this nothing but I/O can fail. `handover` is what the same
     /// instance gave up before, empty on a first start.
-    fn build(options: Self::Options, context: InputContext, handover: Handover) -> Result<Self, BuildError>;
+    fn build(
+        options: Self::Options,
+        context: InputContext,
+        handover: Handover,
+    ) -> Result<Self, BuildError>;
 
     /// Reads until `stop` is requested, then waits until everything that was handed over is answered for and ends.
     /// The engine drops the future when the grace is over.
@@ -105,7 +109,8 @@ impl<I: Input> RunInput for I {
 }
 
 /// A configured input, ready to be built.
-pub type BuildInput = Box<dyn Fn(InputContext, Handover) -> Result<Box<dyn RunInput>, BuildError> + Send + Sync>;
+pub type BuildInput =
+    Box<dyn Fn(InputContext, Handover) -> Result<Box<dyn RunInput>, BuildError> + Send + Sync>;
 
 /// An input as the registry knows it.
 pub struct InputPlugin {
@@ -128,7 +133,9 @@ impl InputPlugin {
             about: I::Options::about,
             configure: |section, diagnostics| {
                 let options = I::Options::read(section, diagnostics)?;
-                Some(Box::new(move |context, handover| Ok(Box::new(I::build(options.clone(), context, handover)?))))
+                Some(Box::new(move |context, handover| {
+                    Ok(Box::new(I::build(options.clone(), context, handover)?))
+                }))
             },
         }
     }

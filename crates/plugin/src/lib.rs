@@ -22,14 +22,17 @@ mod output;
 mod parser;
 mod stop;
 
+pub use config::LogLevel as Level;
 pub use error::BuildError;
 pub use filter::{BuildFilter, Filter, FilterCall, FilterContext, FilterPlugin, RunFilter};
-pub use input::{BuildInput, Emit, Emitter, Ended, Handover, Input, InputContext, InputPlugin, RunInput};
-pub use log::{Level, Log, LogSink};
+pub use input::{
+    BuildInput, Emit, Emitter, Ended, Handover, Input, InputContext, InputPlugin, RunInput,
+};
+pub use log::{Log, LogSink};
 pub use metrics::{Counter, Metric, Metrics};
 pub use output::{
-    Answer, BuildOutput, Deliver, DeliveryId, Format, Output, OutputContext, OutputPlugin, Outbox, Parts, Reason,
-    RecordAnswer, Request, RunOutput,
+    Answer, BuildOutput, Deliver, DeliveryId, Format, Outbox, Output, OutputContext, OutputPlugin,
+    Parts, Reason, RecordAnswer, Request, RunOutput,
 };
 pub use parser::{Parsed, Parser, ParserContext, ParserPlugin, Parsers};
 pub use stop::{Stop, StopHandle};

@@ -4,47 +4,17 @@ use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::sync::{Arc, OnceLock, RwLock};
 
-/// How serious a message is. The order is that of verbosity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nothing at all.
-    Off,
-    /// Something was given up or refused.
-    Error,
-    /// Something is wrong but work goes on.
-    Warn,
-    /// Milestones.
-    Info,
-    /// What a developer wants to see.
-    Debug,
-    /// Everything.
-    Trace,
-}
+use config::LogLevel as Level;
 
-impl Level {
-    /// The level of this name, in any case, as `Log_Level` spells it.
-    pub fn from_name(name: &str) -> Option<Level> {
-        let level = match name.to_ascii_lowercase().as_str() {
-            "off" => Level::Off,
-            "error" => Level::Error,
-            "warn" | "warning" => Level::Warn,
-            "info" => Level::Info,
-            "debug" => Level::Debug,
-            "trace" => Level::Trace,
-            _ => return None,
-        };
-        Some(level)
-    }
-
-    fn label(self) -> &'static str {
-        match self {
-            Level::Off => "  off",
-            Level::Error => "error",
-            Level::Warn => " warn",
-            Level::Info => " info",
-            Level::Debug => "debug",
-            Level::Trace => "trace",
-        }
+/// The word in front of a message, five columns wide.
+fn label(level: Level) -> &'static str {
+    match level {
+        Level::Off => "  off",
+        Level::Error => "error",
+        Level::Warn => " warn",
+        Level::Info => " info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
     }
 }
 
@@ -78,13 +48,22 @@ pub struct Log {
 impl Log {
     /// A log whose messages start with `[scope] `; an empty scope adds nothing.
     pub fn new(scope: &str, level: Level) -> Log {
-        let scope = if scope.is_empty() { String::new() } else { format!("[{scope}] ") };
-        Log { scope: scope.into(), level }
+        let scope = if scope.is_empty() {
+            String::new()
+        } else {
+            format!("[{scope}] ")
+        };
+        Log {
+            scope: scope.into(),
+            level,
+        }
     }
 
     /// Sends all messages of the process to `new` from now on.
     pub fn install(new: impl LogSink + 'static) {
-        *sink().write().unwrap_or_else(std::sync::PoisonError::into_inner) = Box::new(new);
+        *sink()
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Box::new(new);
     }
 
     /// The most verbose level that it writes.
@@ -118,11 +97,14 @@ impl Log {
         }
         let mut line = String::with_capacity(128);
         push_local_time(&mut line);
-        let _ = write!(line, " [{}] {}", level.label(), self.scope);
+        let _ = write!(line, " [{}] {}", label(level), self.scope);
         let start = line.len();
         let _ = write!(line, "{message}");
         escape_controls(&mut line, start);
-        sink().read().unwrap_or_else(std::sync::PoisonError::into_inner).write(level, &line);
+        sink()
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .write(level, &line);
     }
 }
 
@@ -131,7 +113,13 @@ fn escape_controls(line: &mut String, start: usize) {
     if line[start..].chars().any(char::is_control) {
         let tail: String = line[start..]
             .chars()
-            .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+            .flat_map(|c| {
+                if c.is_control() {
+                    c.escape_default().collect::<Vec<_>>()
+                } else {
+                    vec![c]
+                }
+            })
             .collect();
         line.truncate(start);
         line.push_str(&tail);

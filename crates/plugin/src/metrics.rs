@@ -49,16 +49,35 @@ impl Metrics {
 
     /// All counters registered so far.
     pub fn all(&self) -> Vec<Metric> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
     }
 
-    fn register(&self, name: &'static str, help: &'static str, reason: Option<&'static str>) -> Counter {
-        let mut all = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(known) = all.iter().find(|metric| metric.name == name && metric.reason == reason) {
+    fn register(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        reason: Option<&'static str>,
+    ) -> Counter {
+        let mut all = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = all
+            .iter()
+            .find(|metric| metric.name == name && metric.reason == reason)
+        {
             return known.counter.clone();
         }
         let counter = Counter::default();
-        all.push(Metric { name, help, reason, counter: counter.clone() });
+        all.push(Metric {
+            name,
+            help,
+            reason,
+            counter: counter.clone(),
+        });
         counter
     }
 }

@@ -107,7 +107,13 @@ pub struct Outbox {
 pub trait Format {
     /// Adds `records` of `batch` to open requests; full ones go to the outbox. Every record ends up in exactly one request,
     /// or in one of the outbox's other lists.
-    fn format(&mut self, delivery: DeliveryId, batch: &Batch, records: Range<u32>, outbox: &mut Outbox);
+    fn format(
+        &mut self,
+        delivery: DeliveryId,
+        batch: &Batch,
+        records: Range<u32>,
+        outbox: &mut Outbox,
+    );
 
     /// Hands every open request over.
     fn seal(&mut self, outbox: &mut Outbox);

@@ -1,0 +1,216 @@
+//! From an input to the outputs: filters in order, then routing by tag.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use monitor::{FilterCounters, InputCounters};
+use plugin::{Emit, FilterCall, Log, RunFilter};
+use record::{Batch, Receipt};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::instance::TagMatcher;
+
+/// A batch on its way into one output, with what is owed for it there.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Frozen; shared with the other routes.
+    pub batch: Arc<Batch>,
+    /// This route's share of the obligations.
+    pub receipt: Receipt,
+}
+
+/// A filter on the road.
+pub struct FilterStation {
+    pub matcher: TagMatcher,
+    pub filter: RefCell<Box<dyn RunFilter>>,
+    pub counters: FilterCounters,
+    pub log: Log,
+}
+
+/// The start of the road into one output.
+pub struct Exit {
+    pub matcher: TagMatcher,
+    pub deliveries: UnboundedSender<Delivery>,
+    pub routed: plugin::Counter,
+}
+
+/// The road of one shard.
+pub struct Road {
+    filters: Vec<FilterStation>,
+    exits: Vec<Exit>,
+    /// Batches that filters emitted: they start from the beginning once the present one is through.
+    emitted: RefCell<VecDeque<Batch>>,
+    /// For batches that filters emit.
+    emitter: InputCounters,
+    /// Told when a filter may have got a deadline.
+    filtered: Notify,
+}
+
+/// The road as one input sees it.
+pub struct InputRoad {
+    pub road: Rc<Road>,
+    pub counters: InputCounters,
+}
+
+impl Emit for InputRoad {
+    fn emit(&self, batch: Batch) {
+        self.road.travel(batch, &self.counters);
+        self.road.travel_emitted();
+        if !self.road.filters.is_empty() {
+            self.road.filtered.notify_one();
+        }
+    }
+}
+
+/// The road as filters see it.
+struct FilterRoad<'a>(&'a Road);
+
+impl Emit for FilterRoad<'_> {
+    fn emit(&self, batch: Batch) {
+        self.0.emitted.borrow_mut().push_back(batch);
+    }
+}
+
+impl Road {
+    /// A road through `filters` to `exits`; `emitter` counts what filters emit.
+    pub fn new(filters: Vec<FilterStation>, exits: Vec<Exit>, emitter: InputCounters) -> Road {
+        Road {
+            filters,
+            exits,
+            emitted: RefCell::default(),
+            emitter,
+            filtered: Notify::new(),
+        }
+    }
+
+    /// Lets filters emit what they held long enough, until dropped; everything when `all` is requested by the caller of
+    /// [`Road::expire`].
+    pub async fn watch_deadlines(&self) {
+        loop {
+            let next = self
+                .filters
+                .iter()
+                .filter_map(|station| station.filter.borrow().deadline())
+                .min();
+            match next {
+                None => self.filtered.notified().await,
+                Some(deadline) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(deadline.into()) => self.expire(false),
+                        () = self.filtered.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets filters emit what they held long enough, or everything.
+    pub fn expire(&self, all: bool) {
+        let now = Instant::now();
+        let road = FilterRoad(self);
+        let call = FilterCall { emit: &road, now };
+        for station in &self.filters {
+            let mut filter = station.filter.borrow_mut();
+            if all || filter.deadline().is_some_and(|deadline| deadline <= now) {
+                filter.expire(&call, all);
+            }
+        }
+        self.travel_emitted();
+    }
+
+    fn travel_emitted(&self) {
+        loop {
+            let next = self.emitted.borrow_mut().pop_front();
+            match next {
+                Some(batch) => self.travel(batch, &self.emitter),
+                None => return,
+            }
+        }
+    }
+
+    fn travel(&self, mut batch: Batch, input: &InputCounters) {
+        input.records.add(batch.len() as u64);
+        input.bytes.add(batch.source().len() as u64);
+        for station in &self.filters {
+            if station.matcher.matches(batch.tag()) {
+                match station.pass(batch, &FilterRoad(self)) {
+                    Some(passed) => batch = passed,
+                    None => return,
+                }
+            }
+        }
+        self.route(batch, input);
+    }
+
+    fn route(&self, batch: Batch, input: &InputCounters) {
+        let (batch, receipt) = batch.freeze();
+        if batch.is_empty() {
+            receipt.settle_all();
+            return;
+        }
+        let mut exits = self
+            .exits
+            .iter()
+            .filter(|exit| exit.matcher.matches(batch.tag()));
+        let Some(mut exit) = exits.next() else {
+            input.unrouted.add(batch.len() as u64);
+            receipt.settle_all();
+            return;
+        };
+        for next in exits {
+            exit.take(Delivery {
+                batch: Arc::clone(&batch),
+                receipt: receipt.fork(),
+            });
+            exit = next;
+        }
+        exit.take(Delivery { batch, receipt });
+    }
+}
+
+impl Exit {
+    fn take(&self, delivery: Delivery) {
+        self.routed.add(delivery.batch.len() as u64);
+        // The runner outlives the inputs; if it is gone all the same, the dropped receipt refuses the records.
+        let _ = self.deliveries.send(delivery);
+    }
+}
+
+impl FilterStation {
+    /// Runs the filter. After a panic the batch is gone and its source is refused.
+    fn pass(&self, mut batch: Batch, road: &FilterRoad<'_>) -> Option<Batch> {
+        let before = batch.len();
+        self.counters.records.add(before as u64);
+        self.counters.bytes.add(batch.source().len() as u64);
+        let call = FilterCall {
+            emit: road,
+            now: Instant::now(),
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            self.filter.borrow_mut().filter(&mut batch, &call);
+            batch
+        }));
+        match outcome {
+            Ok(batch) => {
+                self.counters
+                    .dropped
+                    .add(before.saturating_sub(batch.len()) as u64);
+                self.counters
+                    .added
+                    .add(batch.len().saturating_sub(before) as u64);
+                Some(batch)
+            }
+            Err(_) => {
+                self.log.error(format_args!(
+                    "panicked on a batch of {before} records: its source will be read again"
+                ));
+                None
+            }
+        }
+    }
+}

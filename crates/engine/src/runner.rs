@@ -1,0 +1,477 @@
+//! Drives one output on one shard: offers batches to it, sends its requests, repeats what must be repeated and settles
+//! the obligation of every record.
+//!
+//! Waiting and deciding are apart: [`Runner::next_event`] waits, [`Runner::apply`] changes the state.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::RetryLimit;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use monitor::OutputCounters;
+use plugin::{
+    Answer, Deliver, DeliveryId, LocalFuture, Log, Outbox, Reason, RecordAnswer, Request,
+    RunOutput, Stop,
+};
+use record::{Batch, Receipt};
+use slab::Slab;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep_until};
+
+use crate::retry::{Backoff, is_allowed};
+use crate::road::Delivery;
+
+/// An output without work for this long gives back the memory that it keeps for later requests.
+const IDLE: Duration = Duration::from_secs(3);
+/// While stopping, the wait between attempts.
+const STOPPING_WAIT: Duration = Duration::from_secs(1);
+/// A retry limit was reached.
+const RETRY_LIMIT: Reason = Reason("retry_limit");
+
+/// What a runner needs besides the output.
+pub struct RunnerSettings {
+    /// The longest that a record waits in a request that is not full.
+    pub flush: Duration,
+    pub retry_limit: RetryLimit,
+    pub backoff: Backoff,
+    pub counters: OutputCounters,
+    pub log: Log,
+    pub stop: Stop,
+}
+
+/// A batch that is not answered for yet.
+struct Tracked {
+    batch: Arc<Batch>,
+    receipt: Receipt,
+    /// Records without an answer.
+    open: u32,
+}
+
+/// Records of one delivery.
+type Piece = (DeliveryId, Range<u32>);
+
+/// A sealed request and how often it was tried.
+struct Flight {
+    request: Request,
+    /// Retries so far.
+    retries: u32,
+}
+
+/// What waits for its time.
+enum Again {
+    /// The same bytes.
+    Flight(Flight),
+    /// Records that a service refused one by one: they make a request of their own.
+    Records(Vec<Piece>, u32),
+}
+
+enum Event {
+    Delivery(Option<Delivery>),
+    Answer(Box<(Flight, Answer)>),
+    FlushIsDue,
+    RetryIsDue,
+    Idle,
+    StopIsRequested,
+}
+
+/// See the module's documentation.
+pub struct Runner<'a> {
+    settings: &'a RunnerSettings,
+    output: RunOutput,
+    deliveries: Slab<Tracked>,
+    /// Offered, but not formatted while enough requests wait.
+    waiting: VecDeque<Piece>,
+    ready: VecDeque<Flight>,
+    in_flight: FuturesUnordered<LocalFuture<'static, (Flight, Answer)>>,
+    again: BinaryHeap<Reverse<(Instant, u64)>>,
+    again_slots: Slab<Again>,
+    /// When the open requests must be sealed.
+    flush_at: Option<Instant>,
+    stopping: bool,
+    busy: bool,
+    outbox: Outbox,
+}
+
+impl<'a> Runner<'a> {
+    /// A runner without work.
+    pub fn new(output: RunOutput, settings: &'a RunnerSettings) -> Runner<'a> {
+        Runner {
+            settings,
+            output,
+            deliveries: Slab::new(),
+            waiting: VecDeque::new(),
+            ready: VecDeque::new(),
+            in_flight: FuturesUnordered::new(),
+            again: BinaryHeap::new(),
+            again_slots: Slab::new(),
+            flush_at: None,
+            stopping: false,
+            busy: false,
+            outbox: Outbox::default(),
+        }
+    }
+
+    /// Works until `deliveries` is closed and everything is answered for.
+    pub async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) {
+        let mut open = true;
+        while open || !self.deliveries.is_empty() {
+            let event = self.next_event(deliveries, open).await;
+            if let Event::Delivery(None) = event {
+                open = false;
+            }
+            self.apply(event);
+            self.send_ready();
+        }
+    }
+
+    async fn next_event(
+        &mut self,
+        deliveries: &mut UnboundedReceiver<Delivery>,
+        open: bool,
+    ) -> Event {
+        let flush_at = self.flush_at;
+        let retry_at = self.again.peek().map(|Reverse((at, _))| *at);
+        let idle = self.busy && self.deliveries.is_empty();
+        let stop = &self.settings.stop;
+        tokio::select! {
+            biased;
+            Some(answered) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(Box::new(answered)),
+            delivery = deliveries.recv(), if open => Event::Delivery(delivery),
+            () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Event::FlushIsDue,
+            () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
+            () = stop.requested(), if !self.stopping => Event::StopIsRequested,
+            () = tokio::time::sleep(IDLE), if idle => Event::Idle,
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Delivery(Some(delivery)) => self.accept(delivery),
+            Event::Delivery(None) => self.seal(),
+            Event::Answer(answered) => self.answered(answered.0, answered.1),
+            Event::FlushIsDue => self.seal(),
+            Event::RetryIsDue => self.retry_due(),
+            Event::Idle => {
+                self.busy = false;
+                self.output.format.trim();
+                self.outbox = Outbox::default();
+            }
+            Event::StopIsRequested => self.hurry(),
+        }
+    }
+
+    fn accept(&mut self, delivery: Delivery) {
+        self.busy = true;
+        let (count, awaited) = (delivery.batch.len() as u32, delivery.batch.is_awaited());
+        if count == 0 {
+            delivery.receipt.settle_all();
+            return;
+        }
+        let tracked = Tracked {
+            batch: delivery.batch,
+            receipt: delivery.receipt,
+            open: count,
+        };
+        let id = DeliveryId(self.deliveries.insert(tracked) as u32);
+        self.waiting.push_back((id, 0..count));
+        self.format_waiting();
+        if awaited || self.stopping {
+            self.seal();
+        }
+    }
+
+    /// Formats what waits, as long as no finished request waits for its turn.
+    fn format_waiting(&mut self) {
+        while self.ready.is_empty() {
+            let Some((id, records)) = self.waiting.pop_front() else {
+                return;
+            };
+            self.format(id, records);
+            self.collect(0);
+            if self.flush_at.is_none() {
+                self.flush_at = Some(Instant::now() + self.settings.flush);
+            }
+        }
+    }
+
+    fn format(&mut self, id: DeliveryId, records: Range<u32>) {
+        let batch = Arc::clone(&self.deliveries[id.0 as usize].batch);
+        self.output
+            .format
+            .format(id, &batch, records, &mut self.outbox);
+    }
+
+    fn seal(&mut self) {
+        self.flush_at = None;
+        self.output.format.seal(&mut self.outbox);
+        self.collect(0);
+        if !self.waiting.is_empty() {
+            // What could not be formatted yet waits no longer than what came first.
+            self.flush_at = Some(Instant::now() + self.settings.flush);
+        }
+    }
+
+    /// Takes what formatting left in the outbox.
+    fn collect(&mut self, retries: u32) {
+        for request in std::mem::take(&mut self.outbox.requests) {
+            self.ready.push_back(Flight { request, retries });
+        }
+        for (id, record) in std::mem::take(&mut self.outbox.filtered) {
+            self.settings.counters.filtered.add(1);
+            self.settle(id, record..record + 1);
+        }
+        for (id, record, reason) in std::mem::take(&mut self.outbox.rejected) {
+            self.drop_records(vec![(id, record..record + 1)], reason);
+        }
+    }
+
+    fn send_ready(&mut self) {
+        loop {
+            self.format_waiting();
+            if self.in_flight.len() >= self.output.concurrency.max(1) {
+                return;
+            }
+            let Some(flight) = self.ready.pop_front() else {
+                return;
+            };
+            self.in_flight
+                .push(Box::pin(send(Rc::clone(&self.output.deliver), flight)));
+        }
+    }
+
+    fn answered(&mut self, flight: Flight, answer: Answer) {
+        match answer {
+            Answer::Done => self.done(flight, &[]),
+            Answer::Except { records, why } => {
+                let count = records.len();
+                self.settings.log.warn(format_args!(
+                    "{count} out of {} records failed to be delivered and are sent again alone: {why}",
+                    flight.request.parts.len()
+                ));
+                self.done(flight, &records);
+            }
+            Answer::Again { after, why } => self.again(flight, after, &why),
+            Answer::Never { reason, why } => self.never(flight, reason, &why),
+        }
+    }
+
+    /// Settles the records of a request but for `exceptions`, which are scheduled again or given up.
+    fn done(&mut self, flight: Flight, exceptions: &[(u32, RecordAnswer)]) {
+        let Flight { request, retries } = flight;
+        let counters = &self.settings.counters;
+        counters
+            .records
+            .add(u64::from(request.parts.len()) - exceptions.len() as u64);
+        counters.bytes.add(request.body.len() as u64);
+        let (delivered, excepted) = split(request.parts.ranges(), exceptions);
+        self.output.format.recycle(request);
+        for (id, records) in delivered {
+            self.settle(id, records);
+        }
+        let mut failed: Vec<Piece> = Vec::new();
+        for (id, record, answer) in excepted {
+            match answer {
+                RecordAnswer::Again => push_record(&mut failed, id, record),
+                RecordAnswer::Never(reason) => {
+                    self.drop_records(vec![(id, record..record + 1)], reason)
+                }
+            }
+        }
+        if !failed.is_empty() {
+            self.schedule(Again::Records(failed, retries + 1), None);
+        }
+    }
+
+    fn again(&mut self, flight: Flight, after: Option<Duration>, why: &str) {
+        let retries = flight.retries + 1;
+        let wait = self.schedule(Again::Flight(Flight { retries, ..flight }), after);
+        if let Some(wait) = wait {
+            let seconds = wait.as_secs_f64();
+            self.settings.log.warn(format_args!(
+                "failed to send a request, retry {retries} in {seconds:.1} seconds: {why}"
+            ));
+        }
+    }
+
+    /// Gives a single record up; takes a larger request apart, so that one bad record does not take others along.
+    fn never(&mut self, flight: Flight, reason: Reason, why: &str) {
+        let Flight { request, retries } = flight;
+        let pieces: Vec<Piece> = request.parts.ranges().to_vec();
+        let count = request.parts.len();
+        self.output.format.recycle(request);
+        if count <= 1 {
+            self.settings.log.error(format_args!(
+                "a record can never be delivered and is dropped: {why}"
+            ));
+            self.drop_records(pieces, reason);
+            return;
+        }
+        self.settings.log.warn(format_args!(
+            "a request of {count} records is refused and taken apart: {why}"
+        ));
+        let (first, second) = halve(pieces, count / 2);
+        for half in [first, second] {
+            self.format_apart(half, retries);
+        }
+    }
+
+    /// Schedules work again, or gives it up when the limit is reached. Returns the wait.
+    fn schedule(&mut self, work: Again, after: Option<Duration>) -> Option<Duration> {
+        let retries = match &work {
+            Again::Flight(flight) => flight.retries,
+            Again::Records(_, retries) => *retries,
+        };
+        let pieces = || match &work {
+            Again::Flight(flight) => flight.request.parts.ranges().to_vec(),
+            Again::Records(pieces, _) => pieces.clone(),
+        };
+        let counters = &self.settings.counters;
+        let count: u64 = pieces()
+            .iter()
+            .map(|(_, records)| records.len() as u64)
+            .sum();
+        if !is_allowed(self.settings.retry_limit, retries) {
+            counters.retries_failed.add(1);
+            self.settings.log.error(format_args!(
+                "{count} records cannot be retried (Retry_Limit) and are dropped"
+            ));
+            self.drop_records(pieces(), RETRY_LIMIT);
+            return None;
+        }
+        counters.retries.add(1);
+        counters.retried_records.add(count);
+        let wait = if self.stopping {
+            STOPPING_WAIT
+        } else {
+            self.settings.backoff.wait(retries)
+        };
+        let wait = after.map_or(wait, |after| wait.max(after));
+        let slot = self.again_slots.insert(work) as u64;
+        self.again.push(Reverse((Instant::now() + wait, slot)));
+        Some(wait)
+    }
+
+    fn retry_due(&mut self) {
+        let now = Instant::now();
+        while let Some(&Reverse((at, slot))) = self.again.peek() {
+            if at > now {
+                return;
+            }
+            self.again.pop();
+            match self.again_slots.remove(slot as usize) {
+                Again::Flight(flight) => self.ready.push_back(flight),
+                Again::Records(pieces, retries) => self.format_apart(pieces, retries),
+            }
+        }
+    }
+
+    /// Makes requests of these records alone.
+    fn format_apart(&mut self, pieces: Vec<Piece>, retries: u32) {
+        self.seal();
+        for (id, records) in pieces {
+            self.format(id, records);
+        }
+        self.output.format.seal(&mut self.outbox);
+        self.collect(retries);
+    }
+
+    /// A stop: nothing waits any longer than it must.
+    fn hurry(&mut self) {
+        self.stopping = true;
+        self.seal();
+        let now = Instant::now();
+        self.again = self
+            .again
+            .drain()
+            .map(|Reverse((_, slot))| Reverse((now, slot)))
+            .collect();
+    }
+
+    fn drop_records(&mut self, pieces: Vec<Piece>, reason: Reason) {
+        let counters = &self.settings.counters;
+        let count: u64 = pieces.iter().map(|(_, records)| records.len() as u64).sum();
+        counters.errors.add(1);
+        counters.dropped.add(count);
+        counters.own.dropped(reason.0).add(count);
+        for (id, records) in pieces {
+            self.settle(id, records);
+        }
+    }
+
+    fn settle(&mut self, id: DeliveryId, records: Range<u32>) {
+        let tracked = &mut self.deliveries[id.0 as usize];
+        tracked.open -= records.end - records.start;
+        if tracked.open == 0 {
+            self.deliveries.remove(id.0 as usize).receipt.settle_all();
+        } else {
+            tracked.receipt.settle(&tracked.batch, records);
+        }
+    }
+}
+
+async fn send(deliver: Rc<dyn Deliver>, flight: Flight) -> (Flight, Answer) {
+    let answer = deliver.deliver(&flight.request).await;
+    (flight, answer)
+}
+
+fn push_record(pieces: &mut Vec<Piece>, id: DeliveryId, record: u32) {
+    match pieces.last_mut() {
+        Some((last, range)) if *last == id && range.end == record => range.end += 1,
+        _ => pieces.push((id, record..record + 1)),
+    }
+}
+
+/// The records of a request: those without an exception in ranges, the others one by one.
+fn split(
+    ranges: &[Piece],
+    exceptions: &[(u32, RecordAnswer)],
+) -> (Vec<Piece>, Vec<(DeliveryId, u32, RecordAnswer)>) {
+    if exceptions.is_empty() {
+        return (ranges.to_vec(), Vec::new());
+    }
+    let (mut delivered, mut excepted) = (Vec::new(), Vec::new());
+    let mut exceptions = exceptions.iter().peekable();
+    let mut index = 0;
+    for (id, range) in ranges {
+        let mut start = range.start;
+        while let Some((at, answer)) =
+            exceptions.next_if(|(at, _)| *at < index + (range.end - range.start))
+        {
+            let record = range.start + (at - index);
+            if start < record {
+                delivered.push((*id, start..record));
+            }
+            excepted.push((*id, record, answer.clone()));
+            start = record + 1;
+        }
+        if start < range.end {
+            delivered.push((*id, start..range.end));
+        }
+        index += range.end - range.start;
+    }
+    (delivered, excepted)
+}
+
+/// The first `count` records, and the rest.
+fn halve(pieces: Vec<Piece>, count: u32) -> (Vec<Piece>, Vec<Piece>) {
+    let (mut first, mut second, mut left) = (Vec::new(), Vec::new(), count);
+    for (id, range) in pieces {
+        let taken = left.min(range.end - range.start);
+        left -= taken;
+        if taken > 0 {
+            first.push((id, range.start..range.start + taken));
+        }
+        if range.start + taken < range.end {
+            second.push((id, range.start + taken..range.end));
+        }
+    }
+    (first, second)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,348 @@
+//! The runner against a scripted output: what is answered how, and what the source hears of it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use plugin::{Format, Level, Metrics, Parts, StopHandle};
+use record::{Ledger, Position, Record, Tag};
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::*;
+
+/// Requests of at most `full` records; a record's body is its position.
+struct Lines {
+    full: u32,
+    body: Vec<u8>,
+    parts: Parts,
+}
+
+impl Lines {
+    fn finish(&mut self, outbox: &mut Outbox) {
+        if !self.parts.is_empty() {
+            let (body, parts) = (
+                std::mem::take(&mut self.body),
+                std::mem::take(&mut self.parts),
+            );
+            outbox.requests.push(Request {
+                body: Bytes::from(body),
+                parts,
+                note: None,
+            });
+        }
+    }
+}
+
+impl Format for Lines {
+    fn format(
+        &mut self,
+        delivery: DeliveryId,
+        batch: &Batch,
+        records: Range<u32>,
+        outbox: &mut Outbox,
+    ) {
+        for index in records {
+            let offset = batch.records()[index as usize].position.offset;
+            match offset {
+                // Two positions with a meaning of their own.
+                666 => outbox.rejected.push((delivery, index, Reason("too_large"))),
+                777 => outbox.filtered.push((delivery, index)),
+                _ => {
+                    self.body.extend_from_slice(format!("{offset} ").as_bytes());
+                    self.parts.push(delivery, index);
+                }
+            }
+            if self.parts.len() == self.full {
+                self.finish(outbox);
+            }
+        }
+    }
+
+    fn seal(&mut self, outbox: &mut Outbox) {
+        self.finish(outbox);
+    }
+}
+
+/// Answers by script, then with `Done`; remembers what was sent and when.
+#[derive(Default)]
+struct Script {
+    answers: RefCell<VecDeque<Answer>>,
+    sent: RefCell<Vec<(String, u64)>>,
+    started: RefCell<Option<Instant>>,
+}
+
+impl Deliver for Script {
+    fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer> {
+        Box::pin(async move {
+            let started = *self.started.borrow_mut().get_or_insert_with(Instant::now);
+            let body = String::from_utf8(request.body.to_vec())
+                .expect("text")
+                .trim()
+                .to_owned();
+            self.sent
+                .borrow_mut()
+                .push((body, started.elapsed().as_secs()));
+            self.answers
+                .borrow_mut()
+                .pop_front()
+                .unwrap_or(Answer::Done)
+        })
+    }
+}
+
+struct World {
+    script: Rc<Script>,
+    ledger: Arc<Ledger>,
+    counters: OutputCounters,
+}
+
+fn batch(ledger: &Arc<Ledger>, offsets: Range<u64>) -> Delivery {
+    let obligation = ledger.open(offsets.clone());
+    let mut batch = Batch::new(Tag::from("t"), Bytes::new()).with_obligation(obligation);
+    for offset in offsets {
+        batch.push_record(Record {
+            position: Position { offset, len: 1 },
+            ..Record::default()
+        });
+    }
+    let (batch, receipt) = batch.freeze();
+    Delivery { batch, receipt }
+}
+
+/// Runs `deliveries` (ranges of positions) to their end.
+async fn run(
+    full: u32,
+    limit: RetryLimit,
+    answers: Vec<Answer>,
+    deliveries: &[Range<u64>],
+) -> World {
+    let script = Rc::new(Script {
+        answers: RefCell::new(answers.into()),
+        ..Script::default()
+    });
+    let ledger = Ledger::new(0);
+    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
+    let (_handle, stop) = StopHandle::new();
+    let settings = RunnerSettings {
+        flush: Duration::from_secs(1),
+        retry_limit: limit,
+        backoff: Backoff {
+            configured: Some((5, 5)),
+        },
+        counters: counters.clone(),
+        log: Log::new("", Level::Off),
+        stop,
+    };
+    let output = RunOutput {
+        format: Box::new(Lines {
+            full,
+            body: Vec::new(),
+            parts: Parts::default(),
+        }),
+        deliver: Rc::clone(&script) as Rc<dyn Deliver>,
+        concurrency: 1,
+    };
+    let (sender, mut receiver) = unbounded_channel();
+    for offsets in deliveries {
+        counters.routed.add(offsets.end - offsets.start);
+        sender.send(batch(&ledger, offsets.clone())).expect("open");
+    }
+    drop(sender);
+    Runner::new(output, &settings).run(&mut receiver).await;
+    World {
+        script,
+        ledger,
+        counters,
+    }
+}
+
+impl World {
+    fn sent(&self) -> Vec<String> {
+        self.script
+            .sent
+            .borrow()
+            .iter()
+            .map(|(body, _)| body.clone())
+            .collect()
+    }
+
+    /// Conservation: everything routed has an answer, and the source heard of it.
+    fn assert_settled(&self, upto: u64) {
+        assert_eq!(self.counters.in_flight(), 0);
+        assert_eq!(
+            (self.ledger.discharged(), self.ledger.is_settled()),
+            (upto, true)
+        );
+    }
+}
+
+fn again(after: Option<u64>) -> Answer {
+    Answer::Again {
+        after: after.map(Duration::from_secs),
+        why: "busy".into(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_span_batches_and_the_rest_goes_at_the_end() {
+    let world = run(4, RetryLimit::Unset, vec![], &[0..3, 3..6, 6..7]).await;
+    assert_eq!(world.sent(), ["0 1 2 3", "4 5 6"]);
+    assert_eq!(world.counters.records.get(), 7);
+    world.assert_settled(7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn exactly_the_failed_records_are_sent_again() {
+    let failed = vec![
+        (1, RecordAnswer::Again),
+        (4, RecordAnswer::Again),
+        (5, RecordAnswer::Never(Reason("bad"))),
+    ];
+    let answers = vec![Answer::Except {
+        records: failed,
+        why: "Slow down.".into(),
+    }];
+    let world = run(6, RetryLimit::Unset, answers, &[0..3, 3..6]).await;
+    assert_eq!(world.sent(), ["0 1 2 3 4 5", "1 4"]);
+    assert_eq!(
+        (world.counters.records.get(), world.counters.dropped.get()),
+        (5, 1)
+    );
+    assert_eq!(world.counters.own.dropped("bad").get(), 1);
+    world.assert_settled(6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_request_is_sent_again_as_it_was() {
+    let world = run(
+        2,
+        RetryLimit::Unset,
+        vec![again(None), again(Some(60))],
+        &[0..2],
+    )
+    .await;
+    assert_eq!(world.sent(), ["0 1", "0 1", "0 1"]);
+    let times: Vec<u64> = world
+        .script
+        .sent
+        .borrow()
+        .iter()
+        .map(|(_, at)| *at)
+        .collect();
+    assert_eq!(
+        times,
+        [0, 6, 66],
+        "base + 1, then what the service asked for"
+    );
+    assert_eq!(
+        (
+            world.counters.retries.get(),
+            world.counters.retried_records.get()
+        ),
+        (2, 4)
+    );
+    world.assert_settled(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_explicit_limit_gives_up_and_counts() {
+    let answers = vec![again(None), Answer::Done, again(None)];
+    let world = run(2, RetryLimit::Limited(1), answers, &[0..2, 2..4]).await;
+    assert_eq!(
+        world.sent().iter().filter(|body| *body == "0 1").count(),
+        1 + 1
+    );
+    assert_eq!(
+        (
+            world.counters.retries_failed.get(),
+            world.counters.dropped.get()
+        ),
+        (1, 2)
+    );
+    assert_eq!(world.counters.own.dropped("retry_limit").get(), 2);
+    world.assert_settled(4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_is_taken_apart_until_the_bad_record_is_alone() {
+    let never = || Answer::Never {
+        reason: Reason("poison"),
+        why: "400".into(),
+    };
+    // 0 1 2 3 is refused, 0 1 is fine, 2 3 is refused, 2 is fine, 3 is refused.
+    let answers = vec![never(), Answer::Done, never(), Answer::Done, never()];
+    let world = run(4, RetryLimit::Unset, answers, &[0..4]).await;
+    assert_eq!(world.sent(), ["0 1 2 3", "0 1", "2 3", "2", "3"]);
+    assert_eq!(
+        (
+            world.counters.records.get(),
+            world.counters.own.dropped("poison").get()
+        ),
+        (3, 1)
+    );
+    world.assert_settled(4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_is_answered_for_at_once() {
+    let world = run(10, RetryLimit::Unset, vec![], &[0..1, 1..1, 1..900]).await;
+    assert_eq!(world.counters.own.dropped("too_large").get(), 1);
+    assert_eq!(world.counters.filtered.get(), 1);
+    world.assert_settled(900);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_runner_refuses_what_it_held() {
+    let script = Rc::new(Script {
+        answers: RefCell::new(vec![again(Some(3600))].into()),
+        ..Script::default()
+    });
+    let ledger = Ledger::new(0);
+    let (_handle, stop) = StopHandle::new();
+    let settings = RunnerSettings {
+        flush: Duration::from_secs(1),
+        retry_limit: RetryLimit::Unset,
+        backoff: Backoff { configured: None },
+        counters: OutputCounters::new("fake.0".into(), Metrics::default()),
+        log: Log::new("", Level::Off),
+        stop,
+    };
+    let output = RunOutput {
+        format: Box::new(Lines {
+            full: 2,
+            body: Vec::new(),
+            parts: Parts::default(),
+        }),
+        deliver: script,
+        concurrency: 1,
+    };
+    let (sender, mut receiver) = unbounded_channel();
+    sender.send(batch(&ledger, 0..5)).expect("open");
+    let running = Runner::new(output, &settings).run(&mut receiver);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(60), running)
+            .await
+            .is_err(),
+        "it waits for the retry"
+    );
+    // 0 1 failed and waits; 2 3 and 4 were sent meanwhile.
+    assert_eq!((ledger.discharged(), ledger.refused()), (0, vec![0..2]));
+}
+
+#[test]
+fn requests_split_at_their_exceptions() {
+    let ranges = vec![(DeliveryId(0), 5..8), (DeliveryId(1), 0..2)];
+    let exceptions = [
+        (0, RecordAnswer::Again),
+        (2, RecordAnswer::Again),
+        (4, RecordAnswer::Again),
+    ];
+    let (delivered, excepted) = split(&ranges, &exceptions);
+    assert_eq!(delivered, [(DeliveryId(0), 6..7), (DeliveryId(1), 0..1)]);
+    let excepted: Vec<_> = excepted
+        .into_iter()
+        .map(|(id, record, _)| (id.0, record))
+        .collect();
+    assert_eq!(excepted, [(0, 5), (0, 7), (1, 1)]);
+    assert_eq!(halve(ranges, 4).1, [(DeliveryId(1), 1..2)]);
+}
