@@ -85,10 +85,17 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// All findings of one run, in the order in which they were made.
+/// The most findings that are kept. A file that is no configuration at all has one in each line.
+const FINDINGS_MAX: usize = 1000;
+
+/// All findings of one run, in the order in which they were made. Beyond the first thousand they are only counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     findings: Vec<Diagnostic>,
+    /// The number of findings that were not kept.
+    left_out: usize,
+    /// The worst severity of those that were not kept.
+    worst_left_out: Option<Severity>,
 }
 
 impl Diagnostics {
@@ -99,12 +106,19 @@ impl Diagnostics {
 
     /// Notes a finding.
     pub fn push(&mut self, finding: Diagnostic) {
-        self.findings.push(finding);
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(finding);
+        } else {
+            self.left_out += 1;
+            self.worst_left_out = self.worst_left_out.max(Some(finding.severity));
+        }
     }
 
     /// Moves all findings of `other` to the end of this list.
-    pub fn append(&mut self, mut other: Diagnostics) {
-        self.findings.append(&mut other.findings);
+    pub fn append(&mut self, other: Diagnostics) {
+        self.left_out += other.left_out;
+        self.worst_left_out = self.worst_left_out.max(other.worst_left_out);
+        self.extend(other.findings);
     }
 
     /// Puts the findings of one file together in the order of its lines. Files stay in the order in which they came up first.
@@ -131,9 +145,9 @@ impl Diagnostics {
         self.findings.is_empty()
     }
 
-    /// The number of findings.
+    /// The number of findings, those that were only counted included.
     pub fn len(&self) -> usize {
-        self.findings.len()
+        self.findings.len() + self.left_out
     }
 
     /// Whether Fluent Bit would refuse to load this: `--dry-run` exits with 1.
@@ -148,13 +162,16 @@ impl Diagnostics {
 
     /// The worst severity among the findings.
     pub fn worst(&self) -> Option<Severity> {
-        self.findings.iter().map(|finding| finding.severity).max()
+        let worst = self.findings.iter().map(|finding| finding.severity).max();
+        worst.max(self.worst_left_out)
     }
 }
 
 impl Extend<Diagnostic> for Diagnostics {
     fn extend<I: IntoIterator<Item = Diagnostic>>(&mut self, findings: I) {
-        self.findings.extend(findings);
+        for finding in findings {
+            self.push(finding);
+        }
     }
 }
 
@@ -176,6 +193,32 @@ impl fmt::Display for Diagnostics {
             }
             write!(f, "{finding}")?;
         }
-        Ok(())
+        match self.left_out {
+            0 => Ok(()),
+            more => write!(f, "\n\n… and {more} more"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_beyond_the_limit_are_counted() {
+        let position = Position::argument(1);
+        let mut diagnostics = Diagnostics::new();
+        diagnostics.extend((0..FINDINGS_MAX).map(|_| Diagnostic::warning(&position, "odd")));
+        assert!(!diagnostics.has_errors());
+        diagnostics.push(Diagnostic::error(&position, "wrong"));
+        let mut all = Diagnostics::new();
+        all.push(Diagnostic::start_error(&position, "late"));
+        all.append(diagnostics);
+        assert_eq!(all.len(), FINDINGS_MAX + 2);
+        assert!(all.has_errors());
+        assert!(
+            all.to_string()
+                .ends_with("odd\n  --> <command line>, argument 1\n\n… and 2 more")
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! The keys that the engine takes from the sections of plugins.
 
 use crate::{
-    FilterCommon, InputCommon, NetOptions, NetServerOptions, OptionSpec, Options, OutputCommon,
-    SectionKind,
+    FilterCommon, InputCommon, LogLevel, NetOptions, NetServerOptions, OptionSpec, Options,
+    OutputCommon, SectionKind,
 };
 use crate::{ServiceOptions, TlsOptions};
 
@@ -31,6 +31,18 @@ struct AddressKeys {
     oauth2: Vec<(String, String)>,
 }
 
+/// Keys that Fluent Bit takes from every custom plugin.
+#[derive(Options)]
+#[expect(dead_code, reason = "only the table is used")]
+struct CustomKeys {
+    /// A name for this instance.
+    #[option(name = "alias")]
+    alias: Option<String>,
+    /// How much this instance says.
+    #[option(name = "log_level")]
+    log_level: Option<LogLevel>,
+}
+
 /// The table of these keys for a kind of section.
 pub fn engine_keys(kind: SectionKind) -> Vec<OptionSpec> {
     match kind {
@@ -54,6 +66,7 @@ pub fn engine_keys(kind: SectionKind) -> Vec<OptionSpec> {
             ]
             .concat()
         }
+        SectionKind::Custom => CustomKeys::table(),
         SectionKind::Service => ServiceOptions::table(),
         _ => Vec::new(),
     }

@@ -2,13 +2,15 @@
 //!
 //! The way through this crate:
 //!
-//! 1. [`Document`] is what was written: sections of keys and values, each with its [`Position`].
+//! 1. [`CommandLine`] is what the flags say; [`Document`] is what was written, there and in files: sections of keys and
+//!    values, each with its [`Position`], variables replaced.
 //! 2. [`Options`] turns one [`Section`] into a struct of typed settings. `#[derive(config::Options)]` makes it from the
 //!    struct's fields; the same table gives the reference page and the `--help` text.
-//! 3. [`Diagnostics`] collects everything that is wrong, so that one run shows all mistakes.
+//! 3. [`Diagnostics`] collects everything that is wrong, so that one run shows all mistakes. What Fluent Bit refuses when it
+//!    loads a file is an error, what it refuses when a plugin starts is an error at start, all else is a warning.
 //!
-//! Files, globs and environment variables are reached through one small door, [`Host`], so that tests can live in memory. Nothing
-//! here is asynchronous and nothing knows a plugin.
+//! Files, globs and environment variables are reached through one small door, [`Host`], so that tests can live in memory.
+//! Nothing here is asynchronous and nothing knows a plugin.
 
 // The derive macros write `::config::…`; inside this crate that name has to be given.
 extern crate self as config;

@@ -6,7 +6,7 @@ use crate::text::{FromText, Refusal};
 use crate::{Diagnostic, Diagnostics, Entry, Section, Severity, nearest};
 
 /// Keys that Fluent Bit accepts in every section without a word.
-const ALWAYS_ALLOWED: [&str; 3] = ["name", "active", "condition"];
+const ALWAYS_ALLOWED: [&str; 4] = ["name", "active", "condition", "routes"];
 
 /// A section on its way to settings. It remembers which keys were asked for, so that the rest can be reported.
 #[derive(Debug)]

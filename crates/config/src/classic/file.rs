@@ -368,6 +368,9 @@ fn odd_line(oddity: Oddity, position: &Position) -> Diagnostic {
             position,
             "the line is not UTF-8: other bytes are replaced by U+FFFD",
         ),
+        Oddity::Binary => {
+            Diagnostic::error(position, "the line is longer than 1 MiB and is not text")
+        }
         Oddity::ZeroByte => Diagnostic::warning(
             position,
             "the line has a zero byte: the rest of it is ignored",

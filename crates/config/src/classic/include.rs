@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ClassicFile;
-use super::file::FileReader;
+use super::file::{FileReader, Include};
 use super::line::{LineError, Lines};
 use crate::host::{FileIdentity, Host};
 use crate::{Diagnostic, Diagnostics, Position};
@@ -23,6 +23,20 @@ pub struct Included<'a> {
     full: bool,
 }
 
+/// What is still to be read, the next on top. A stack rather than recursion: files may include each other a thousand deep.
+enum Task {
+    /// A file that was asked for at this position.
+    Open(PathBuf, Position),
+    /// A file that is open.
+    Read(OpenFile),
+}
+
+struct OpenFile {
+    path: PathBuf,
+    lines: Lines,
+    reader: FileReader,
+}
+
 impl<'a> Included<'a> {
     pub fn new(host: &'a dyn Host, folder: PathBuf) -> Self {
         Self {
@@ -33,32 +47,7 @@ impl<'a> Included<'a> {
         }
     }
 
-    /// Reads what `@INCLUDE argument` names. `position` is that of the argument.
-    pub fn include(
-        &mut self,
-        argument: &str,
-        position: &Position,
-        result: &mut ClassicFile,
-        diagnostics: &mut Diagnostics,
-    ) {
-        // Other characters of patterns only work where there is a star too.
-        if !argument.contains('*') {
-            self.read_file(Path::new(argument), position, result, diagnostics);
-            return;
-        }
-        // An absolute argument replaces the folder.
-        let pattern = self.folder.join(argument);
-        let paths = self.host.glob(&pattern);
-        if paths.is_empty() {
-            let message = format!("no file matches '{}'", pattern.display());
-            diagnostics.push(Diagnostic::error(position, message));
-        }
-        for path in paths {
-            self.read_file(&path, position, result, diagnostics);
-        }
-    }
-
-    /// Reads one file into `result`. `position` is where the file was asked for.
+    /// Reads a file with all that it includes. `position` is where the file was asked for.
     pub fn read_file(
         &mut self,
         path: &Path,
@@ -66,6 +55,47 @@ impl<'a> Included<'a> {
         result: &mut ClassicFile,
         diagnostics: &mut Diagnostics,
     ) {
+        let mut tasks = vec![Task::Open(path.to_path_buf(), position.clone())];
+        while let Some(task) = tasks.pop() {
+            match task {
+                Task::Open(path, position) => {
+                    tasks.extend(self.open(&path, &position, diagnostics).map(Task::Read));
+                }
+                Task::Read(mut file) => {
+                    if let Some(include) = file.read_to_include(result, diagnostics) {
+                        tasks.push(Task::Read(file));
+                        let paths = self.paths(&include, diagnostics);
+                        let open = |path| Task::Open(path, include.position.clone());
+                        tasks.extend(paths.into_iter().rev().map(open));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The paths that an `@INCLUDE` names.
+    fn paths(&self, include: &Include, diagnostics: &mut Diagnostics) -> Vec<PathBuf> {
+        // Other characters of patterns only work where there is a star too.
+        if !include.argument.contains('*') {
+            return vec![PathBuf::from(&include.argument)];
+        }
+        // An absolute argument replaces the folder.
+        let pattern = self.folder.join(&include.argument);
+        let paths = self.host.glob(&pattern);
+        if paths.is_empty() {
+            let message = format!("no file matches '{}'", pattern.display());
+            diagnostics.push(Diagnostic::error(&include.position, message));
+        }
+        paths
+    }
+
+    /// Opens a file, unless it may not be read or was read before.
+    fn open(
+        &mut self,
+        path: &Path,
+        position: &Position,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<OpenFile> {
         if self.read.len() >= FILES_MAX {
             if !self.full {
                 self.full = true;
@@ -74,13 +104,13 @@ impl<'a> Included<'a> {
                     format!("more than {FILES_MAX} files are included"),
                 ));
             }
-            return;
+            return None;
         }
         let (path, identity) = match self.find(path) {
             Ok(found) => found,
             Err(error) => {
                 diagnostics.push(self.unreadable(path, position, &error));
-                return;
+                return None;
             }
         };
         if !self.read.insert(identity) {
@@ -88,11 +118,21 @@ impl<'a> Included<'a> {
             diagnostics.push(
                 Diagnostic::error(position, message).with_help("a file can be included once"),
             );
-            return;
+            return None;
         }
         match self.host.open(&path) {
-            Ok(source) => self.read_lines(&path, Lines::new(source), result, diagnostics),
-            Err(error) => diagnostics.push(self.unreadable(&path, position, &error)),
+            Ok(source) => {
+                let reader = FileReader::new(&path);
+                Some(OpenFile {
+                    path,
+                    lines: Lines::new(source),
+                    reader,
+                })
+            }
+            Err(error) => {
+                diagnostics.push(self.unreadable(&path, position, &error));
+                None
+            }
         }
     }
 
@@ -122,37 +162,37 @@ impl<'a> Included<'a> {
             false => finding,
         }
     }
+}
 
-    fn read_lines(
+impl OpenFile {
+    /// Reads lines up to the next `@INCLUDE`, which is returned, or to the end of the file.
+    fn read_to_include(
         &mut self,
-        path: &Path,
-        mut lines: Lines,
         result: &mut ClassicFile,
         diagnostics: &mut Diagnostics,
-    ) {
-        let mut file = FileReader::new(path);
+    ) -> Option<Include> {
         loop {
-            match lines.next_line() {
+            match self.lines.next_line() {
                 Ok(Some(line)) => {
-                    if let Some(include) = file.line(line, result, diagnostics) {
-                        self.include(&include.argument, &include.position, result, diagnostics);
+                    if let Some(include) = self.reader.line(line, result, diagnostics) {
+                        return Some(include);
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => return None,
                 Err(LineError::Unreadable(error)) => {
-                    let position = Position::file(path);
+                    let position = Position::file(self.path.as_path());
                     diagnostics.push(Diagnostic::error(
                         &position,
                         format!("cannot read the file: {error}"),
                     ));
-                    return;
+                    return None;
                 }
                 Err(LineError::TooLong(before)) => {
-                    let position = Position::new(path, before + 1, 1);
+                    let position = Position::new(self.path.as_path(), before + 1, 1);
                     let message =
                         "the line is longer than 32 MiB; the rest of the file was not read";
                     diagnostics.push(Diagnostic::error(&position, message));
-                    return;
+                    return None;
                 }
             }
         }

@@ -5,6 +5,9 @@ use std::io::{self, BufRead, Read};
 /// The longest line, line end not counted. Fluent Bit doubles a buffer up to 32 MiB, which also has to hold the line end.
 const LINE_BYTES_MAX: usize = 32 * 1024 * 1024 - 2;
 
+/// The longest line that may contain something else than text.
+const BINARY_BYTES_MAX: usize = 1024 * 1024;
+
 /// What some editors put before the first character of a file.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -23,6 +26,8 @@ pub struct Line {
 pub enum Oddity {
     /// Bytes that are not UTF-8.
     NotUtf8,
+    /// Too many bytes with something among them that is not UTF-8: the line was emptied.
+    Binary,
     /// A zero byte, where the line was cut off.
     ZeroByte,
     /// A byte order mark, which was removed.
@@ -93,6 +98,10 @@ fn into_text(mut bytes: Vec<u8>, first: bool) -> (String, Option<Oddity>) {
     }
     match String::from_utf8(bytes) {
         Ok(text) => (text, oddity),
+        // Replacing bytes would make the line up to three times as long.
+        Err(error) if error.as_bytes().len() > BINARY_BYTES_MAX => {
+            (String::new(), Some(Oddity::Binary))
+        }
         Err(error) => (
             String::from_utf8_lossy(error.as_bytes()).into_owned(),
             oddity.or(Some(Oddity::NotUtf8)),

@@ -186,6 +186,19 @@ fn bytes_that_are_no_text_are_reported_and_do_no_harm() {
 }
 
 #[test]
+fn long_lines_of_garbage_are_left_out() {
+    let mut content = b"[INPUT]\n    Name dummy\n    Tag ".to_vec();
+    content.resize(2 * 1024 * 1024, 0xFF);
+    content.extend(b"\n    Path a\n");
+    let (document, findings) = load_bytes(&content);
+    assert_eq!(
+        findings,
+        "error: the line is longer than 1 MiB and is not text\n  --> a.conf:3:1"
+    );
+    assert_eq!(document.inputs[0].entries.len(), 2);
+}
+
+#[test]
 fn a_byte_order_mark_is_the_only_mistake_reported() {
     let (document, findings) = load_bytes("\u{FEFF}[INPUT]\n    Name dummy\n");
     assert_eq!(document.inputs.len(), 1);
@@ -247,6 +260,22 @@ fn at_most_1000_files_are_read() {
     assert_eq!(
         findings,
         "error: more than 1000 files are included\n  --> a.conf:1:10"
+    );
+}
+
+#[test]
+fn files_may_include_each_other_to_the_same_depth() {
+    let mut host = MemoryHost::new().with_file("a.conf", "@INCLUDE 1.conf\n");
+    for number in 1..1005 {
+        host = host.with_file(
+            format!("{number}.conf"),
+            format!("@INCLUDE {}.conf\n", number + 1),
+        );
+    }
+    let (_, findings) = load(&host);
+    assert_eq!(
+        findings,
+        "error: more than 1000 files are included\n  --> 999.conf:1:10"
     );
 }
 
