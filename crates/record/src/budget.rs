@@ -134,6 +134,13 @@ impl Permit {
         self.bytes
     }
 
+    /// Moves `bytes` of this permit (at most what it stands for) into one of their own.
+    pub fn split(&mut self, bytes: usize) -> Permit {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Permit { budget: Arc::clone(&self.budget), bytes }
+    }
+
     /// Corrects the permit to what is really held. Growing never waits: the bytes exist already.
     pub fn resize(&mut self, bytes: usize) {
         if bytes > self.bytes {
