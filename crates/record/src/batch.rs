@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
+use crate::builder::Builder;
 use crate::pool::Storage;
 use crate::span::MAX_OFFSET;
 use crate::{Field, Fields, Key, Obligation, Permit, Receipt, Span, Tag, Time, Value};
@@ -172,12 +173,17 @@ impl Batch {
     /// The bytes of a span of this batch.
     #[inline]
     pub fn bytes(&self, span: Span) -> &[u8] {
-        let space = if span.is_in_arena() {
-            &self.storage.arena[..]
+        &self.space(span)[span.range()]
+    }
+
+    /// The bytes in which a span lies: the source or the arena.
+    #[inline]
+    pub(crate) fn space(&self, span: Span) -> &[u8] {
+        if span.is_in_arena() {
+            &self.storage.arena
         } else {
-            &self.source[..]
-        };
-        &space[span.range()]
+            &self.source
+        }
     }
 
     /// The fields of a range of this batch.
@@ -239,8 +245,64 @@ impl Batch {
             let source = self.source.clone();
             return self.make(|arena| write(&source[from.range()], arena));
         }
-        let copy = self.storage.arena[from.range()].to_vec();
-        self.make(|arena| write(&copy, arena))
+        let Storage { arena, made, .. } = &mut self.storage;
+        made.clear();
+        write(&arena[from.range()], made);
+        let start = arena.len();
+        assert!(
+            start + made.len() <= MAX_OFFSET,
+            "the arena of a batch holds at most 1 GiB"
+        );
+        arena.extend_from_slice(made);
+        Span::in_arena(start..arena.len())
+    }
+
+    /// Lets `read` take apart `from`, a span of this batch: it gets the bytes in which the span lies and what it may
+    /// append to. After an error nothing of that is left.
+    #[inline]
+    pub(crate) fn read<T, E>(
+        &mut self,
+        from: Span,
+        read: impl FnOnce(&[u8], &mut Builder<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Storage {
+            arena,
+            fields,
+            scratch,
+            made,
+            ..
+        } = &mut self.storage;
+        let (field_mark, scratch_mark, arena_mark) = (fields.len(), scratch.len(), arena.len());
+        let result = if from.is_in_arena() {
+            made.clear();
+            let result = read(
+                arena,
+                &mut Builder {
+                    fields,
+                    scratch,
+                    made,
+                    base: arena_mark,
+                },
+            );
+            arena.extend_from_slice(made);
+            result
+        } else {
+            read(
+                &self.source,
+                &mut Builder {
+                    fields,
+                    scratch,
+                    made: arena,
+                    base: 0,
+                },
+            )
+        };
+        if result.is_err() {
+            fields.truncate(field_mark);
+            scratch.truncate(scratch_mark);
+            arena.truncate(arena_mark);
+        }
+        result
     }
 
     /// Where the next field will lie: the start of a run for [`Batch::close`].

@@ -138,7 +138,10 @@ impl Permit {
     pub fn split(&mut self, bytes: usize) -> Permit {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Permit { budget: Arc::clone(&self.budget), bytes }
+        Permit {
+            budget: Arc::clone(&self.budget),
+            bytes,
+        }
     }
 
     /// Corrects the permit to what is really held. Growing never waits: the bytes exist already.

@@ -1,4 +1,13 @@
 //! JSON: read into batches without copies, and written as Fluent Bit writes it.
 
+mod date;
+mod keys;
+mod number;
 pub mod read;
+mod scan;
+mod text;
+mod unescape;
+mod values;
 pub mod write;
+
+pub(crate) use number::write_fixed as fixed_float;

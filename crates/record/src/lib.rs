@@ -11,12 +11,15 @@
 
 mod batch;
 mod budget;
+mod builder;
 mod obligation;
 mod pool;
 mod receipt;
 mod span;
 mod tag;
 mod time;
+#[cfg(test)]
+mod tree;
 mod value;
 
 pub mod accessor;

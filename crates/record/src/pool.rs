@@ -11,6 +11,8 @@ pub(crate) struct Storage {
     pub fields: Vec<Field>,
     pub records: Vec<Record>,
     pub scratch: Vec<Field>,
+    /// Bytes made from bytes of the arena, before they are appended to it.
+    pub made: Vec<u8>,
 }
 
 const KEPT: usize = 16;
@@ -30,6 +32,7 @@ impl Storage {
     /// Bytes of memory it holds.
     pub fn footprint(&self) -> usize {
         self.arena.capacity()
+            + self.made.capacity()
             + (self.fields.capacity() + self.scratch.capacity()) * size_of::<Field>()
             + self.records.capacity() * size_of::<Record>()
     }
@@ -44,6 +47,7 @@ impl Storage {
         self.fields.clear();
         self.records.clear();
         self.scratch.clear();
+        self.made.clear();
         // The pool is gone while its thread ends; then the storage simply goes too.
         let _ = POOL.try_with(|pool| {
             let mut pool = pool.borrow_mut();

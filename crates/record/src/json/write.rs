@@ -1,6 +1,15 @@
 //! Values of a batch → JSON text, byte for byte as Fluent Bit writes it.
+//!
+//! Compact, keys in their order; of several equal keys of one map only the last is written, at its own place. Floats are
+//! `%.1f` when whole, else `%.16g`. Binary values are written like text. What JSON cannot say is written as Fluent Bit
+//! does: extensions as `"\x00\x01"`, NaN (unless it becomes null) and the infinities as `nan`, `inf`, `-inf`. Other than
+//! upstream, which writes keys that are not text without quotes, every key has its quotes.
 
-use crate::{Batch, Fields, Record, Time, Value};
+use super::keys::Layout;
+use super::values::Values;
+use crate::{Batch, Field, Fields, Record, Value};
+
+pub use super::date::DateFormat;
 
 /// The `[SERVICE]` settings that shape JSON text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +29,6 @@ impl Default for Options {
     }
 }
 
-/// `json_date_format`: how the time of an event is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum DateFormat {
-    /// Seconds as a float of 16 digits: `1795355641.663014`.
-    #[default]
-    Double,
-    /// `2026-11-22T14:00:06.662928Z`.
-    Iso8601,
-    /// Whole seconds.
-    Epoch,
-    /// Whole milliseconds.
-    EpochMs,
-    /// `2026-11-22 14:00:06.662928`.
-    JavaSqlTimestamp,
-}
-
 /// The key under which the time of an event is written, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Date {
@@ -45,53 +38,123 @@ pub struct Date {
     pub format: DateFormat,
 }
 
-/// Writes JSON text.
+/// Writes JSON text. Keeps what it learns about keys from one object to the next, so use one for many.
 #[derive(Clone, Debug, Default)]
 pub struct Writer {
-    options: Options,
+    layout: Layout,
+    values: Values,
 }
 
 impl Writer {
     /// A writer with these settings.
     pub fn new(options: Options) -> Writer {
-        Writer { options }
+        Writer {
+            layout: Layout::default(),
+            values: Values::new(options),
+        }
     }
 
     /// Appends `fields` of `batch` as one object. Of several fields with the same key only the last is written.
     pub fn object(&mut self, batch: &Batch, fields: Fields, out: &mut Vec<u8>) {
-        let _ = (batch, fields, out, self.options);
-        unimplemented!()
+        let start = out.len();
+        self.members(batch, batch.fields(fields), out);
+        close_object(start, out);
     }
 
-    /// Appends the body of `record` as one object whose first key is the date's, unless a field has the same key.
-    pub fn dated(&mut self, batch: &Batch, record: &Record, date: &Date, out: &mut Vec<u8>) {
-        let _ = (batch, record, date, out);
-        unimplemented!()
+    /// Appends an event as outputs with `json_date_key` do: first its time (unless `date` is none or a field has the same
+    /// key), then metadata and group attributes under `__internal__` if there are any, then its fields.
+    ///
+    /// `group` holds the attributes of the group that the event belongs to: the body of the last
+    /// [`GroupStart`](crate::Marker::GroupStart).
+    pub fn event(
+        &mut self,
+        batch: &Batch,
+        record: &Record,
+        group: Option<Fields>,
+        date: Option<&Date>,
+        out: &mut Vec<u8>,
+    ) {
+        let start = out.len();
+        let in_body = |key: &[u8]| batch.get(record.body, key).is_some();
+        if let Some(date) = date.filter(|date| !in_body(&date.key)) {
+            self.name(&date.key, out);
+            date.format.write(record.time, out);
+        }
+        let has_internal =
+            !record.metadata.is_empty() || group.is_some_and(|group| !group.is_empty());
+        if has_internal && !in_body(INTERNAL) {
+            self.name(INTERNAL, out);
+            self.internal(batch, record, group, out);
+        }
+        self.members(batch, batch.fields(record.body), out);
+        close_object(start, out);
     }
 
     /// Appends any value.
     pub fn value(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) {
-        let _ = (batch, value, out);
-        unimplemented!()
+        self.values.write(batch, value, out);
     }
 
     /// Appends `text` as a JSON string with its quotes.
     pub fn string(&self, text: &[u8], out: &mut Vec<u8>) {
-        let _ = (text, out);
-        unimplemented!()
+        self.values.string(text, out);
+    }
+
+    fn internal(
+        &mut self,
+        batch: &Batch,
+        record: &Record,
+        group: Option<Fields>,
+        out: &mut Vec<u8>,
+    ) {
+        out.push(b'{');
+        if let Some(group) = group {
+            out.extend_from_slice(b"\"group_attributes\":");
+            self.value(batch, Value::Map(group), out);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"log_metadata\":");
+        self.value(batch, Value::Map(record.metadata), out);
+        out.push(b'}');
+    }
+
+    /// Appends `,"key":value` for each field.
+    fn members(&mut self, batch: &Batch, fields: &[Field], out: &mut Vec<u8>) {
+        if !self.layout.fits(batch, fields) && !self.learn(batch, fields) {
+            return self.values.members(batch, fields, out);
+        }
+        for (key, field) in self.layout.texts().zip(fields) {
+            self.values.write_after(key, batch, field.value, out);
+        }
+    }
+
+    /// Makes the layout that of `fields`, if they can have one.
+    fn learn(&mut self, batch: &Batch, fields: &[Field]) -> bool {
+        let can = fields.len() <= LEARNABLE && self.values.has_plain_keys(batch, fields);
+        if can {
+            self.layout.become_that_of(batch, fields, &self.values);
+        }
+        can
+    }
+
+    /// Appends `,"key":`.
+    fn name(&self, key: &[u8], out: &mut Vec<u8>) {
+        out.push(b',');
+        self.string(key, out);
+        out.push(b':');
     }
 }
 
-impl DateFormat {
-    /// The format of this configuration word, in any case; `None` for an unknown word.
-    pub fn from_name(name: &str) -> Option<DateFormat> {
-        let _ = name;
-        unimplemented!()
-    }
+/// Objects with more fields are not remembered.
+const LEARNABLE: usize = 64;
 
-    /// Appends `time` as a JSON value.
-    pub fn write(self, time: Time, out: &mut Vec<u8>) {
-        let _ = (time, out);
-        unimplemented!()
+const INTERNAL: &[u8] = b"__internal__";
+
+/// Makes an object of the members written since `start`, each with a comma before it.
+pub(super) fn close_object(start: usize, out: &mut Vec<u8>) {
+    match out.get_mut(start) {
+        Some(comma) => *comma = b'{',
+        None => out.push(b'{'),
     }
+    out.push(b'}');
 }

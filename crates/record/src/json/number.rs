@@ -1,0 +1,243 @@
+//! Numbers in JSON text, both ways.
+
+use std::fmt::Write;
+
+use super::read::Reason;
+use crate::Value;
+
+/// Reads the number at the start of `text`: its value and length. Integers that fit stay integers, larger ones and
+/// everything with a point or an exponent are floats.
+///
+/// # Errors
+/// The offset and reason, when there is no number.
+pub(super) fn read(text: &[u8]) -> Result<(Value, usize), (usize, Reason)> {
+    let negative = text.first() == Some(&b'-');
+    let start = usize::from(negative);
+    let (magnitude, digits) = read_digits(&text[start..]);
+    let mut end = start + digits;
+    if digits == 0 {
+        return Err(missing(text, end, "a digit"));
+    }
+    if digits > 1 && text[start] == b'0' {
+        return Err((start, Reason::Expected("no digit after a leading zero")));
+    }
+    let mut is_float = false;
+    if text.get(end) == Some(&b'.') {
+        end = after_digits(text, end + 1)?;
+        is_float = true;
+    }
+    if let Some(b'e' | b'E') = text.get(end) {
+        let sign = matches!(text.get(end + 1), Some(b'+' | b'-'));
+        end = after_digits(text, end + 1 + usize::from(sign))?;
+        is_float = true;
+    }
+    let integer = magnitude
+        .filter(|_| !is_float)
+        .and_then(|magnitude| integer(magnitude, negative));
+    let value = match integer {
+        Some(value) => value,
+        None => float(&text[..end])
+            .ok_or((0, Reason::Expected("a number within the range of floats")))?,
+    };
+    Ok((value, end))
+}
+
+/// The value of the digits at the start of `text`, unless it exceeds 64 bits, and how many there are.
+fn read_digits(text: &[u8]) -> (Option<u64>, usize) {
+    let mut value = Some(0u64);
+    let mut len = 0;
+    while let Some(digit) = text
+        .get(len)
+        .map(|byte| byte.wrapping_sub(b'0'))
+        .filter(|&digit| digit < 10)
+    {
+        value = value.and_then(|value| value.checked_mul(10)?.checked_add(u64::from(digit)));
+        len += 1;
+    }
+    (value, len)
+}
+
+fn after_digits(text: &[u8], start: usize) -> Result<usize, (usize, Reason)> {
+    let len = text[start.min(text.len())..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if len == 0 {
+        Err(missing(text, start, "a digit"))
+    } else {
+        Ok(start + len)
+    }
+}
+
+fn missing(text: &[u8], at: usize, what: &'static str) -> (usize, Reason) {
+    (
+        at,
+        if at >= text.len() {
+            Reason::Incomplete
+        } else {
+            Reason::Expected(what)
+        },
+    )
+}
+
+fn integer(magnitude: u64, negative: bool) -> Option<Value> {
+    match (i64::try_from(magnitude), negative) {
+        (Ok(value), false) => Some(Value::Int(value)),
+        (Ok(value), true) => Some(Value::Int(-value)),
+        (Err(_), false) => Some(Value::Uint(magnitude)),
+        (Err(_), true) => 0i64.checked_sub_unsigned(magnitude).map(Value::Int),
+    }
+}
+
+fn float(text: &[u8]) -> Option<Value> {
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    value.is_finite().then_some(Value::Float(value))
+}
+
+/// 2^63: from here on upstream's conversion to an integer and back does not give the same number.
+const INTEGERS_END: f64 = 9_223_372_036_854_775_808.0;
+
+/// Appends `value` as upstream prints it: `%.1f` when it equals its integer truncation, else `%.16g`.
+pub(super) fn write_float(value: f64, out: &mut Vec<u8>) {
+    if (-INTEGERS_END..INTEGERS_END).contains(&value) && value == value.trunc() {
+        if value.is_sign_negative() {
+            out.push(b'-');
+        }
+        out.extend_from_slice(itoa::Buffer::new().format(value.abs() as u64).as_bytes());
+        out.extend_from_slice(b".0");
+    } else if value.is_finite() {
+        write_digits(value, out);
+    } else {
+        write_special(value, out);
+    }
+}
+
+/// Appends `nan`, `inf` or their negatives, as C prints them.
+fn write_special(value: f64, out: &mut Vec<u8>) {
+    if value.is_sign_negative() {
+        out.push(b'-');
+    }
+    out.extend_from_slice(if value.is_nan() { b"nan" } else { b"inf" });
+}
+
+const DIGITS: usize = 16;
+
+/// `%.16g` of a finite value that is not zero.
+fn write_digits(value: f64, out: &mut Vec<u8>) {
+    if value.is_sign_negative() {
+        out.push(b'-');
+    }
+    let (digits, exponent) = sixteen_digits(value.abs());
+    let digits = match digits.iter().rposition(|&digit| digit != b'0') {
+        Some(last) => &digits[..=last],
+        None => &digits[..1],
+    };
+    match exponent {
+        -4..=-1 => {
+            out.extend_from_slice(&b"0.000"[..(1 - exponent) as usize]);
+            out.extend_from_slice(digits);
+        }
+        0..16 => {
+            let (before, after) = digits.split_at(digits.len().min(exponent as usize + 1));
+            out.extend_from_slice(before);
+            out.extend(std::iter::repeat_n(
+                b'0',
+                exponent as usize + 1 - before.len(),
+            ));
+            if !after.is_empty() {
+                out.push(b'.');
+                out.extend_from_slice(after);
+            }
+        }
+        _ => {
+            out.push(digits[0]);
+            if digits.len() > 1 {
+                out.push(b'.');
+                out.extend_from_slice(&digits[1..]);
+            }
+            out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
+            if exponent.unsigned_abs() < 10 {
+                out.push(b'0');
+            }
+            out.extend_from_slice(
+                itoa::Buffer::new()
+                    .format(exponent.unsigned_abs())
+                    .as_bytes(),
+            );
+        }
+    }
+}
+
+/// The sixteen significant digits of `value`, correctly rounded, and its decimal exponent.
+fn sixteen_digits(value: f64) -> ([u8; DIGITS], i32) {
+    if let Some(found) = by_integers(value) {
+        return found;
+    }
+    let mut text = Stack {
+        bytes: [0; 32],
+        len: 0,
+    };
+    // One digit, a point, fifteen digits, `e`, the exponent: never more than 24 bytes.
+    write!(text, "{value:.15e}").expect("it fits");
+    let text = &text.bytes[..text.len];
+    let mut digits = [text[0]; DIGITS];
+    digits[1..].copy_from_slice(&text[2..DIGITS + 1]);
+    let exponent = std::str::from_utf8(&text[DIGITS + 2..])
+        .ok()
+        .and_then(|text| text.parse().ok());
+    (digits, exponent.expect("formatted as a number"))
+}
+
+/// The same by exact integer arithmetic, for the values that logs have: from 1 to 2^53. Times are among them.
+fn by_integers(value: f64) -> Option<([u8; DIGITS], i32)> {
+    const MANTISSA: u32 = f64::MANTISSA_DIGITS - 1;
+    if !(1.0..9_007_199_254_740_992.0).contains(&value) {
+        return None;
+    }
+    let bits = value.to_bits();
+    // The value is mantissa / 2^point.
+    let point = MANTISSA - ((bits >> MANTISSA) as u32 - 1023);
+    let mantissa = bits & ((1 << MANTISSA) - 1) | 1 << MANTISSA;
+    let whole = mantissa >> point;
+    let exponent = whole.ilog10();
+    let scale = 10u64.pow(DIGITS as u32 - 1 - exponent);
+    let scaled = u128::from(mantissa) * u128::from(scale);
+    let (rounded, rest) = ((scaled >> point) as u64, scaled & ((1 << point) - 1));
+    // Half to even, as the C library rounds an exact tie.
+    let twice = rest << 1;
+    let up = twice > 1 << point || (twice == 1 << point && rounded & 1 == 1);
+    let rounded = rounded + u64::from(up);
+    let mut digits = [b'0'; DIGITS];
+    let mut buffer = itoa::Buffer::new();
+    let text = buffer.format(rounded).as_bytes();
+    digits.copy_from_slice(&text[..DIGITS]);
+    // Rounding 9.99… up gives one digit more, all zeros but the first.
+    Some((digits, (exponent as usize + text.len() - DIGITS) as i32))
+}
+
+struct Stack {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Write for Stack {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.len + text.len();
+        self.bytes
+            .get_mut(self.len..end)
+            .ok_or(std::fmt::Error)?
+            .copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// Appends `value` as C's `%f` prints it: six decimals.
+pub(crate) fn write_fixed(value: f64, out: &mut Vec<u8>) {
+    use std::io::Write;
+    if value.is_finite() {
+        write!(out, "{value:.6}").expect("a vector takes everything");
+    } else {
+        write_special(value, out);
+    }
+}

@@ -1,0 +1,170 @@
+//! Values as JSON text.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::keys::Duplicates;
+use super::write::{Options, close_object};
+use super::{number, text};
+use crate::{Batch, Field, Fields, Key, Span, Tag, Value, msgpack};
+
+/// Writes values, with all that they hold.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Values {
+    options: Options,
+    duplicates: Duplicates,
+    /// For each map that is being written, the indexes of its fields that are left out.
+    replaced: Vec<u32>,
+}
+
+impl Values {
+    pub fn new(options: Options) -> Values {
+        Values {
+            options,
+            ..Values::default()
+        }
+    }
+
+    /// Appends `value`.
+    pub fn write(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) {
+        self.write_after((&[], 0..0), batch, value, out);
+    }
+
+    /// Appends the bytes of `prefix` as they are, and `value`.
+    #[inline(always)]
+    pub fn write_after(
+        &mut self,
+        prefix: (&[u8], Range<usize>),
+        batch: &Batch,
+        value: Value,
+        out: &mut Vec<u8>,
+    ) {
+        match value {
+            Value::Str(span) | Value::Bin(span) => {
+                text::write_after(
+                    prefix,
+                    (batch.space(span), span.range()),
+                    self.options.escape_unicode,
+                    out,
+                );
+            }
+            other => {
+                out.extend_from_slice(&prefix.0[prefix.1]);
+                self.other(batch, other, out);
+            }
+        }
+    }
+
+    /// Appends `text` as a JSON string with its quotes.
+    pub fn string(&self, text: &[u8], out: &mut Vec<u8>) {
+        text::write_after(
+            (&[], 0..0),
+            (text, 0..text.len()),
+            self.options.escape_unicode,
+            out,
+        );
+    }
+
+    #[inline(never)]
+    fn other(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) {
+        match value {
+            Value::Null => out.extend_from_slice(b"null"),
+            Value::Bool(true) => out.extend_from_slice(b"true"),
+            Value::Bool(false) => out.extend_from_slice(b"false"),
+            Value::Int(value) => {
+                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes())
+            }
+            Value::Uint(value) => {
+                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes())
+            }
+            Value::Float(value) if value.is_nan() && self.options.nan_to_null => {
+                out.extend_from_slice(b"null")
+            }
+            Value::Float(value) => number::write_float(value, out),
+            Value::Str(span) | Value::Bin(span) => self.string(batch.bytes(span), out),
+            Value::Ext(_, span) => extension(batch.bytes(span), out),
+            Value::Array(items) => self.array(batch, items, out),
+            Value::Map(fields) => self.map(batch, fields, out),
+        }
+    }
+
+    fn array(&mut self, batch: &Batch, items: Fields, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (index, item) in batch.fields(items).iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            self.write(batch, item.value, out);
+        }
+        out.push(b']');
+    }
+
+    fn map(&mut self, batch: &Batch, fields: Fields, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.members(batch, batch.fields(fields), out);
+        close_object(start, out);
+    }
+
+    /// Appends `,"key":value` for each field that no later one replaces.
+    pub fn members(&mut self, batch: &Batch, fields: &[Field], out: &mut Vec<u8>) {
+        let mark = self.replaced.len();
+        self.duplicates.find(batch, fields, &mut self.replaced);
+        let mut next = mark;
+        for (index, field) in fields.iter().enumerate() {
+            if self.replaced.get(next) == Some(&(index as u32)) {
+                next += 1;
+                continue;
+            }
+            out.push(b',');
+            self.key(batch, field.key, out);
+            out.push(b':');
+            self.write(batch, field.value, out);
+        }
+        self.replaced.truncate(mark);
+    }
+
+    /// Whether all keys are text and none comes twice.
+    pub fn has_plain_keys(&mut self, batch: &Batch, fields: &[Field]) -> bool {
+        let mark = self.replaced.len();
+        self.duplicates.find(batch, fields, &mut self.replaced);
+        let unique = self.replaced.len() == mark;
+        self.replaced.truncate(mark);
+        unique && !fields.iter().any(|field| field.key.is_msgpack())
+    }
+
+    fn key(&self, batch: &Batch, key: Key, out: &mut Vec<u8>) {
+        if !key.is_msgpack() {
+            return self.text(batch, key.span(), out);
+        }
+        // Rare enough to be read like a record of its own.
+        let mut own = Batch::new(
+            Tag::from(""),
+            Bytes::copy_from_slice(batch.bytes(key.span())),
+        );
+        let encoding = own.span(0..own.source().len());
+        let mut text = Vec::new();
+        if let Ok((value, _)) = msgpack::read::value(&mut own, encoding) {
+            Values::new(self.options).write(&own, value, &mut text);
+        }
+        if text.starts_with(b"\"") {
+            out.extend_from_slice(&text);
+        } else {
+            self.string(&text, out);
+        }
+    }
+
+    fn text(&self, batch: &Batch, span: Span, out: &mut Vec<u8>) {
+        let text = (batch.space(span), span.range());
+        text::write_after((&[], 0..0), text, self.options.escape_unicode, out);
+    }
+}
+
+fn extension(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for byte in bytes {
+        let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+        out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
+    }
+    out.push(b'"');
+}
