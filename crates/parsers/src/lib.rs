@@ -1,1 +1,27 @@
-//! TODO
+//! From text to fields: one file per `Format` of a `[PARSER]` section, listed in [`ALL`], and what they share.
+//!
+//! | file | what |
+//! |---|---|
+//! | `json.rs`, `regex.rs` | the formats |
+//! | `time.rs`, `strptime.rs` | times in text: formats compiled once, the last second cached |
+//! | `decoder.rs` | `Decode_Field`, `Decode_Field_As` |
+//! | `types.rs` | `Types` |
+//! | `cri.rs` | lines of containerd and CRI-O |
+//! | `definitions.rs` | all `[PARSER]` sections of a configuration |
+
+mod complaint;
+mod cri;
+mod decoder;
+mod definitions;
+mod json;
+mod regex;
+mod strptime;
+mod time;
+mod types;
+
+use plugin::ParserPlugin;
+
+pub use definitions::Definitions;
+
+/// Every format.
+pub static ALL: &[&ParserPlugin] = &[&json::PLUGIN, &regex::PLUGIN];
