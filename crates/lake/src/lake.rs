@@ -76,7 +76,7 @@ impl Lake {
             access_key_id: options.access_key_id.clone(),
             secret_access_key: options.secret_access_key.clone(),
         };
-        let s3 = S3Face::new(objects, &options);
+        let s3 = S3Face::new(objects, options.region.clone(), credentials.clone());
         let bodies = Semaphore::new(limits::BODIES_IN_MEMORY);
         Ok(Self(Arc::new(Inner {
             options,

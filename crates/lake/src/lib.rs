@@ -26,6 +26,6 @@ mod streams;
 
 pub use counters::{Counters, StreamCounters};
 pub use lake::{FlushError, Lake, OpenError};
-pub use log::{Level, Logger, line};
+pub use log::{Level, Logger};
 pub use options::Options;
 pub use server::SERVER_NAME;

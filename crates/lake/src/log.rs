@@ -1,9 +1,7 @@
-//! The lake's log lines: in Fluent Bit's format, to wherever the program that runs the lake wants them.
+//! The lake's log lines, which the program that runs the lake writes wherever it writes its own.
 
 use std::fmt;
 use std::sync::Arc;
-
-use jiff::Zoned;
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,17 +14,6 @@ pub enum Level {
     Info,
 }
 
-impl Level {
-    /// The level as Fluent Bit prints it between brackets: right-aligned in five columns.
-    fn label(self) -> &'static str {
-        match self {
-            Level::Error => "error",
-            Level::Warn => " warn",
-            Level::Info => " info",
-        }
-    }
-}
-
 /// Takes log lines. Cheap to clone.
 #[derive(Clone)]
 pub struct Logger(Arc<dyn Fn(Level, fmt::Arguments<'_>) + Send + Sync>);
@@ -37,12 +24,7 @@ impl Logger {
         Self::to(|_, _| {})
     }
 
-    /// Writes every line to standard error, as `[2026/11/22 13:00:00] [ info] …` in local time.
-    pub fn stderr() -> Self {
-        Self::to(|level, message| eprintln!("{}", line(&Zoned::now(), level, message)))
-    }
-
-    /// Hands every line to `sink`: its level, and the message without time and level.
+    /// Hands every line to `sink`: its level, and the message without time, level and line end.
     pub fn to(sink: impl Fn(Level, fmt::Arguments<'_>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(sink))
     }
@@ -63,32 +45,5 @@ impl Logger {
 impl fmt::Debug for Logger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Logger")
-    }
-}
-
-/// One line in Fluent Bit's format, without a line end.
-pub fn line(time: &Zoned, level: Level, message: fmt::Arguments<'_>) -> String {
-    format!(
-        "[{}] [{}] {message}",
-        time.strftime("%Y/%m/%d %H:%M:%S"),
-        level.label()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_look_like_fluent_bits() {
-        let time: Zoned = "2026-11-22T13:04:05+00:00[UTC]".parse().unwrap();
-        assert_eq!(
-            line(&time, Level::Info, format_args!("up")),
-            "[2026/11/22 13:04:05] [ info] up"
-        );
-        assert_eq!(
-            line(&time, Level::Error, format_args!("lost")),
-            "[2026/11/22 13:04:05] [error] lost"
-        );
     }
 }

@@ -19,14 +19,13 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
-use s3s::auth::SimpleAuth;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Error, S3ErrorCode};
 
 use crate::limits;
 use crate::objects::Objects;
-use crate::options::Options;
+use crate::signature::Credentials;
 
 /// Answers S3's requests.
 pub struct S3Face {
@@ -34,20 +33,14 @@ pub struct S3Face {
 }
 
 impl S3Face {
-    /// The face of `objects`.
-    pub fn new(objects: Arc<Objects>, options: &Options) -> Self {
+    /// The face of `objects` for who has `credentials`; `region` is where buckets say they are.
+    pub fn new(objects: Arc<Objects>, region: String, credentials: Credentials) -> Self {
         let mut config = S3Config::default();
         config.xml_max_body_size = limits::XML_BODY_BYTES;
         config.presigned_url_max_skew_time_secs = limits::CLOCK_SKEW.as_secs() as u32;
-        let mut builder = S3ServiceBuilder::new(face::Face {
-            objects,
-            region: options.region.clone(),
-        });
+        let mut builder = S3ServiceBuilder::new(face::Face { objects, region });
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_auth(SimpleAuth::from_single(
-            &*options.access_key_id,
-            &*options.secret_access_key,
-        ));
+        builder.set_auth(signed::OneKey(credentials));
         builder.set_host(host::Hosts);
         Self {
             service: builder.build(),

@@ -61,9 +61,7 @@ impl Lake {
                 Err(error) => {
                     // Out of descriptors, as a rule: connections have to end before there can be new ones.
                     let logger = &self.inner().options.logger;
-                    logger.warn(format_args!(
-                        "[lake] a connection could not be accepted: {error}"
-                    ));
+                    logger.warn(format_args!("a connection could not be accepted: {error}"));
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }

@@ -3,6 +3,7 @@
 mod batch;
 mod buffer;
 mod compression;
+mod configuration;
 mod definition;
 mod delivery;
 mod destination;
@@ -21,9 +22,10 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 pub use batch::RecordBatch;
+pub use configuration::{S3Configuration, Shape};
 pub use definition::Definition;
 pub use delivery::{Delivery, DeliveryError};
-pub use destination::{Destination, S3Configuration, Shape};
+pub use destination::Destination;
 pub use stream::{AppendError, Stream};
 pub use violations::{Refusal, Violations};
 
@@ -210,11 +212,9 @@ impl Streams {
         match load(folder) {
             Ok((stream, notes)) => {
                 let name = &stream.name;
-                notes.iter().for_each(|note| {
-                    self.delivery
-                        .logger
-                        .warn(format_args!("[lake] {name}: {note}"))
-                });
+                notes
+                    .iter()
+                    .for_each(|note| self.delivery.logger.warn(format_args!("{name}: {note}")));
                 self.start(stream);
             }
             Err(error) => self.reject(folder, &error),
@@ -232,7 +232,7 @@ impl Streams {
             fs::create_dir_all(self.root.join(REJECTED)).and_then(|()| fs::rename(folder, &aside));
         let kept = if moved.is_ok() { &aside } else { folder };
         self.delivery.logger.error(format_args!(
-            "[lake] the delivery stream in {} cannot be read and is not served: {error}; it is kept in {}",
+            "the delivery stream in {} cannot be read and is not served: {error}; it is kept in {}",
             folder.display(),
             kept.display()
         ));

@@ -159,7 +159,7 @@ fn put(
         AppendError::Io(error) => {
             lake.options
                 .logger
-                .warn(format_args!("[lake] {name}: records were refused: {error}"));
+                .warn(format_args!("{name}: records were refused: {error}"));
             ApiError::unavailable(format!("The records cannot be kept: {error}"))
         }
     })

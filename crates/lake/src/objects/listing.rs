@@ -110,10 +110,10 @@ impl ListRequest<'_> {
         let name = child.name();
         let is_folder = matches!(child, Child::Folder(_));
         let below_prefix = name.starts_with(self.prefix);
-        if !below_prefix && !(is_folder && self.prefix.starts_with(name)) {
-            return false;
-        }
-        if name <= self.after && !(is_folder && self.after.starts_with(name)) {
+        let leads_to = |key: &str| is_folder && key.starts_with(name);
+        let may_have_prefix = below_prefix || leads_to(self.prefix);
+        let may_be_behind = name > self.after || leads_to(self.after);
+        if !(may_have_prefix && may_be_behind) {
             return false;
         }
         let Some(rolled_up) = below_prefix.then(|| self.common_prefix(name)).flatten() else {

@@ -98,7 +98,7 @@ impl Upload {
         });
         if stored.await?? == Stored::Unsupported {
             logger.warn(format_args!(
-                "[lake] the file system of the objects has no extended attributes: an object lost its headers and metadata"
+                "the file system of the objects has no extended attributes: an object lost its headers and metadata"
             ));
         }
         Ok(self.staged)

@@ -4,10 +4,24 @@ use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
+use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use crate::limits;
-use crate::signature::{ALGORITHM, Claim, ClaimError};
+use crate::signature::{ALGORITHM, Claim, ClaimError, Credentials};
+
+/// Tells `s3s` the one secret there is.
+pub struct OneKey(pub Credentials);
+
+#[async_trait::async_trait]
+impl S3Auth for OneKey {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        match access_key == self.0.access_key_id {
+            true => Ok(self.0.secret_access_key.as_str().into()),
+            false => Err(S3ErrorCode::InvalidAccessKeyId.into()),
+        }
+    }
+}
 
 /// Refuses older forms of signing, headers that matter and are not signed, and URLs presigned for too long. A request
 /// without any signature passes; nothing is allowed to it later on.

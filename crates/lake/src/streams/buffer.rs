@@ -295,7 +295,7 @@ mod tests {
             fs::write(folder.0.path().join("buffer/000000000001.open"), content).unwrap();
             let (buffer, recovered) = folder.open();
             assert_eq!((buffer.records(), recovered.notes.len()), (0, 1));
-            assert_eq!(folder.files("buffer"), [PathBuf::new(); 0]);
+            assert!(folder.files("buffer").is_empty());
         }
     }
 

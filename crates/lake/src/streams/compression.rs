@@ -62,16 +62,17 @@ impl Compression {
 /// Packs the bytes of one object, to be taken away piece by piece.
 pub enum Packer {
     Uncompressed(Vec<u8>),
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
 }
 
 impl Packer {
     pub fn new(compression: Compression) -> Self {
         match compression {
             Compression::Uncompressed => Self::Uncompressed(Vec::new()),
-            Compression::Gzip => {
-                Self::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::default()))
-            }
+            Compression::Gzip => Self::Gzip(Box::new(GzEncoder::new(
+                Vec::new(),
+                flate2::Compression::default(),
+            ))),
         }
     }
 

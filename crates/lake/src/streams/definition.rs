@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::destination::{S3Configuration, Shape};
+use super::configuration::{S3Configuration, Shape};
 
 const FILE: &str = "stream.json";
 /// The version of the stored form. A reader that meets a later one leaves the stream alone.

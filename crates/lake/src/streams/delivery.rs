@@ -55,7 +55,7 @@ impl Delivery {
                     let pause = backoff.next();
                     let name = &stream.name;
                     self.logger.warn(format_args!(
-                        "[lake] {name}: delivery failed, next attempt in {pause:?}: {error}"
+                        "{name}: delivery failed, next attempt in {pause:?}: {error}"
                     ));
                     tokio::time::sleep(pause).await;
                 }
@@ -132,14 +132,14 @@ impl Delivery {
             stream.meters.object_bytes.add(bytes);
             stream.meters.delivered_records.add(unpacked.records);
             self.logger.info(format_args!(
-                "[lake] {name}: {} records, {bytes} bytes -> {url}",
+                "{name}: {} records, {bytes} bytes -> {url}",
                 unpacked.records
             ));
         }
         if unpacked.damaged_bytes > 0 {
             stream.meters.quarantined_bytes.add(unpacked.damaged_bytes);
             self.logger.error(format_args!(
-                "[lake] {name}: {} damaged bytes of a buffer could not be delivered and are kept in {}",
+                "{name}: {} damaged bytes of a buffer could not be delivered and are kept in {}",
                 unpacked.damaged_bytes,
                 unpacked.quarantine.display()
             ));

@@ -261,7 +261,7 @@ fn remaining(destination: &Destination, first: Timestamp, now: Timestamp) -> Dur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::destination::{S3Configuration, Shape};
+    use crate::streams::configuration::{S3Configuration, Shape};
 
     fn destination(interval: i64) -> Destination {
         let configuration: S3Configuration = serde_json::from_value(serde_json::json!({

@@ -1,0 +1,8 @@
+//! The lake over TCP, asked by a client that has nothing of it: `aws-sigv4` signs, hyper sends.
+
+mod client;
+mod durability;
+mod firehose;
+mod hostile;
+mod s3;
+mod signatures;
