@@ -1,0 +1,158 @@
+//! AWS's own command line against the lake, versions 1 and 2: what the post types, and what its mistakes are answered.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::lake::Lake;
+use crate::harness::peer::peers;
+use crate::harness::process::failure_of;
+use crate::harness::{BUCKET, folder};
+
+/// The post's commands, the account's number filled in.
+const ECS_DESTINATION: &str = "RoleARN=arn:aws:iam::123456789012:role/example_firehose_delivery_role,BucketARN=arn:aws:s3:::mh9-firelens-demo,Prefix=ecs";
+const EKS_DESTINATION: &str = "RoleARN=arn:aws:iam::123456789012:role/example_firehose_delivery_role,BucketARN=arn:aws:s3:::mh9-firelens-demo,Prefix=eks";
+
+fn create_as_the_post(name: &'static str, destination: &'static str) -> [&'static str; 8] {
+    [
+        "firehose",
+        "create-delivery-stream",
+        "--delivery-stream-name",
+        name,
+        "--delivery-stream-type",
+        "DirectPut",
+        "--s3-destination-configuration",
+        destination,
+    ]
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// What every version of the client must get; `record` is the record `{"a":1}` as that version wants it.
+fn the_posts_commands(aws: &Path, record: &str) {
+    let folder = folder();
+    let folder = folder.path();
+    let lake = Lake::start(folder, aws);
+
+    let created = json(&lake.aws(&create_as_the_post("ecs-stream", ECS_DESTINATION)));
+    assert_eq!(
+        created["DeliveryStreamARN"],
+        "arn:aws:firehose:us-west-2:123456789012:deliverystream/ecs-stream"
+    );
+    lake.aws(&create_as_the_post("eks-stream", EKS_DESTINATION));
+
+    let list = json(&lake.aws(&["firehose", "list-delivery-streams"]));
+    assert_eq!(
+        list["DeliveryStreamNames"],
+        serde_json::json!(["ecs-stream", "eks-stream"])
+    );
+    assert_eq!(list["HasMoreDeliveryStreams"], false);
+
+    let describe = [
+        "firehose",
+        "describe-delivery-stream",
+        "--delivery-stream-name",
+        "ecs-stream",
+    ];
+    let description = &json(&lake.aws(&describe))["DeliveryStreamDescription"];
+    assert_eq!(description["DeliveryStreamType"], "DirectPut");
+    let destination = &description["Destinations"][0]["S3DestinationDescription"];
+    assert_eq!(destination["Prefix"], "ecs");
+    assert_eq!(destination["BucketARN"], "arn:aws:s3:::mh9-firelens-demo");
+    assert_eq!(
+        destination["BufferingHints"],
+        serde_json::json!({"SizeInMBs": 5, "IntervalInSeconds": 300})
+    );
+
+    refusals(&lake, aws);
+    objects(&lake, folder, record);
+    lake.terminate();
+}
+
+fn refusals(lake: &Lake, aws: &Path) {
+    let fails = |arguments: &[&str]| failure_of(&mut lake.client(aws, arguments));
+    let again = fails(&create_as_the_post("ecs-stream", ECS_DESTINATION));
+    assert!(again.contains("ResourceInUseException"), "{again}");
+
+    let put = [
+        "firehose",
+        "put-record",
+        "--record",
+        "Data=aGVsbG8K",
+        "--delivery-stream-name",
+    ];
+    let unknown = fails(&[&put[..], &["no-stream"]].concat());
+    assert!(unknown.contains("ResourceNotFoundException"), "{unknown}");
+
+    let list = ["firehose", "list-delivery-streams"];
+    let guessed = failure_of(
+        lake.client(aws, &list)
+            .env("AWS_SECRET_ACCESS_KEY", "guessed"),
+    );
+    assert!(guessed.contains("InvalidSignatureException"), "{guessed}");
+    let nobody = failure_of(lake.client(aws, &list).env("AWS_ACCESS_KEY_ID", "nobody"));
+    assert!(nobody.contains("UnrecognizedClientException"), "{nobody}");
+    let guessed = failure_of(
+        lake.client(aws, &["s3", "ls"])
+            .env("AWS_SECRET_ACCESS_KEY", "guessed"),
+    );
+    assert!(guessed.contains("SignatureDoesNotMatch"), "{guessed}");
+}
+
+/// What a record becomes in the bucket, and files going there and back.
+fn objects(lake: &Lake, folder: &Path, record: &str) {
+    lake.create_stream("quick-stream", "quick");
+    let put = [
+        "firehose",
+        "put-record",
+        "--delivery-stream-name",
+        "quick-stream",
+        "--record",
+        record,
+    ];
+    let answer = json(&lake.aws(&put));
+    assert!(
+        answer["RecordId"].as_str().is_some_and(|id| id.len() > 100),
+        "{answer}"
+    );
+    let records = lake.delivered("quick", 1);
+    assert_eq!(records, [serde_json::json!({"a": 1})]);
+
+    let file = folder.join("file.txt");
+    std::fs::write(&file, "some text\n").expect("a file to upload");
+    let address = format!("s3://{BUCKET}/notes/file.txt");
+    lake.aws(&["s3", "cp", &file.to_string_lossy(), &address]);
+    assert_eq!(lake.aws(&["s3", "cp", &address, "-"]), "some text\n");
+    let listed = lake.aws(&["s3", "ls", "--recursive", &format!("s3://{BUCKET}/")]);
+    assert!(
+        listed
+            .lines()
+            .any(|line| line.ends_with(" 10 notes/file.txt")),
+        "{listed}"
+    );
+    assert!(
+        listed
+            .lines()
+            .any(|line| line.contains(" quick20") && line.contains("/quick-stream-1-")),
+        "{listed}"
+    );
+}
+
+#[test]
+fn aws_cli_version_1() {
+    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
+        return;
+    };
+    the_posts_commands(&aws, r#"{"Data":"{\"a\":1}\n"}"#);
+}
+
+/// Version 2 wants data in base64.
+#[test]
+fn aws_cli_version_2() {
+    let Some([aws]) = peers(["FLUMEN_PEER_AWS_V2"]) else {
+        return;
+    };
+    the_posts_commands(&aws, r#"{"Data":"eyJhIjoxfQo="}"#);
+}

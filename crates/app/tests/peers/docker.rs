@@ -1,0 +1,243 @@
+//! NGINX in a real Docker Engine: once with the `fluentd` driver, the post's ECS side, and once with json-file logs, its
+//! EKS side.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::harness::containers::Docker;
+use crate::harness::folder;
+use crate::harness::lake::Lake;
+use crate::harness::lines::{Lines, assert_exactly_once, assert_parsed};
+use crate::harness::peer::peers;
+use crate::harness::places::{Ecs, Eks};
+use crate::harness::router::Router;
+use crate::harness::wait::until;
+use crate::harness::web::Web;
+
+/// Runs NGINX with the `fluentd` driver on the post's socket, `options` added, through 300 requests.
+fn through_the_fluentd_driver(options: &[&str]) {
+    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
+        return;
+    };
+    let folder = folder();
+    let folder = folder.path();
+    let Some(docker) = Docker::start(folder) else {
+        return;
+    };
+    let lake = Lake::start(folder, &aws);
+    lake.create_stream("ecs-stream", "ecs");
+    let ecs = Ecs::place(folder);
+    let router = Router::start(&ecs.configuration, &lake);
+    until("the router's socket", || ecs.socket.exists());
+
+    let mut web = Web::new(folder);
+    let address = format!("fluentd-address=unix://{}", ecs.socket.display());
+    let logging = [
+        "--log-driver",
+        "fluentd",
+        "--log-opt",
+        &address,
+        "--log-opt",
+        "tag=logs-from-nginx",
+    ];
+    docker.start_nginx("web", &web, &[&logging, options].concat());
+    greeted(&lake);
+    web.visit(300);
+    // The driver gives up what it has not sent ten seconds after its container has ended.
+    delivered(&lake, "ecs", &web);
+    let lines = docker.stop("web");
+
+    let written = Lines::written(lines.iter().map(String::as_str));
+    assert!(written.len() > 300, "{written:?}");
+    lake.delivered("ecs", written.len());
+    router.terminate();
+    let records = lake.records("ecs");
+    assert_exactly_once(&written, &records);
+    assert_parsed(&records, "/ok/000001");
+    assert_unparsed_is_whole(&records);
+    lake.terminate();
+}
+
+/// Waits until what NGINX says on its standard error is in the objects. Only then may it write to its standard output: the
+/// driver mixes up the acknowledgements of two streams that write at once, and sends both again.
+fn greeted(lake: &Lake) {
+    let last = "start worker process ";
+    let greeted = |record: &Value| record["log"].as_str().is_some_and(|log| log.contains(last));
+    lake.delivered_when("ecs", last, |records| records.iter().any(greeted));
+}
+
+/// Waits until the last request's line is in the objects, and with it all earlier ones.
+fn delivered(lake: &Lake, prefix: &str, web: &Web) {
+    let last = web.last_path();
+    lake.delivered_when(prefix, &last, |records| {
+        records.iter().any(|record| record["path"] == last.as_str())
+    });
+}
+
+/// A line that the post's parser does not take keeps everything that Docker says about it.
+fn assert_unparsed_is_whole(records: &[Value]) {
+    let forwarded = |record: &&Value| {
+        record["log"]
+            .as_str()
+            .is_some_and(|log| log.contains("203.0.113.7"))
+    };
+    let record = records
+        .iter()
+        .find(forwarded)
+        .expect("the request with a forwarded-for address");
+    assert_eq!(record["source"], "stdout");
+    assert_eq!(record["container_name"], "/web");
+    assert_eq!(record["container_id"].as_str().map(str::len), Some(64));
+}
+
+#[test]
+fn docker_fluentd_driver() {
+    through_the_fluentd_driver(&[]);
+}
+
+#[test]
+fn docker_fluentd_driver_waiting_for_acknowledgements() {
+    through_the_fluentd_driver(&["--log-opt", "fluentd-request-ack=true"]);
+}
+
+#[test]
+fn docker_fluentd_driver_with_event_time() {
+    through_the_fluentd_driver(&["--log-opt", "fluentd-sub-second-precision=true"]);
+}
+
+/// The router may leave and come back: a driver that waits for acknowledgements sends again what it got none for.
+#[test]
+fn docker_fluentd_driver_while_the_router_restarts() {
+    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
+        return;
+    };
+    let folder = folder();
+    let folder = folder.path();
+    let Some(docker) = Docker::start(folder) else {
+        return;
+    };
+    let lake = Lake::start(folder, &aws);
+    lake.create_stream("ecs-stream", "ecs");
+    let ecs = Ecs::place(folder);
+    let first = Router::start(&ecs.configuration, &lake);
+    until("the router's socket", || ecs.socket.exists());
+
+    let mut web = Web::new(folder);
+    let address = format!("fluentd-address=unix://{}", ecs.socket.display());
+    let logging = [
+        "--log-driver",
+        "fluentd",
+        "--log-opt",
+        &address,
+        "--log-opt",
+        "tag=logs-from-nginx",
+    ];
+    let patient = [
+        "--log-opt",
+        "fluentd-async=true",
+        "--log-opt",
+        "fluentd-request-ack=true",
+    ];
+    let often = [
+        "--log-opt",
+        "fluentd-retry-wait=100ms",
+        "--log-opt",
+        "fluentd-max-retries=1000",
+    ];
+    docker.start_nginx("web", &web, &[&logging[..], &patient, &often].concat());
+    greeted(&lake);
+    web.visit(100);
+    first.terminate();
+    web.visit(100);
+    let second = Router::start(&ecs.configuration, &lake);
+    web.visit(100);
+    delivered(&lake, "ecs", &web);
+    // What the driver has not sent when a container ends, it discards: so let there be nothing more.
+    let lines = docker.kill("web");
+
+    let written = Lines::written(lines.iter().map(String::as_str));
+    lake.delivered("ecs", written.len());
+    second.terminate();
+    assert_exactly_once(&written, &lake.records("ecs"));
+}
+
+/// Links a container's log into the folder of container logs, as a Kubernetes node has it.
+fn link(docker: &Docker, name: &str, containers: &Path) {
+    let link = containers.join(format!("{name}_default_nginx.log"));
+    symlink(docker.log_file(name), link).expect("a link in the folder of container logs");
+}
+
+/// Docker rotates the file itself while it is tailed: `max-size` is some 250 lines.
+#[test]
+fn docker_json_files_that_are_rotated() {
+    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
+        return;
+    };
+    let folder = folder();
+    let folder = folder.path();
+    let Some(docker) = Docker::start(folder) else {
+        return;
+    };
+    let lake = Lake::start(folder, &aws);
+    lake.create_stream("eks-stream", "eks");
+    let eks = Eks::place(folder);
+    let mut web = Web::new(folder);
+    docker.start_nginx(
+        "web",
+        &web,
+        &["--log-opt", "max-size=50k", "--log-opt", "max-file=20"],
+    );
+    link(&docker, "web", &eks.containers);
+    let router = Router::start(&eks.configuration, &lake);
+
+    for _ in 0..4 {
+        web.visit(200);
+        delivered(&lake, "eks", &web);
+    }
+    let rotated = docker.log_file("web").with_extension("log.2");
+    assert!(rotated.exists(), "Docker has rotated at least twice");
+    let lines = docker.stop("web");
+    let written = Lines::written(lines.iter().map(String::as_str));
+    lake.delivered("eks", written.len());
+    router.terminate();
+    let records = lake.records("eks");
+    assert_exactly_once(&written, &records);
+    assert_parsed(&records, "/ok/000001");
+    lake.terminate();
+}
+
+/// A second start goes on from the state DB: what was written meanwhile is read, what was delivered is not read again.
+#[test]
+fn docker_json_files_over_a_restart() {
+    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
+        return;
+    };
+    let folder = folder();
+    let folder = folder.path();
+    let Some(docker) = Docker::start(folder) else {
+        return;
+    };
+    let lake = Lake::start(folder, &aws);
+    lake.create_stream("eks-stream", "eks");
+    let eks = Eks::place(folder);
+    let mut web = Web::new(folder);
+    docker.start_nginx("web", &web, &[]);
+    link(&docker, "web", &eks.containers);
+
+    let first = Router::start(&eks.configuration, &lake);
+    web.visit(100);
+    delivered(&lake, "eks", &web);
+    web.visit(100);
+    first.terminate();
+    web.visit(100);
+    let second = Router::start(&eks.configuration, &lake);
+    web.visit(100);
+    let lines = docker.stop("web");
+    let written = Lines::written(lines.iter().map(String::as_str));
+    lake.delivered("eks", written.len());
+    second.terminate();
+    assert_exactly_once(&written, &lake.records("eks"));
+    lake.terminate();
+}
