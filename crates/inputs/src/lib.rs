@@ -1,1 +1,14 @@
-//! TODO
+//! Inputs: one file per plugin, named as in a user's configuration.
+//!
+//! To add one: write its file after the model of `tail.rs` (options, the static `PLUGIN`, behaviour, tests; details in a
+//! folder of the same name), declare it here and put its `PLUGIN` into [`ALL`].
+//!
+//! Invariants: no input knows a filter, an output or the engine; none blocks its shard for long, and what may block (the
+//! database of positions) has a thread of its own.
+
+mod tail;
+
+use plugin::InputPlugin;
+
+/// Every input that a configuration can name.
+pub static ALL: &[&InputPlugin] = &[&tail::PLUGIN];

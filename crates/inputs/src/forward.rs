@@ -1,0 +1,270 @@
+//! Receives records over Fluentd's forward protocol, from a unix socket or over TCP.
+//!
+//! Every carrier mode is understood: Message, Forward, PackedForward and CompressedPackedForward (gzip). A frame that
+//! names a `chunk` is acknowledged when its records are delivered, not before, and is sent on at once. While memory is
+//! used up nothing is read and senders wait; no connection is closed for it.
+//!
+//! The way of a frame: `scan` finds where it ends, `frame` reads its outer parts, `events` its records, `intake` makes
+//! batches of them, `connection` answers the sender; `gate` keeps all connections together below the memory limit.
+
+mod connection;
+mod events;
+mod frame;
+mod gate;
+mod gunzip;
+mod intake;
+mod listener;
+mod owed;
+mod scan;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use config::{FromText, Options, Parsed, Refusal, Size, TlsOptions};
+use plugin::{
+    BuildError, Counter, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Stop,
+};
+use record::Tag;
+use tokio::task::JoinSet;
+
+use connection::Connection;
+use gate::Gate;
+use listener::Listener;
+
+/// `forward`.
+pub static PLUGIN: InputPlugin = InputPlugin::new::<Forward>("forward");
+
+/// How long nothing is accepted after an attempt failed: the reason, no descriptor left mostly, does not go at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Receives records over Fluentd's forward protocol, as Docker's `fluentd` log driver, Fluentd, Fluent Bit and the
+/// fluent-logger libraries speak it.
+#[derive(Clone, Debug, Options)]
+pub struct ForwardOptions {
+    /// The address to listen on, unless `unix_path` is given.
+    #[option(name = "listen", default = "0.0.0.0")]
+    pub listen: String,
+    /// The TCP port.
+    #[option(name = "port", default = "24224")]
+    pub port: u16,
+    /// The path of a unix socket to listen on instead of TCP. A socket that is there is replaced.
+    #[option(name = "unix_path")]
+    pub unix_path: Option<PathBuf>,
+    /// Permissions of the unix socket, in octal.
+    #[option(name = "unix_perm")]
+    pub unix_perm: Option<Permissions>,
+    /// Text put in front of incoming tags, as it is. Without it, a configured `tag` replaces incoming tags.
+    #[option(name = "tag_prefix")]
+    pub tag_prefix: Option<String>,
+    /// Accepted; how much is read at once is decided by what arrives and what the memory limit allows.
+    #[expect(dead_code, reason = "read so that it is known, as upstream")]
+    #[option(name = "buffer_chunk_size", default = "1024000")]
+    buffer_chunk_size: Size,
+    /// The largest frame, packed or unpacked. A sender of a larger one is disconnected.
+    #[option(name = "buffer_max_size", default = "6144000")]
+    pub buffer_max_size: Size,
+    /// Accepted; Flumen places inputs on threads by itself.
+    #[option(name = "workers", default = "1")]
+    pub workers: i64,
+    #[option(flatten)]
+    pub security: Security,
+    #[option(flatten)]
+    pub tls: TlsOptions,
+}
+
+/// Options of Fluent Bit that are known and not supported yet: each refuses to start rather than to let anybody in.
+#[derive(Clone, Debug, Options)]
+pub struct Security {
+    /// Not supported yet. The secret that senders must know.
+    #[option(name = "shared_key")]
+    pub shared_key: Option<String>,
+    /// Not supported yet. Senders must prove to know an empty secret.
+    #[option(name = "empty_shared_key", default = "false")]
+    pub empty_shared_key: bool,
+    /// Not supported yet. The name under which the router proves to know the secret.
+    #[expect(dead_code, reason = "means nothing without a secret")]
+    #[option(name = "self_hostname", default = "localhost")]
+    self_hostname: String,
+    /// Not supported yet. A name and a password that senders may use.
+    #[option(name = "security.users", multiple)]
+    pub users: Vec<String>,
+}
+
+/// File permissions in octal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions(pub u32);
+
+impl FromText for Permissions {
+    const FORM: config::Form = config::Form::new("permissions", "octal digits, such as `0660`");
+
+    fn from_text(text: &str) -> Result<Parsed<Self>, Refusal> {
+        match u32::from_str_radix(text, 8) {
+            Ok(mode @ 0..=0o7777) => Ok(Permissions(mode).into()),
+            _ => Err(format!("'{text}' are no permissions in octal").into()),
+        }
+    }
+}
+
+/// What all connections of an instance share.
+struct Shared {
+    options: ForwardOptions,
+    context: InputContext,
+    gate: Gate,
+    counters: Counters,
+}
+
+/// What is counted besides records.
+struct Counters {
+    /// Frames that broke the protocol.
+    malformed: Counter,
+    /// Frames that ended with their connection.
+    cut_off: Counter,
+    /// Records whose time could not be read.
+    invalid_times: Counter,
+    /// Frames that hold no logs.
+    other_signals: Counter,
+    /// Records that could not be taken on and whose sender does not wait for an answer.
+    refused: Counter,
+}
+
+struct Forward {
+    listener: Listener,
+    options: ForwardOptions,
+    context: InputContext,
+}
+
+impl Input for Forward {
+    type Options = ForwardOptions;
+
+    fn build(
+        options: ForwardOptions,
+        context: InputContext,
+        handover: Handover,
+    ) -> Result<Self, BuildError> {
+        options.refuse_unsupported()?;
+        if options.workers > 1 {
+            context.log.warn(format_args!(
+                "workers {} has no effect: one thread serves all connections of this input",
+                options.workers
+            ));
+        }
+        let listener = Listener::bind(&options, handover)?;
+        context.log.info(format_args!("listening on {listener}"));
+        Ok(Forward {
+            listener,
+            options,
+            context,
+        })
+    }
+
+    async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
+        let Forward {
+            listener,
+            options,
+            context,
+        } = self;
+        let shared = Rc::new(Shared {
+            counters: Counters::register(&context),
+            gate: Gate::open(&context.budget).await,
+            options,
+            context,
+        });
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(stream) => {
+                        let connection = Connection::new(stream, Rc::clone(&shared), emitter.clone());
+                        connections.spawn_local(connection.run(stop.clone()));
+                    }
+                    Err(error) => {
+                        shared.context.log.warn(format_args!("cannot accept a connection: {error}"));
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(ended) = connections.join_next() => shared.note_end(ended),
+                () = stop.requested() => break,
+            }
+        }
+        // Every connection waits until what it received is answered for.
+        while let Some(ended) = connections.join_next().await {
+            shared.note_end(ended);
+        }
+        Ended {
+            handover: listener.into_handover(),
+            ends_process: false,
+        }
+    }
+}
+
+impl ForwardOptions {
+    /// Nobody may believe that connections are protected when they are not.
+    fn refuse_unsupported(&self) -> Result<(), BuildError> {
+        let security = &self.security;
+        let unsupported = [
+            (self.tls.enabled.0, "tls"),
+            (security.shared_key.is_some(), "shared_key"),
+            (security.empty_shared_key, "empty_shared_key"),
+            (!security.users.is_empty(), "security.users"),
+        ];
+        match unsupported.iter().find(|(is_set, _)| *is_set) {
+            Some((_, name)) => Err(BuildError(format!(
+                "'{name}' is not supported by this input yet, and without it connections would be less protected than \
+                 the configuration says: remove it, and listen on a unix socket or on 127.0.0.1"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The largest frame in bytes.
+    fn frame_limit(&self) -> usize {
+        // A batch cannot span more, and a frame becomes one batch where it can.
+        const LARGEST: usize = 512 << 20;
+        usize::try_from(self.buffer_max_size.0).map_or(LARGEST, |size| size.min(LARGEST))
+    }
+}
+
+impl Shared {
+    /// The tag that records of a frame with the tag `incoming` get.
+    fn tag(&self, incoming: &[u8]) -> Tag {
+        match &self.options.tag_prefix {
+            Some(prefix) => Tag::new([prefix.as_bytes(), incoming].concat()),
+            None if self.context.tag_is_configured => self.context.static_tag(),
+            None => Tag::new(incoming),
+        }
+    }
+
+    fn note_end(&self, ended: Result<(), tokio::task::JoinError>) {
+        if ended.is_err() {
+            self.context
+                .log
+                .error(format_args!("a connection is closed after a fault in the router"));
+        }
+    }
+}
+
+impl Counters {
+    fn register(context: &InputContext) -> Counters {
+        let metrics = &context.metrics;
+        Counters {
+            malformed: metrics.counter(
+                "malformed_frames_total",
+                "Frames that broke the protocol; their connections were closed.",
+            ),
+            cut_off: metrics.counter(
+                "cut_off_frames_total",
+                "Frames whose sender left before their end.",
+            ),
+            invalid_times: metrics.counter(
+                "invalid_times_total",
+                "Records that got the time of their arrival, because their own was none.",
+            ),
+            other_signals: metrics.dropped("metrics_or_traces"),
+            refused: metrics.dropped("refused_without_resend"),
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! One sender: bytes in, acknowledgements back.
+
+use std::io;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use plugin::{Emitter, Stop};
+
+use super::Shared;
+use super::gate::{Gate, Room};
+use super::intake::Intake;
+use super::listener::Stream;
+use super::owed::Refused;
+use super::scan::{Found, Scan};
+
+/// The least and the most that is read at once; larger frames take several reads.
+const READ_MIN: usize = 16 << 10;
+const READ_MAX: usize = 256 << 10;
+/// A sender that is silent for so long in the middle of a frame that lies beyond the memory limit is disconnected: all
+/// others wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection.
+pub struct Connection {
+    stream: Stream,
+    shared: Rc<Shared>,
+    intake: Intake,
+    /// What was read of frames that are not complete.
+    buffer: BytesMut,
+    scan: Scan,
+    /// How much the next read asks for.
+    read_size: usize,
+    room: Room,
+    /// The frames of a read; kept for its memory.
+    frames: Vec<Range<usize>>,
+}
+
+/// Why a connection is closed before its sender closes it.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("{0} records could not be taken on and are not acknowledged")]
+    Refused(u64),
+    #[error("memory is used up, and the sender is silent in the middle of a frame")]
+    Silent,
+}
+
+impl Connection {
+    /// A connection that has received nothing.
+    pub fn new(stream: Stream, shared: Rc<Shared>, emitter: Emitter) -> Connection {
+        Connection {
+            stream,
+            intake: Intake::new(Rc::clone(&shared), emitter),
+            shared,
+            buffer: BytesMut::new(),
+            scan: Scan::new(),
+            read_size: READ_MIN,
+            room: Room::default(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Receives until the sender is done, breaks the protocol, or a stop; then waits for the last answers.
+    pub async fn run(mut self, stop: Stop) {
+        let outcome = self.receive(&stop).await;
+        self.report(&outcome);
+        self.buffer = BytesMut::new();
+        self.room = Room::default();
+        self.settle().await;
+    }
+
+    async fn receive(&mut self, stop: &Stop) -> Result<(), Closed> {
+        let mut is_stopping = false;
+        loop {
+            let is_settled = self.intake.owed.is_settled();
+            if is_settled && self.buffer.is_empty() {
+                self.room.end_excess();
+            }
+            let others_wait = is_settled && self.room.is_in_excess();
+            let bytes = self.buffer.len() + self.read_size;
+            tokio::select! {
+                ready = ready(&self.stream, &self.shared.gate, &mut self.room, (bytes, is_settled)) => {
+                    ready?;
+                    if self.read().await? {
+                        return Ok(());
+                    }
+                }
+                () = self.intake.owed.changed() => self.acknowledge().await?,
+                () = stop.requested(), if !is_stopping => {
+                    is_stopping = true;
+                    // The sender cannot send more; what it has sent can be read to its end.
+                    self.stream.refuse_more();
+                }
+                () = tokio::time::sleep(PATIENCE), if others_wait => return Err(Closed::Silent),
+            }
+        }
+    }
+
+    /// Reads once, as much as there is room for, and sends complete frames on. Returns whether the sender is done.
+    async fn read(&mut self) -> Result<bool, Closed> {
+        let size = self.room.held().saturating_sub(self.buffer.len()).max(1);
+        if self.buffer.capacity() - self.buffer.len() < size.div_ceil(4) {
+            self.buffer.reserve(size);
+        }
+        let read = match self.stream.try_read(&mut self.buffer, size) {
+            Ok(0) => return Ok(true),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error.into()),
+        };
+        self.room.note_read(read);
+        self.adapt(read);
+        let outcome = self.take_frames().await;
+        self.frames.clear();
+        outcome.map(|()| false).map_err(Closed::Malformed)
+    }
+
+    /// A read that got what it asked for asks for more the next time, one that got little for less. A sender that is
+    /// silent keeps no large buffer.
+    fn adapt(&mut self, read: usize) {
+        if read == 0 {
+            if self.buffer.is_empty() && self.buffer.capacity() > READ_MIN {
+                self.buffer = BytesMut::new();
+            }
+            return;
+        }
+        if read >= self.read_size {
+            self.read_size = (self.read_size * 2).min(READ_MAX);
+        } else if read < self.read_size / 4 {
+            self.read_size = (self.read_size / 2).max(READ_MIN);
+        }
+    }
+
+    /// Sends every complete frame of the buffer on. What breaks the protocol is an error after the frames before it.
+    async fn take_frames(&mut self) -> Result<(), &'static str> {
+        let (end, scanned) = self.scan_frames();
+        let left = self.buffer.len() - end;
+        let permit = self.room.part_with(end, left);
+        if end == 0 {
+            return scanned;
+        }
+        let source = self.buffer.split_to(end).freeze();
+        self.intake.take(&source, &self.frames, permit).await?;
+        scanned
+    }
+
+    /// Notes where frames lie in the buffer. Returns where the last complete one ends.
+    fn scan_frames(&mut self) -> (usize, Result<(), &'static str>) {
+        let limit = self.shared.options.frame_limit();
+        let mut at = 0;
+        while at < self.buffer.len() {
+            match self.scan.advance(&self.buffer[at..], limit) {
+                Ok(Found::End(len)) => {
+                    self.frames.push(at..at + len);
+                    at += len;
+                    self.scan = Scan::new();
+                }
+                Ok(Found::Incomplete(_)) => break,
+                Err(reason) => return (at, Err(reason)),
+            }
+        }
+        (at, Ok(()))
+    }
+
+    /// Sends the acknowledgements that are due. A sender that waits for one that will not come is disconnected, so that it
+    /// sends again.
+    async fn acknowledge(&mut self) -> Result<(), Closed> {
+        let answer = self.intake.owed.due();
+        if !answer.is_empty() {
+            self.stream.write_all(&answer).await?;
+        }
+        if self.intake.owed.is_settled() {
+            self.room.end_excess();
+        }
+        match self.count_refused() {
+            0 => Ok(()),
+            awaited => Err(Closed::Refused(awaited)),
+        }
+    }
+
+    /// Counts records that are lost; returns how many will be sent again.
+    fn count_refused(&mut self) -> u64 {
+        let Refused { awaited, lost } = self.intake.owed.refused();
+        if lost > 0 {
+            self.shared.counters.refused.add(lost);
+            self.shared.context.log.error(format_args!(
+                "{lost} records could not be taken on and are lost: their sender waits for no acknowledgement"
+            ));
+        }
+        awaited
+    }
+
+    fn report(&self, outcome: &Result<(), Closed>) {
+        let (log, counters) = (&self.shared.context.log, &self.shared.counters);
+        if let Err(error) = outcome {
+            log.warn(format_args!("a connection is closed: {error}"));
+        }
+        match (outcome, self.buffer.len()) {
+            (Err(Closed::Malformed(_)), _) => counters.malformed.add(1),
+            (_, 0) => {}
+            (_, left) => {
+                counters.cut_off.add(1);
+                log.warn(format_args!(
+                    "a connection ended in the middle of a frame, whose first {left} bytes are dropped"
+                ));
+            }
+        }
+    }
+
+    /// Waits until every record is answered for. A sender that waits for no acknowledgement is let go at once.
+    async fn settle(mut self) {
+        while self.intake.owed.is_awaited() {
+            if let Err(error) = self.acknowledge().await {
+                self.shared.context.log.debug(format_args!("a sender goes without answers: {error}"));
+                break;
+            }
+            if self.intake.owed.is_awaited() {
+                self.intake.owed.changed().await;
+            }
+        }
+        let Connection { stream, shared, mut intake, .. } = self;
+        drop(stream);
+        loop {
+            let refused = intake.owed.refused();
+            shared.counters.refused.add(refused.lost);
+            if refused.awaited > 0 || intake.owed.is_settled() {
+                return;
+            }
+            intake.owed.changed().await;
+        }
+    }
+}
+
+/// Waits until there are bytes to read, and then for room; idle senders need none.
+async fn ready(
+    stream: &Stream,
+    gate: &Gate,
+    room: &mut Room,
+    (bytes, is_settled): (usize, bool),
+) -> io::Result<()> {
+    stream.readable().await?;
+    gate.widen(room, bytes, is_settled).await;
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The input against real sockets.
+
+mod frames;
+mod limits;
+mod rig;
+mod samples;
+mod senders;

@@ -1,0 +1,220 @@
+//! `tail`: follows log files.
+//!
+//! A map of the folder:
+//!
+//! | file | does |
+//! |---|---|
+//! | `options.rs` | what a section can say |
+//! | `follower.rs` | all files of an instance and what is done when; its folder: discovery, reading, rotation, resuming, saving |
+//! | `file.rs`, `parked.rs` | one file that is open; the files that are not, but whose position is known |
+//! | `cursor.rs`, `long_lines.rs` | reading whole lines in large pieces |
+//! | `lines.rs`, `tag.rs` | from lines to records; their tag |
+//! | `identity.rs`, `siblings.rs`, `glob.rs`, `watch.rs` | what tells files apart; what stands beside them; patterns; the kernel's notices |
+//!
+//! What keeps lines from being lost: a position is stored only as far as records were answered for; a descriptor stays
+//! open until everything read from it is; a file is recognised by device, inode, birth and content; and whatever the
+//! kernel's notices miss is found by looking.
+
+mod cursor;
+mod file;
+mod follower;
+mod glob;
+mod identity;
+mod lines;
+mod long_lines;
+mod options;
+mod parked;
+mod siblings;
+mod tag;
+mod watch;
+
+use std::time::SystemTime;
+
+use buffer::positions::{Position, Report, Store, Writer};
+use pattern::Pattern;
+use plugin::{BuildError, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Log, Stop};
+
+use follower::{Earlier, Follower, Pace, ROUND, Setup};
+use glob::Exclusion;
+pub use options::Options;
+use parked::ParkedFile;
+use tag::TagSource;
+
+/// `Name tail`.
+pub static PLUGIN: InputPlugin = InputPlugin::new::<Tail>("tail");
+
+/// An instance that has not begun to read.
+struct Tail {
+    setup: Setup,
+    writer: Option<Writer>,
+    earlier: Earlier,
+}
+
+impl Input for Tail {
+    type Options = Options;
+
+    fn build(
+        options: Options,
+        context: InputContext,
+        _handover: Handover,
+    ) -> Result<Tail, BuildError> {
+        let tags = tags(&options, &context);
+        check_parser(&options, &context);
+        let (writer, earlier) = open_database(&options, &context.log)?;
+        let exclusions = options.exclude_path.iter().flat_map(|list| &list.0);
+        Ok(Tail {
+            setup: Setup {
+                exclusions: exclusions.filter_map(|text| Exclusion::new(text)).collect(),
+                options,
+                tags,
+                log: context.log,
+                metrics: context.metrics,
+                parsers: context.parsers,
+                budget: context.budget,
+            },
+            writer,
+            earlier,
+        })
+    }
+
+    async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
+        let exits_on_eof = self.setup.options.exit_on_eof;
+        let mut follower = Follower::new(self.setup, emitter, self.writer, self.earlier);
+        follower.start();
+        let mut ends_process = false;
+        while !stop.is_requested() {
+            let pace = follower.round();
+            if exits_on_eof && pace == Pace::Idle && follower.start_is_done() {
+                ends_process = true;
+                break;
+            }
+            wait(&mut follower, pace, &stop, exits_on_eof).await;
+        }
+        follower.stop_reading();
+        while !follower.drain() {
+            tokio::select! {
+                () = follower.answer() => {}
+                () = tokio::time::sleep_until(follower.deadline()) => {}
+            }
+        }
+        follower.finish().await;
+        Ended {
+            handover: Handover::default(),
+            ends_process,
+        }
+    }
+}
+
+/// Waits until the next round is due.
+async fn wait(follower: &mut Follower, pace: Pace, stop: &Stop, exits_on_eof: bool) {
+    let deadline = follower.deadline();
+    tokio::select! {
+        biased;
+        () = stop.requested() => {}
+        () = tokio::task::yield_now(), if pace == Pace::More => {}
+        () = tokio::time::sleep(ROUND), if pace == Pace::Active => {}
+        permit = room(follower, pace), if matches!(pace, Pace::Starved(_)) => follower.give_room(permit),
+        () = follower.notice(), if pace == Pace::Idle => {}
+        () = follower.answer(), if exits_on_eof => {}
+        () = tokio::time::sleep_until(deadline) => {}
+    }
+}
+
+async fn room(follower: &Follower, pace: Pace) -> record::Permit {
+    match pace {
+        Pace::Starved(bytes) => follower.room(bytes).await,
+        _ => std::future::pending().await,
+    }
+}
+
+/// Where tags come from. A pattern that is none is reported, and the tag taken as it stands, as Fluent Bit does.
+fn tags(options: &Options, context: &InputContext) -> TagSource {
+    let Some(text) = &options.tag_regex else {
+        return TagSource::new(&context.tag);
+    };
+    match Pattern::new(text) {
+        Ok(pattern) => TagSource::groups(&context.tag, &pattern),
+        Err(error) => {
+            context
+                .log
+                .error(format_args!("invalid 'tag_regex' config value: {error}"));
+            TagSource::new(&context.tag)
+        }
+    }
+}
+
+/// A parser that does not exist is reported, and lines are kept whole, as Fluent Bit does.
+fn check_parser(options: &Options, context: &InputContext) {
+    let Some(name) = &options.parser else {
+        return;
+    };
+    let names = context.parsers.names();
+    if names.contains(name) {
+        return;
+    }
+    let nearest = config::nearest(name, names.iter().map(String::as_str));
+    let suggestion = nearest.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+    context.log.error(format_args!(
+        "parser '{name}' is not registered{suggestion} Lines are kept whole"
+    ));
+}
+
+/// Opens the database of positions and takes what it says about files of these options.
+fn open_database(options: &Options, log: &Log) -> Result<(Option<Writer>, Earlier), BuildError> {
+    let Some(location) = options.database.location() else {
+        return Ok((None, Earlier::default()));
+    };
+    let path = location.path.clone();
+    let refuse = |error: buffer::positions::Error| BuildError(error.to_string());
+    let mut store = Store::open(location).map_err(refuse)?;
+    let ours = |position: &Position| is_ours(options, position);
+    let files = store.load().map_err(refuse)?;
+    let files = files.into_iter().filter(|(_, position)| ours(position));
+    let earlier = Earlier {
+        files: files
+            .map(|(row, position)| ParkedFile {
+                row: Some(row),
+                position,
+            })
+            .collect(),
+        scanned: earlier_scan(options, &store),
+    };
+    let log = log.clone();
+    let report = move |report: Report<'_>| match report {
+        Report::Failed(error) => log.warn(format_args!(
+            "{error}; reading goes on, and after a crash lines since now would come again"
+        )),
+        Report::Recovered => log.info(format_args!("db: positions are written again")),
+    };
+    let writer = Writer::start(store, report).map_err(|error| {
+        BuildError(format!(
+            "cannot start a thread for {}: {error}",
+            path.display()
+        ))
+    })?;
+    Ok((Some(writer), earlier))
+}
+
+/// When an earlier run looked for files. Fluent Bit does not write that: then its last write, less the time between two looks.
+fn earlier_scan(options: &Options, store: &Store) -> Option<SystemTime> {
+    let written = store.last_write()?;
+    let instance = options.path.0.join(",");
+    let fallback = written - options.refresh_interval.0;
+    Some(store.scanned(&instance).unwrap_or(fallback))
+}
+
+/// Whether a row is about a file that these options ask for. Several instances may share a database.
+fn is_ours(options: &Options, position: &Position) -> bool {
+    let origin = position
+        .facts
+        .as_ref()
+        .map_or(&position.name, |facts| &facts.origin);
+    options
+        .path
+        .0
+        .iter()
+        .any(|pattern| glob::may_be_from(pattern, origin))
+}
+
+#[cfg(test)]
+mod tests;

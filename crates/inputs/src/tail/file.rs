@@ -1,0 +1,204 @@
+//! A file that is followed.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use buffer::positions::{Facts, Fingerprint, Position, RowKey};
+use record::{Ledger, Tag};
+use tokio::time::Instant;
+
+use super::cursor::Cursor;
+use super::identity::{self, FileId};
+use super::watch::WatchId;
+
+/// How often the beginning of a growing file is compared with what it was.
+const VERIFY: Duration = Duration::from_secs(1);
+
+/// Whether a path leads to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The path under which it was found still does.
+    Here,
+    /// It was renamed, or its symbolic link leads elsewhere.
+    Away(Instant),
+    /// It has no name any more; it is gone once it is closed.
+    Deleted(Instant),
+}
+
+/// An open file, how far it was read, and what is owed for it.
+pub struct Followed {
+    /// The descriptor; it stays open until everything that was read is answered for.
+    pub file: File,
+    /// Its device and inode.
+    pub id: FileId,
+    /// When it was made.
+    pub birth: Option<i64>,
+    /// The name under which it was found.
+    pub origin: Arc<Path>,
+    /// Its name now.
+    pub name: PathBuf,
+    /// Its path without symbolic links, when it was found.
+    pub real: PathBuf,
+    /// The tag of its records.
+    pub tag: Tag,
+    /// Its row in the database.
+    pub row: Option<RowKey>,
+    /// What is owed for the bytes that were handed over.
+    pub ledger: Arc<Ledger>,
+    /// How far it was read.
+    pub cursor: Cursor,
+    /// Whether its path still leads to it.
+    pub place: Place,
+    /// What its beginning was when it was looked at last.
+    pub head: Fingerprint,
+    /// For the kernel's notices.
+    pub watch: Option<WatchId>,
+    /// When it was found; files that were made later are later generations.
+    pub found: SystemTime,
+    /// When it grew last.
+    pub grown: Instant,
+    /// When its beginning was compared last.
+    pub verified: Instant,
+    /// The time of its last change, as the file system tells.
+    pub modified: Option<SystemTime>,
+    /// When what was refused may be read again, and how often that was.
+    pub again: Again,
+    /// What is to be done about it.
+    pub flags: Flags,
+}
+
+/// The road refused something: it is read again, at once the first time, then ever later.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Again {
+    /// How often in a row.
+    pub times: u32,
+    /// Not before.
+    pub after: Option<Instant>,
+    /// Up to here, refused ranges were handed over again this time.
+    pub done_to: u64,
+}
+
+/// Yes-or-no facts about a followed file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flags {
+    /// It stands in the queue of files to be read.
+    pub queued: bool,
+    /// It stands among the files to be looked at.
+    pub looked_for: bool,
+    /// Its row must be written.
+    pub unsaved: bool,
+    /// Something of it may be owed.
+    pub owing: bool,
+    /// It was there at the start.
+    pub at_start: bool,
+    /// The user knows that it has long lines.
+    pub long_line_told: bool,
+    /// The user knows that it cannot be read.
+    pub trouble_told: bool,
+}
+
+/// What a look at a file has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// There may be something to read.
+    Fine,
+    /// Its content is not the one that was read.
+    Replaced,
+}
+
+impl Followed {
+    /// Learns how long the file is now, and whether it still holds what was read.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn look(&mut self, now: Instant) -> io::Result<Look> {
+        let metadata = self.file.metadata()?;
+        let (size, known) = (metadata.len(), self.cursor.end());
+        let rewritten = size == known && self.modified != metadata.modified().ok();
+        let due = size > known && now.duration_since(self.verified) > VERIFY;
+        if size < self.cursor.position() {
+            return Ok(Look::Replaced);
+        }
+        if size < known || rewritten || due {
+            if !self.holds_what_was_read() {
+                return Ok(Look::Replaced);
+            }
+            self.verified = now;
+        }
+        if rewritten {
+            self.cursor.search_again();
+        }
+        if size > known {
+            self.grown = now;
+        }
+        self.modified = metadata.modified().ok();
+        match self.cursor.set_end(size) {
+            true => Ok(Look::Fine),
+            false => Ok(Look::Replaced),
+        }
+    }
+
+    /// Whether its beginning and the bytes before the position are those that were read.
+    pub fn holds_what_was_read(&self) -> bool {
+        self.cursor.is_unchanged(&self.file) && identity::has_head(&self.file, self.head)
+    }
+
+    /// Remembers its beginning as far as it was read.
+    pub fn note_head(&mut self) {
+        if identity::head_can_grow(self.head, self.cursor.position()) {
+            self.head = identity::head(&self.file, self.cursor.position());
+        }
+    }
+
+    /// Its position to be stored. The bytes before the delivered prefix are looked up in the file.
+    pub fn position(&self) -> Position {
+        let offset = self.ledger.discharged();
+        Position {
+            name: self.name.clone(),
+            inode: self.id.inode,
+            offset,
+            rotated: self.place != Place::Here,
+            marker: identity::marker(&self.file, offset).unwrap_or(Fingerprint::NONE),
+            facts: Some(Facts {
+                origin: self.origin.to_path_buf(),
+                path: self.real.clone(),
+                device: self.id.device,
+                birth: self.birth,
+                head: self.head,
+                delivered: self.ledger.discharged_beyond(),
+            }),
+        }
+    }
+
+    /// Whether nothing has come for `wait` since it went away, and nothing is left to do for it.
+    pub fn is_finished(&self, now: Instant, wait: Duration) -> bool {
+        let (Place::Away(since) | Place::Deleted(since)) = self.place else {
+            return false;
+        };
+        let quiet = now.duration_since(since.max(self.grown)) >= wait;
+        quiet && !self.cursor.has_more() && self.ledger.is_settled()
+    }
+
+    /// The name that the kernel has for the descriptor.
+    pub fn real_name(&self) -> PathBuf {
+        real_name(&self.file).unwrap_or_else(|| self.real.clone())
+    }
+}
+
+/// The path of an open file, without symbolic links.
+pub fn real_name(file: &File) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
+}
+
+/// Whether the file was not changed for `age`. 0 is never.
+pub fn is_older(metadata: &Metadata, age: Duration) -> bool {
+    let since = metadata
+        .modified()
+        .ok()
+        .and_then(|modified| modified.elapsed().ok());
+    !age.is_zero() && since.is_some_and(|since| since > age)
+}

@@ -1,0 +1,526 @@
+//! All files of one instance: what is done when.
+//!
+//! The follower is synchronous: [`Follower::round`] does what is due and says what to wait for. `tail.rs` waits.
+
+mod discover;
+mod read;
+mod resume;
+mod rotate;
+mod save;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use buffer::positions::{Changes, Writer};
+use plugin::{Counter, Emitter, Log, Metrics, Parsers};
+use record::{Budget, Ledger, Permit};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::cursor::{Limits, Scratch};
+use super::file::Followed;
+use super::glob::Exclusion;
+use super::identity::FileId;
+use super::lines::Lines;
+use super::options::Options;
+use super::parked::{Parked, ParkedFile};
+use super::tag::TagSource;
+use super::watch::{Notice, Watch, WatchId};
+
+/// While files grow, they are looked at this often: one read takes what came meanwhile.
+pub const ROUND: Duration = Duration::from_millis(40);
+/// Without the kernel's notices, idle files are looked at this often.
+const POLL_MAX: Duration = Duration::from_millis(250);
+/// How often positions are written.
+const SAVE: Duration = Duration::from_secs(1);
+/// After something appeared in a watched directory, the patterns are looked up again after this time,
+const RESCAN_DELAY: Duration = Duration::from_millis(50);
+/// but not more often than this.
+const RESCAN_MIN: Duration = Duration::from_secs(1);
+/// After so many rounds without anything to read, memory that is kept for the next one is given back.
+const IDLE_ROUNDS: u32 = 16;
+/// After so many bytes others have a turn.
+const SLICE: usize = 1 << 20;
+/// What is read at once.
+const CHUNK: usize = 256 << 10;
+
+/// Names a followed file.
+pub type Number = u64;
+
+/// What the follower was built with.
+pub struct Setup {
+    pub options: Options,
+    pub exclusions: Vec<Exclusion>,
+    pub tags: TagSource,
+    pub log: Log,
+    pub metrics: Metrics,
+    pub parsers: Arc<dyn Parsers>,
+    pub budget: Arc<Budget>,
+}
+
+/// What an earlier run left.
+#[derive(Default)]
+pub struct Earlier {
+    /// Files whose position is known.
+    pub files: Vec<ParkedFile>,
+    /// When files were last looked for; `None` on a first start.
+    pub scanned: Option<SystemTime>,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// There is more to read: go on as soon as others had their turn.
+    More,
+    /// There is no room for so many bytes.
+    Starved(usize),
+    /// Something was read; more will have come in a moment.
+    Active,
+    /// Nothing to do.
+    Idle,
+}
+
+/// When files are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Start,
+    Later,
+}
+
+pub struct Follower {
+    setup: Setup,
+    emitter: Emitter,
+    lines: Lines,
+    limits: Limits,
+    counters: Counters,
+    /// Writes positions, if there is a database.
+    writer: Option<Writer>,
+    files: BTreeMap<Number, Followed>,
+    next_number: Number,
+    by_id: HashMap<FileId, Number>,
+    by_watch: HashMap<WatchId, Number>,
+    parked: Parked,
+    /// Contents that were replaced while something of them was still owed.
+    orphans: Vec<Orphan>,
+    /// Rotated paths at which a new file is expected.
+    awaited: Vec<Awaited>,
+    /// What the user was told once about a path.
+    told: HashSet<(PathBuf, &'static str)>,
+    watch: Option<Watch>,
+    watched_directories: HashSet<WatchId>,
+    to_look_at: Vec<Number>,
+    to_read: VecDeque<Number>,
+    /// Files of which something was refused.
+    refused: BTreeSet<Number>,
+    /// What is to be written besides the rows of open files that are marked as unsaved.
+    changes: Changes,
+    answers: Arc<Answers>,
+    spare_room: Option<Permit>,
+    scratch: Scratch,
+    earlier_scan: Option<SystemTime>,
+    scanned: Option<SystemTime>,
+    times: Times,
+    idle_rounds: u32,
+    state: State,
+}
+
+/// Yes-or-no facts about the whole.
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// Some row must be written.
+    unsaved: bool,
+    /// Something is owed.
+    owing: bool,
+    /// There were files at the start.
+    had_files: bool,
+    /// Some file has no watch.
+    unwatched: bool,
+    /// Nothing new is read any more.
+    stopping: bool,
+}
+
+/// When things are due.
+struct Times {
+    scan: Instant,
+    last_scan: Instant,
+    check: Instant,
+    save: Instant,
+}
+
+struct Counters {
+    opened: Counter,
+    closed: Counter,
+    rotated: Counter,
+    long_skipped: Counter,
+    long_truncated: Counter,
+    long_split: Counter,
+    dropped_long: Counter,
+    dropped_truncated: Counter,
+}
+
+/// A content that is not in its file any more.
+struct Orphan {
+    ledger: Arc<Ledger>,
+    name: PathBuf,
+}
+
+/// A path whose file went away.
+struct Awaited {
+    path: PathBuf,
+    until: Instant,
+}
+
+/// Tells from any thread that something that was handed over has been answered.
+#[derive(Default)]
+pub struct Answers {
+    came: AtomicBool,
+    waited_for: AtomicBool,
+    arrived: Notify,
+}
+
+impl Answers {
+    fn note(&self) {
+        self.came.store(true, Ordering::Release);
+        if self.waited_for.load(Ordering::Acquire) {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn ledger(self: &Arc<Answers>, start: u64) -> Arc<Ledger> {
+        let answers = Arc::clone(self);
+        Ledger::with_notice(start, move || answers.note())
+    }
+}
+
+impl Counters {
+    fn new(metrics: &Metrics) -> Counters {
+        Counters {
+            opened: metrics.counter("files_opened_total", "Files that were opened."),
+            closed: metrics.counter("files_closed_total", "Files that were closed."),
+            rotated: metrics.counter("files_rotated_total", "Files that were rotated."),
+            long_skipped: metrics
+                .counter("long_line_skipped_total", "Long lines that were dropped."),
+            long_truncated: metrics
+                .counter("long_line_truncated_total", "Long lines that were cut."),
+            long_split: metrics.counter(
+                "long_line_split_total",
+                "Records that are parts of a long line.",
+            ),
+            dropped_long: metrics.dropped("long_line"),
+            dropped_truncated: metrics.dropped("truncated"),
+        }
+    }
+}
+
+impl Follower {
+    /// A follower that has not looked for files yet.
+    pub fn new(
+        setup: Setup,
+        emitter: Emitter,
+        writer: Option<Writer>,
+        earlier: Earlier,
+    ) -> Follower {
+        let now = Instant::now();
+        let mut parked = Parked::default();
+        earlier.files.into_iter().for_each(|file| parked.add(file));
+        Follower {
+            lines: lines(&setup),
+            limits: Limits {
+                chunk: chunk(&setup.budget),
+                long_lines: super::long_lines::LongLines::of(&setup.options),
+            },
+            counters: Counters::new(&setup.metrics),
+            watch: watch(&setup),
+            setup,
+            emitter,
+            writer,
+            files: BTreeMap::new(),
+            next_number: 0,
+            by_id: HashMap::new(),
+            by_watch: HashMap::new(),
+            parked,
+            orphans: Vec::new(),
+            awaited: Vec::new(),
+            told: HashSet::new(),
+            watched_directories: HashSet::new(),
+            to_look_at: Vec::new(),
+            to_read: VecDeque::new(),
+            refused: BTreeSet::new(),
+            changes: Changes::default(),
+            answers: Arc::default(),
+            spare_room: None,
+            scratch: Scratch::default(),
+            earlier_scan: earlier.scanned,
+            scanned: None,
+            times: Times {
+                scan: now,
+                last_scan: now,
+                check: now,
+                save: now,
+            },
+            idle_rounds: 0,
+            state: State::default(),
+        }
+    }
+
+    /// Looks for files the first time.
+    pub fn start(&mut self) {
+        let now = Instant::now();
+        self.scan(Phase::Start, now);
+        self.state.had_files = !self.files.is_empty();
+        self.times.check = now + self.check_interval();
+        self.save(now);
+    }
+
+    /// Does what is due.
+    pub fn round(&mut self) -> Pace {
+        let now = Instant::now();
+        self.take_notices(now);
+        if now >= self.times.scan {
+            self.scan(Phase::Later, now);
+        }
+        if now >= self.times.check {
+            self.times.check = now + self.check_interval();
+            self.check_all(now);
+        } else if self.state.unwatched {
+            self.look_at_unwatched();
+        }
+        self.look_for_awaited(now);
+        self.take_answers(now);
+        let pace = self.read_in_turns(now);
+        self.spare_room = None;
+        if now >= self.times.save {
+            self.save(now);
+        }
+        self.idle_rounds = match pace {
+            Pace::Idle => self.idle_rounds.saturating_add(1),
+            _ => 0,
+        };
+        if self.idle_rounds == IDLE_ROUNDS {
+            self.scratch.trim();
+        }
+        pace
+    }
+
+    /// When the next round is due, whatever happens.
+    pub fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let mut next = self.times.scan.min(self.times.check);
+        if self.state.unsaved || self.state.owing {
+            next = next.min(self.times.save);
+        }
+        if !self.awaited.is_empty() {
+            next = next.min(now + ROUND);
+        }
+        for number in &self.refused {
+            next = next.min(self.again_at(*number).max(now + ROUND));
+        }
+        if self.state.unwatched {
+            let wait = ROUND * (1 << self.idle_rounds.min(4));
+            next = next.min(now + wait.min(POLL_MAX));
+        }
+        next
+    }
+
+    /// Waits for a notice of the kernel.
+    pub async fn notice(&self) {
+        match &self.watch {
+            Some(watch) => watch.notice().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for room for so many bytes.
+    pub async fn room(&self, bytes: usize) -> Permit {
+        self.setup.budget.take(bytes).await
+    }
+
+    /// Gives the next read the room that was waited for.
+    pub fn give_room(&mut self, permit: Permit) {
+        self.spare_room = Some(permit);
+    }
+
+    /// Whether every file that was there at the start was read to its end and answered for.
+    pub fn start_is_done(&self) -> bool {
+        let mut first = self.files.values().filter(|file| file.flags.at_start);
+        self.state.had_files
+            && first.all(|file| !file.cursor.has_more() && file.ledger.is_settled())
+    }
+
+    /// No more is read from now on.
+    pub fn stop_reading(&mut self) {
+        self.answers.came.store(true, Ordering::Release);
+        self.state.stopping = true;
+        self.to_look_at.clear();
+    }
+
+    /// What there is to do after [`Follower::stop_reading`]: refused ranges are handed over again, positions saved. Tells
+    /// whether everything is answered for.
+    pub fn drain(&mut self) -> bool {
+        let now = Instant::now();
+        self.take_answers(now);
+        self.read_in_turns(now);
+        if now >= self.times.save {
+            self.save(now);
+        }
+        self.is_settled()
+    }
+
+    /// Whether nothing is owed.
+    pub fn is_settled(&self) -> bool {
+        let ledgers = self.files.values().map(|file| &file.ledger);
+        let orphans = self.orphans.iter().map(|orphan| &orphan.ledger);
+        ledgers.chain(orphans).all(|ledger| ledger.is_settled())
+    }
+
+    /// Waits until something was answered.
+    pub async fn answer(&self) {
+        self.answers.waited_for.store(true, Ordering::Release);
+        self.answers.arrived.notified().await;
+    }
+
+    /// Writes all positions and waits for that.
+    pub async fn finish(&mut self) {
+        self.save(Instant::now());
+        if let Some(writer) = &self.writer {
+            // What failed was reported by the writer.
+            writer.flush().await;
+        }
+    }
+
+    fn check_interval(&self) -> Duration {
+        let options = &self.setup.options;
+        if self.watch.is_none() {
+            return POLL_MAX;
+        }
+        let nanos = u64::try_from(options.progress_check_interval_nsec).unwrap_or(0);
+        let progress = options.progress_check_interval.0 + Duration::from_nanos(nanos);
+        progress.min(options.watcher_interval.0).max(POLL_MAX)
+    }
+
+    fn take_notices(&mut self, now: Instant) {
+        let Some(watch) = &self.watch else {
+            return;
+        };
+        let mut notices = Vec::new();
+        watch.drain(|notice| notices.push(notice));
+        for notice in notices {
+            match notice {
+                Notice::Changed(id) => {
+                    if let Some(&number) = self.by_watch.get(&id) {
+                        self.look_at(number);
+                    }
+                }
+                Notice::Moved(id) => {
+                    if let Some(&number) = self.by_watch.get(&id) {
+                        self.look_at(number);
+                        self.check_path(number, now);
+                    }
+                }
+                Notice::Appeared(_) => {
+                    let soon = (now + RESCAN_DELAY).max(self.times.last_scan + RESCAN_MIN);
+                    self.times.scan = self.times.scan.min(soon);
+                }
+                Notice::Overflow => {
+                    let log = &self.setup.log;
+                    log.warn(format_args!(
+                        "inotify event queue overflow, reconciling files"
+                    ));
+                    self.times.check = now;
+                    self.times.scan = now;
+                }
+            }
+        }
+    }
+
+    /// Looks at every file and its path.
+    fn check_all(&mut self, now: Instant) {
+        let numbers: Vec<Number> = self.files.keys().copied().collect();
+        for number in numbers {
+            self.look_at(number);
+            self.check_path(number, now);
+            self.close_if_finished(number, now);
+        }
+    }
+
+    fn look_at(&mut self, number: Number) {
+        if let Some(file) = self.files.get_mut(&number)
+            && !file.flags.looked_for
+        {
+            file.flags.looked_for = true;
+            self.to_look_at.push(number);
+        }
+    }
+
+    fn look_at_unwatched(&mut self) {
+        let unwatched = self.files.iter().filter(|(_, file)| file.watch.is_none());
+        let numbers: Vec<Number> = unwatched.map(|(number, _)| *number).collect();
+        numbers.into_iter().for_each(|number| self.look_at(number));
+    }
+
+    fn mark_unsaved(&mut self, number: Number) {
+        if let Some(file) = self.files.get_mut(&number) {
+            file.flags.unsaved = true;
+            self.state.unsaved = true;
+        }
+    }
+
+    /// Whether `what` is said about `path` for the first time.
+    fn is_news(&mut self, path: &std::path::Path, what: &'static str) -> bool {
+        self.told.insert((path.to_owned(), what))
+    }
+
+    fn is_old_news(&mut self, path: &std::path::Path, what: &'static str) {
+        if !self.told.is_empty() {
+            self.told.remove(&(path.to_owned(), what));
+        }
+    }
+}
+
+#[cfg(test)]
+impl Follower {
+    /// Ends as a crash does: nothing more is written than the database has.
+    pub fn abandon(mut self) {
+        self.writer = None;
+    }
+}
+
+impl Drop for Follower {
+    /// A run that is cut short leaves its positions all the same: the writer, dropped after, writes what it was given.
+    fn drop(&mut self) {
+        self.save(Instant::now());
+    }
+}
+
+fn lines(setup: &Setup) -> Lines {
+    let parser = setup
+        .options
+        .parser
+        .as_deref()
+        .and_then(|name| setup.parsers.make(name));
+    Lines::new(&setup.options, parser)
+}
+
+fn chunk(budget: &Budget) -> usize {
+    match budget.limit() {
+        0 => CHUNK,
+        limit => (limit / 4).clamp(16 << 10, CHUNK),
+    }
+}
+
+fn watch(setup: &Setup) -> Option<Watch> {
+    if !setup.options.inotify_watcher {
+        return None;
+    }
+    Watch::new()
+        .inspect_err(|error| {
+            let log = &setup.log;
+            log.warn(format_args!(
+                "inotify cannot be used ({error}); files are looked at several times a second instead"
+            ));
+        })
+        .ok()
+}

@@ -1,0 +1,411 @@
+//! Reading in turns and handing over.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use record::{Batch, Permit};
+use rustix::fs::Advice;
+use tokio::time::Instant;
+
+use super::super::cursor::{Cursor, Limits, Means, Piece, Scratch, Step};
+use super::super::file::{Again, Followed, Look};
+use super::super::lines::{Lines, LongCount};
+use super::{Follower, Number, Pace, SLICE};
+
+/// Between two attempts to hand over what was refused, at first and at most.
+const AGAIN_FIRST: Duration = Duration::from_millis(250);
+const AGAIN_MAX: Duration = Duration::from_secs(30);
+/// The kernel is told this often that what was read need not be kept.
+const ADVISE_EVERY: u64 = 8 << 20;
+
+/// How a file's turn ended.
+enum Turn {
+    /// So many bytes were read; there may be more.
+    Read(usize),
+    /// Everything was read.
+    Done,
+    NoRoom(usize),
+}
+
+impl Follower {
+    /// Looks at the files that may have changed, then reads them in turns.
+    pub(super) fn read_in_turns(&mut self, now: Instant) -> Pace {
+        for number in std::mem::take(&mut self.to_look_at) {
+            self.look(number, now);
+        }
+        let mut read = 0;
+        while let Some(number) = self.to_read.pop_front() {
+            match self.turn(number, now) {
+                Turn::Read(bytes) => {
+                    self.to_read.push_back(number);
+                    read += bytes;
+                }
+                Turn::Done => self.unqueue(number),
+                Turn::NoRoom(bytes) => {
+                    self.to_read.push_front(number);
+                    return Pace::Starved(bytes);
+                }
+            }
+            if read >= SLICE {
+                return Pace::More;
+            }
+        }
+        match read {
+            0 => Pace::Idle,
+            _ => Pace::Active,
+        }
+    }
+
+    fn look(&mut self, number: Number, now: Instant) {
+        let Some(file) = self.files.get_mut(&number) else {
+            return;
+        };
+        file.flags.looked_for = false;
+        match file.look(now) {
+            Ok(Look::Fine) => {}
+            Ok(Look::Replaced) => {
+                self.content_replaced(number, now);
+                return;
+            }
+            Err(error) => {
+                self.tell_read_error(number, &error);
+                return;
+            }
+        }
+        if file.cursor.has_more() {
+            self.queue(number);
+        }
+    }
+
+    fn queue(&mut self, number: Number) {
+        if let Some(file) = self.files.get_mut(&number)
+            && !file.flags.queued
+        {
+            file.flags.queued = true;
+            self.to_read.push_back(number);
+        }
+    }
+
+    fn unqueue(&mut self, number: Number) {
+        if let Some(file) = self.files.get_mut(&number) {
+            file.flags.queued = false;
+        }
+    }
+
+    fn turn(&mut self, number: Number, now: Instant) -> Turn {
+        if self.refused.contains(&number) && self.again_at(number) <= now {
+            return self.turn_again(number, now);
+        }
+        let Some(file) = self.files.get_mut(&number) else {
+            return Turn::Done;
+        };
+        if self.state.stopping {
+            return Turn::Done;
+        }
+        let position = file.cursor.position();
+        let step = step(
+            &mut self.spare_room,
+            &self.setup.budget,
+            &mut self.scratch,
+            &self.limits,
+            &file.file,
+            &mut file.cursor,
+        );
+        match step {
+            Ok(Step::Lines(piece)) => {
+                let bytes = piece.bytes.len();
+                self.hand_over(number, piece);
+                self.after_read(number, position);
+                Turn::Read(bytes)
+            }
+            Ok(Step::Skipped(range)) => self.pass_over(number, range),
+            Ok(Step::Dropped(range)) => {
+                self.count(number, LongCount { dropped: 1, cut: 0 });
+                self.pass_over(number, range)
+            }
+            Ok(Step::Searched) => Turn::Read(0),
+            Ok(Step::End) => Turn::Done,
+            Ok(Step::NoRoom(bytes)) => Turn::NoRoom(bytes),
+            Ok(Step::Replaced) => {
+                self.content_replaced(number, now);
+                Turn::Done
+            }
+            Err(error) => {
+                self.tell_read_error(number, &error);
+                Turn::Done
+            }
+        }
+    }
+
+    /// Positions that hold no record count as delivered.
+    fn pass_over(&mut self, number: Number, range: Range<u64>) -> Turn {
+        let bytes = (range.end - range.start) as usize;
+        if let Some(file) = self.files.get_mut(&number) {
+            file.ledger.skip(range);
+            file.flags.owing = true;
+        }
+        Turn::Read(bytes)
+    }
+
+    /// Makes a batch of what was read and puts it on the road.
+    fn hand_over(&mut self, number: Number, piece: Piece) {
+        let Some(file) = self.files.get_mut(&number) else {
+            return;
+        };
+        file.flags.owing = true;
+        self.state.owing = true;
+        let (batch, count) = batch_of(&mut self.lines, file, &piece, &self.setup);
+        let is_part = piece.is_cut && !self.limits.long_lines.drops_rest();
+        if batch.is_empty() {
+            file.ledger.skip(piece.covers);
+        } else {
+            let obligation = file.ledger.open(piece.covers);
+            let batch = batch.with_obligation(obligation).with_permit(piece.permit);
+            self.emitter.emit(batch);
+        }
+        if is_part {
+            self.counters.long_split.add(1);
+            self.tell_long_lines(number, "Splitting");
+        }
+        self.count(number, count);
+    }
+
+    fn after_read(&mut self, number: Number, before: u64) {
+        let Some(file) = self.files.get_mut(&number) else {
+            return;
+        };
+        file.note_head();
+        file.flags.trouble_told = false;
+        let read_to = file.cursor.position();
+        if self.setup.options.file_cache_advise && before / ADVISE_EVERY != read_to / ADVISE_EVERY {
+            // Only advice: it changes nothing if it is not taken.
+            let _ = rustix::fs::fadvise(
+                &file.file,
+                0,
+                std::num::NonZeroU64::new(read_to),
+                Advice::DontNeed,
+            );
+        }
+    }
+
+    fn count(&mut self, number: Number, count: LongCount) {
+        if count == LongCount::default() {
+            return;
+        }
+        self.counters.long_skipped.add(count.dropped);
+        self.counters.dropped_long.add(count.dropped);
+        self.counters.long_truncated.add(count.cut);
+        match count.dropped {
+            0 => self.tell_long_lines(number, "Truncating"),
+            _ => self.tell_long_lines(number, "Skipping"),
+        }
+    }
+
+    fn tell_long_lines(&mut self, number: Number, what: &str) {
+        if let Some(file) = self.files.get_mut(&number)
+            && !file.flags.long_line_told
+        {
+            file.flags.long_line_told = true;
+            self.setup.log.warn(format_args!(
+                "file={} have long lines. {what} long lines.",
+                file.name.display()
+            ));
+        }
+    }
+
+    fn tell_read_error(&mut self, number: Number, error: &std::io::Error) {
+        if let Some(file) = self.files.get_mut(&number)
+            && !file.flags.trouble_told
+        {
+            file.flags.trouble_told = true;
+            self.setup.log.error(format_args!(
+                "error reading {}: {error}; tried again at every check",
+                file.name.display()
+            ));
+        }
+    }
+
+    /// Finds out what was answered since the last time.
+    pub(super) fn take_answers(&mut self, now: Instant) {
+        if self.answers.came.swap(false, Ordering::AcqRel) {
+            self.state.owing = false;
+            let owing = self.files.iter().filter(|(_, file)| file.flags.owing);
+            let numbers: Vec<Number> = owing.map(|(number, _)| *number).collect();
+            for number in numbers {
+                self.take_answers_of(number, now);
+            }
+            self.settle_orphans();
+        }
+        let due: Vec<Number> = self.refused.iter().copied().collect();
+        for number in due {
+            if self.again_at(number) <= now {
+                self.queue(number);
+            }
+        }
+    }
+
+    fn take_answers_of(&mut self, number: Number, now: Instant) {
+        self.mark_unsaved(number);
+        let Some(file) = self.files.get_mut(&number) else {
+            return;
+        };
+        file.flags.owing = !file.ledger.is_settled();
+        if !file.flags.owing {
+            file.again = Again::default();
+        } else if !self.refused.contains(&number) && !file.ledger.refused().is_empty() {
+            let wait = match file.again.times {
+                0 => Duration::ZERO,
+                times => (AGAIN_FIRST * 2_u32.pow(times.min(10))).min(AGAIN_MAX),
+            };
+            file.again = Again {
+                times: file.again.times + 1,
+                after: Some(now + wait),
+                done_to: 0,
+            };
+            self.refused.insert(number);
+        }
+        self.state.owing |= file.flags.owing;
+    }
+
+    /// When what was refused of a file may be handed over again.
+    pub(super) fn again_at(&self, number: Number) -> Instant {
+        let file = self.files.get(&number);
+        file.and_then(|file| file.again.after)
+            .unwrap_or_else(Instant::now)
+    }
+
+    /// Hands over again the next piece of what was refused.
+    fn turn_again(&mut self, number: Number, now: Instant) -> Turn {
+        let Some(file) = self.files.get_mut(&number) else {
+            self.refused.remove(&number);
+            return Turn::Done;
+        };
+        let done_to = file.again.done_to;
+        let refused = file.ledger.refused().into_iter();
+        let next = refused
+            .map(|range| range.start.max(done_to)..range.end)
+            .find(|range| !range.is_empty());
+        let Some(range) = next else {
+            // Whatever was refused once more in the meantime has to wait.
+            self.refused.remove(&number);
+            self.answers.came.store(true, Ordering::Release);
+            return Turn::Read(0);
+        };
+        if !file.holds_what_was_read() {
+            self.refused.remove(&number);
+            self.content_replaced(number, now);
+            return Turn::Done;
+        }
+        let mut cursor = Cursor::over(range);
+        loop {
+            let Some(file) = self.files.get_mut(&number) else {
+                return Turn::Done;
+            };
+            let step = step(
+                &mut self.spare_room,
+                &self.setup.budget,
+                &mut self.scratch,
+                &self.limits,
+                &file.file,
+                &mut cursor,
+            );
+            let position = cursor.position();
+            match step {
+                Ok(Step::Lines(piece)) => {
+                    file.again.done_to = position;
+                    let bytes = piece.bytes.len();
+                    self.hand_over(number, piece);
+                    return Turn::Read(bytes);
+                }
+                Ok(Step::Skipped(range) | Step::Dropped(range)) => {
+                    file.again.done_to = position;
+                    file.ledger.skip(range);
+                }
+                Ok(Step::Searched) => {}
+                Ok(Step::End) => return Turn::Read(0),
+                Ok(Step::NoRoom(bytes)) => return Turn::NoRoom(bytes),
+                Ok(Step::Replaced) => {
+                    self.refused.remove(&number);
+                    self.content_replaced(number, now);
+                    return Turn::Done;
+                }
+                Err(error) => {
+                    file.again.after = Some(now + AGAIN_MAX);
+                    self.tell_read_error(number, &error);
+                    return Turn::Done;
+                }
+            }
+        }
+    }
+
+    /// What was refused of a content that is gone cannot be read again.
+    fn settle_orphans(&mut self) {
+        let orphans = std::mem::take(&mut self.orphans);
+        for orphan in orphans {
+            for range in orphan.ledger.refused() {
+                self.setup.log.error(format_args!(
+                    "bytes {}..{} of {} were refused and cannot be read again: the file was truncated",
+                    range.start,
+                    range.end,
+                    orphan.name.display()
+                ));
+                self.counters.dropped_truncated.add(1);
+                orphan.ledger.skip(range);
+            }
+            if !orphan.ledger.is_settled() {
+                self.orphans.push(orphan);
+            }
+        }
+    }
+}
+
+/// A batch of the lines of a piece, and what was left out.
+fn batch_of(
+    lines: &mut Lines,
+    file: &Followed,
+    piece: &Piece,
+    setup: &super::Setup,
+) -> (Batch, LongCount) {
+    let make = |lines: &mut Lines| {
+        let mut batch = Batch::new(file.tag.clone(), piece.bytes.clone());
+        let count = lines.append(&mut batch, piece, &file.origin);
+        (batch, count)
+    };
+    match catch_unwind(AssertUnwindSafe(|| make(lines))) {
+        Ok(made) => made,
+        Err(_) => {
+            // A parser must not fail on any text. If one does, its lines are kept whole.
+            setup.log.error(format_args!(
+                "the parser panicked on lines of {}; they are kept whole",
+                file.name.display()
+            ));
+            let made = make(&mut Lines::new(&setup.options, None));
+            *lines = super::lines(setup);
+            made
+        }
+    }
+}
+
+fn step(
+    spare: &mut Option<Permit>,
+    budget: &std::sync::Arc<record::Budget>,
+    scratch: &mut Scratch,
+    limits: &Limits,
+    file: &std::fs::File,
+    cursor: &mut Cursor,
+) -> std::io::Result<Step> {
+    let mut room = |bytes: usize| match spare.take() {
+        Some(mut permit) if permit.bytes() >= bytes => {
+            permit.resize(bytes);
+            Some(permit)
+        }
+        _ => budget.try_take(bytes),
+    };
+    let mut means = Means {
+        room: &mut room,
+        scratch,
+    };
+    cursor.step(file, limits, &mut means)
+}

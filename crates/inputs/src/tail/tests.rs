@@ -1,0 +1,10 @@
+//! Scenarios: real files, a road that keeps what it is given, and answers on command.
+
+mod bench;
+mod content;
+mod long_lines;
+mod model;
+mod pressure;
+mod restart;
+mod rotation;
+mod run;

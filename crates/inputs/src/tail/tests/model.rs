@@ -1,0 +1,1 @@
+//! Random appends, rotations, truncations, answers and restarts against a model.
