@@ -1,1 +1,80 @@
-fn main() {}
+//! `flumen`: the one binary. This crate is the only one that knows all stations; it connects them and owns what people see.
+//!
+//! Called as `fluent-bit` it is the router alone.
+
+mod help;
+mod log_file;
+mod registry;
+mod router;
+mod signals;
+
+#[cfg(feature = "lake")]
+mod demo;
+#[cfg(feature = "lake")]
+mod lake;
+#[cfg(feature = "lake")]
+mod query;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next().unwrap_or_default();
+    let arguments: Vec<OsString> = arguments.collect();
+    let called_as = Path::new(&program).file_name().unwrap_or_default();
+    if called_as == "fluent-bit" {
+        return router::main(arguments);
+    }
+    let command = arguments.first().and_then(|first| first.to_str()).unwrap_or_default();
+    match command {
+        "" => {
+            print!("{}", help::overview());
+            ExitCode::SUCCESS
+        }
+        "-h" | "--help" | "help" if arguments.len() == 1 => {
+            print!("{}\n{}", help::overview(), help::router());
+            ExitCode::SUCCESS
+        }
+        "run" => router::main(arguments[1..].to_vec()),
+        "check" => router::check(arguments[1..].to_vec()),
+        _ if command.starts_with('-') => router::main(arguments),
+        _ => subcommand(command, &arguments),
+    }
+}
+
+#[cfg(feature = "lake")]
+fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
+    use clap::Parser;
+
+    /// The commands beside the router.
+    #[derive(Parser)]
+    #[command(name = "flumen", version, disable_help_subcommand = true)]
+    enum Command {
+        /// Plays the whole story on this machine: two clusters, routers, delivery streams, table, view, top ten.
+        Demo(demo::DemoCommand),
+        /// Runs the AWS services of the log path on this machine: Firehose and S3.
+        Lake(lake::LakeCommand),
+        /// Asks about delivered logs in Athena's SQL.
+        Query(query::QueryCommand),
+    }
+
+    if !help::COMMANDS.iter().any(|(name, _)| *name == command) {
+        return help::unknown_command(command);
+    }
+    match Command::parse_from(std::iter::once(OsString::from("flumen")).chain(arguments.iter().cloned())) {
+        Command::Demo(demo) => demo.run(),
+        Command::Lake(lake) => lake.run(),
+        Command::Query(query) => query.run(),
+    }
+}
+
+#[cfg(not(feature = "lake"))]
+fn subcommand(command: &str, _: &[OsString]) -> ExitCode {
+    if matches!(command, "demo" | "lake" | "query") {
+        eprintln!("flumen: this is the slim build: '{command}' is in the full one (cargo build without --no-default-features)");
+        return ExitCode::FAILURE;
+    }
+    help::unknown_command(command)
+}
