@@ -163,7 +163,7 @@ mod tests {
                 .fold(0, |marks, &byte| marks << 1 | u32::from(wanted(byte)))
         };
         let quoted = expected(|byte| matches!(byte, b'"' | b'\\'));
-        let escaped = expected(|byte| matches!(byte, b'"' | b'\\') || byte < 0x20 || byte >= 0x7f);
+        let escaped = expected(|byte| matches!(byte, b'"' | b'\\' | ..0x20 | 0x7f..));
         assert_eq!(swar::quotes(block), quoted, "{block:?}");
         assert_eq!(machine::quotes(block), quoted, "{block:?}");
         assert_eq!(swar::to_escape(block), escaped, "{block:?}");

@@ -57,6 +57,9 @@ fn decode(
         if space[at] == b'"' {
             return Ok((at + 1, len));
         }
+        if at + 1 == end {
+            break;
+        }
         let (taken, added) =
             escape(&space[at..end], &mut room[len..]).map_err(|reason| (at, reason))?;
         at += taken;
@@ -77,13 +80,11 @@ fn copy_last(text: &[u8], room: &mut [MaybeUninit<u8>]) -> usize {
     clean
 }
 
-/// Decodes the escape at the start of `text`: how many bytes it took, and how many were written.
+/// Decodes the escape at the start of `text`, of which at least two bytes are there: how many bytes it took, and how many
+/// were written.
 #[inline(always)]
 fn escape(text: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<(usize, usize), Reason> {
-    let Some(&kind) = text.get(1) else {
-        return Err(Reason::Incomplete);
-    };
-    match SIMPLE[usize::from(kind)] {
+    match SIMPLE[usize::from(text[1])] {
         0 => other_escape(text, room),
         byte => {
             room[0].write(byte);

@@ -158,3 +158,6 @@ pub(super) fn close_object(start: usize, out: &mut Vec<u8>) {
     }
     out.push(b'}');
 }
+
+#[cfg(test)]
+mod tests;

@@ -332,7 +332,7 @@ fn depth_is_limited() {
     };
     assert_eq!(read_value(&nested(MAX_DEPTH + 1)), Err(expected));
     assert_eq!(read_value(&nested(1_000_000)), Err(expected));
-    let maps = [vec![0x81, 0xa0].repeat(MAX_DEPTH + 1), vec![0xc0]].concat();
+    let maps = [[0x81, 0xa0].repeat(MAX_DEPTH + 1), vec![0xc0]].concat();
     assert!(matches!(
         read_value(&maps),
         Err(Error::Malformed {
