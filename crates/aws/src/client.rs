@@ -1,5 +1,6 @@
 //! The client of one service: signs requests, sends them, and reads what became of them.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -81,35 +82,42 @@ pub enum SetupError {
 /// A request, but for what the client adds: `host`, `user-agent` and the signature.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// Path and query as they are sent, percent-encoded; they go below the endpoint's path.
-    pub target: String,
-    /// Further headers, which are signed.
-    pub headers: HeaderMap,
-    /// The body, which is not copied.
-    pub body: Bytes,
+    method: Method,
+    target: Cow<'static, str>,
+    /// The operation of the JSON 1.1 protocol, whose two headers are added when the request is sent.
+    operation: Option<&'static str>,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 impl Request {
-    /// A call of the JSON 1.1 protocol: `target` is the value of `x-amz-target`, as
-    /// `Firehose_20150804.PutRecordBatch`.
-    pub fn json(target: &'static str, body: impl Into<Bytes>) -> Self {
-        let mut headers = HeaderMap::with_capacity(HEADERS_MAX);
-        headers.insert(X_AMZ_TARGET, HeaderValue::from_static(target));
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-amz-json-1.1"),
-        );
+    /// `target` is the path and query as they are sent, percent-encoded; it goes below the endpoint's path. The body is
+    /// not copied.
+    pub fn new(
+        method: Method,
+        target: impl Into<Cow<'static, str>>,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let (target, body) = (target.into(), body.into());
         Self {
-            method: Method::POST,
-            target: "/".to_owned(),
-            headers,
-            body: body.into(),
+            method,
+            target,
+            operation: None,
+            headers: HeaderMap::new(),
+            body,
         }
     }
 
-    /// The same with one more header.
+    /// A call of the JSON 1.1 protocol: `operation` is the value of `x-amz-target`, as
+    /// `Firehose_20150804.PutRecordBatch`.
+    pub fn json(operation: &'static str, body: impl Into<Bytes>) -> Self {
+        Self {
+            operation: Some(operation),
+            ..Self::new(Method::POST, "/", body)
+        }
+    }
+
+    /// The same with one more header, which is signed.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self
@@ -188,10 +196,10 @@ impl Client {
     /// Calls an operation of the JSON 1.1 protocol; see [`Request::json`] and [`Client::send`].
     pub async fn post_json(
         &self,
-        target: &'static str,
+        operation: &'static str,
         body: impl Into<Bytes>,
     ) -> Result<Answer, CallError> {
-        self.send(Request::json(target, body)).await
+        self.send(Request::json(operation, body)).await
     }
 
     /// Sends a request and reads its answer, whose status is 2xx.
@@ -251,12 +259,15 @@ impl Client {
         head.method = request.method.clone();
         head.uri = self.uri(&request.target);
         head.headers = HeaderMap::with_capacity(HEADERS_MAX);
-        head.headers.extend(
-            request
-                .headers
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
+        if let Some(operation) = request.operation {
+            let content_type = HeaderValue::from_static("application/x-amz-json-1.1");
+            head.headers.insert(CONTENT_TYPE, content_type);
+            head.headers
+                .insert(X_AMZ_TARGET, HeaderValue::from_static(operation));
+        }
+        for (name, value) in &request.headers {
+            head.headers.append(name, value.clone());
+        }
         head.headers.insert(HOST, self.host.clone());
         head.headers.insert(USER_AGENT, self.user_agent.clone());
         head

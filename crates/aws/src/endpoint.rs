@@ -40,7 +40,7 @@ impl Service {
     }
 }
 
-/// Host name endings by region prefix, first match wins (Fluent Bit's table).
+/// Host name endings by region prefix (Fluent Bit's table).
 const PARTITIONS: &[(&str, &str)] = &[
     ("cn-", "amazonaws.com.cn"),
     ("us-isob-", "sc2s.sgov.gov"),
@@ -48,8 +48,9 @@ const PARTITIONS: &[(&str, &str)] = &[
     ("us-iso-", "c2s.ic.gov"),
     ("eu-isoe-", "cloud.adc-e.uk"),
     ("eusc-", "amazonaws.eu"),
-    ("", "amazonaws.com"),
 ];
+/// The ending of all other hosts.
+const COMMERCIAL: &str = "amazonaws.com";
 
 /// What decides on an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +92,11 @@ impl Endpoint {
         choice: &EndpointChoice<'_>,
         environment: &Environment,
     ) -> Result<Self, EndpointError> {
+        let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if choice.region.is_empty() || !choice.region.bytes().all(label) {
+            let problem = "a region is lower-case letters, digits and dashes, as us-east-1";
+            return Err(EndpointError::new("region", choice.region, problem));
+        }
         if let Some(text) = choice.endpoint.filter(|text| !text.is_empty()) {
             return Self::parse(text, choice.port)
                 .map_err(|problem| EndpointError::new("option endpoint", text, problem));
@@ -99,29 +105,21 @@ impl Endpoint {
             return Self::parse(&text, choice.port)
                 .map_err(|problem| EndpointError::new(&origin, &text, problem));
         }
-        Self::of_region(choice)
+        Ok(Self::of_region(choice))
     }
 
-    fn of_region(choice: &EndpointChoice<'_>) -> Result<Self, EndpointError> {
+    fn of_region(choice: &EndpointChoice<'_>) -> Self {
         let region = choice.region;
-        let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if region.is_empty() || !region.bytes().all(label) {
-            return Err(EndpointError::new(
-                "region",
-                region,
-                "a region is lower-case letters, digits and dashes, as us-east-1",
-            ));
-        }
-        let (_, suffix) = PARTITIONS
+        let partition = PARTITIONS
             .iter()
-            .find(|(prefix, _)| region.starts_with(prefix))
-            .unwrap_or(&PARTITIONS[0]);
-        Ok(Self {
+            .find(|(prefix, _)| region.starts_with(prefix));
+        let suffix = partition.map_or(COMMERCIAL, |(_, suffix)| suffix);
+        Self {
             tls: true,
             host: format!("{}.{region}.{suffix}", choice.service.name),
             port: choice.port.unwrap_or(443),
             path: "/".to_owned(),
-        })
+        }
     }
 
     /// Reads `[http://|https://]host[:port][/path]`; without a scheme it is TLS, as in Fluent Bit. `port` is used
@@ -232,11 +230,15 @@ impl fmt::Display for Endpoint {
 }
 
 impl EndpointError {
-    /// `origin` is the option or variable that holds `text`.
+    /// `origin` is the option or variable that holds `text`, of which a user name and password are not shown.
     pub(crate) fn new(origin: &str, text: &str, problem: &'static str) -> Self {
+        let text = match text.rsplit_once('@') {
+            None => text.to_owned(),
+            Some((_, address)) => format!("…@{address}"),
+        };
         Self {
             origin: origin.to_owned(),
-            text: text.to_owned(),
+            text,
             problem,
         }
     }
@@ -333,7 +335,7 @@ mod tests {
             ),
         ];
         for (region, expected) in cases {
-            let endpoint = Endpoint::of_region(&choice(region, None, None)).unwrap();
+            let endpoint = Endpoint::of_region(&choice(region, None, None));
             assert_eq!(endpoint.to_string(), expected);
         }
     }
@@ -426,6 +428,14 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "AWS_ENDPOINT_URL \"htp://x\": the scheme is not known; allowed are http:// and https://"
+        );
+        let secret = choice("us-east-1", Some("http://user:hush@host"), None);
+        let error = Endpoint::resolve(&secret, &environment)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("…@host") && !error.contains("hush"),
+            "{error}"
         );
         let error = Endpoint::resolve(
             &choice("us east", None, None),

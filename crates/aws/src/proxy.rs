@@ -41,10 +41,9 @@ impl Proxy {
         if is_this_machine(endpoint.host()) || is_excluded(endpoint.host(), &excluded) {
             return Ok(None);
         }
-        // The text may hold a password, so the error does not repeat it.
         Self::parse(&text)
             .map(Some)
-            .map_err(|problem| EndpointError::new(name, "…", problem))
+            .map_err(|problem| EndpointError::new(name, &text, problem))
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {

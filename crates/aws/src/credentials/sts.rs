@@ -4,9 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::str::FromStr;
 
-use bytes::Bytes;
+use http::Method;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -124,17 +123,8 @@ async fn post(client: &Client, parameters: &[(&str, &str)]) -> Result<Credential
         body.extend(["&", name, "="]);
         body.extend(utf8_percent_encode(value, FORM));
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-www-form-urlencoded"),
-    );
-    let request = Request {
-        method: Method::POST,
-        target: "/".to_owned(),
-        headers,
-        body: Bytes::from(body),
-    };
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let request = Request::new(Method::POST, "/", body).with_header(CONTENT_TYPE, form);
     let answer = client.send(request).await?;
     read(&answer.body).map_err(Problem::Answer)
 }

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use ring::digest::{Context, SHA256};
+use smallvec::SmallVec;
 
 use super::Hex;
 
@@ -34,17 +35,19 @@ pub(super) enum PathRule {
 }
 
 /// The names of the headers to sign, in order.
-pub(super) fn signed_names(headers: &HeaderMap) -> Vec<http::HeaderName> {
+pub(super) type Names<'a> = SmallVec<[&'a HeaderName; 16]>;
+
+pub(super) fn signed_names(headers: &HeaderMap) -> Names<'_> {
     let signed = headers
         .keys()
         .filter(|name| !UNSIGNED.contains(&name.as_str()));
-    let mut names: Vec<_> = signed.cloned().collect();
+    let mut names: Names<'_> = signed.collect();
     names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     names
 }
 
 /// The SHA-256 of the canonical request.
-pub(super) fn hash(head: &Parts, names: &[http::HeaderName], rule: PathRule, payload: &Hex) -> Hex {
+pub(super) fn hash(head: &Parts, names: &[&HeaderName], rule: PathRule, payload: &Hex) -> Hex {
     let mut request = Context::new(&SHA256);
     line(&mut request, head.method.as_str());
     path(&mut request, head.uri.path(), rule);
@@ -52,7 +55,7 @@ pub(super) fn hash(head: &Parts, names: &[http::HeaderName], rule: PathRule, pay
     for name in names {
         request.update(name.as_str().as_bytes());
         request.update(b":");
-        for (at, value) in head.headers.get_all(name).iter().enumerate() {
+        for (at, value) in head.headers.get_all(*name).iter().enumerate() {
             request.update(if at == 0 { b"" } else { b"," });
             header_value(&mut request, value.as_bytes());
         }

@@ -6,7 +6,7 @@ use aws::{
     CallError, Client, ClientOptions, CredentialsProvider, Delivery, Environment, ErrorClass,
     Request, Service, SetupError,
 };
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::server::{Reply, Server, time_of};
 use crate::{client, keys, no_variables, on_a_shard, options};
@@ -80,10 +80,7 @@ fn targets_go_below_the_endpoints_path() {
             service: Service::S3,
             ..options(&format!("{}{path}", server.url()))
         };
-        let request = Request {
-            target: target.to_owned(),
-            ..Request::json(TARGET, "")
-        };
+        let request = Request::new(Method::PUT, target, "");
         on_a_shard(client(with).send(request)).unwrap();
         let [seen] = server.seen().try_into().unwrap();
         assert_eq!(seen.head.uri.to_string(), expected);

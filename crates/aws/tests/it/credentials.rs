@@ -105,7 +105,8 @@ fn an_instance_gives_its_roles_credentials() {
 
 #[test]
 fn an_instance_without_a_role_or_without_version_2_is_passed_over() {
-    let cases: [(fn(&Seen) -> Reply, &str); 4] = [
+    type Script = fn(&Seen) -> Reply;
+    let cases: [(Script, &str); 4] = [
         (
             |_| Reply::Answer(403, Vec::new(), "".into()),
             "no session token: HTTP status 403",
