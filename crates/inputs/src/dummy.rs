@@ -93,7 +93,11 @@ struct Clock {
 impl Input for Dummy {
     type Options = DummyOptions;
 
-    fn build(options: DummyOptions, context: InputContext, _: Handover) -> Result<Self, BuildError> {
+    fn build(
+        options: DummyOptions,
+        context: InputContext,
+        _: Handover,
+    ) -> Result<Self, BuildError> {
         let body = object_or(&options.dummy, DEFAULT, "dummy", &context);
         let metadata = object_or(&options.metadata, "{}", "metadata", &context);
         Ok(Dummy {
@@ -122,8 +126,15 @@ impl Input for Dummy {
             () = stop.requested() => {}
         }
         stop.requested().await;
-        // What is refused cannot be asked for again, but it can be made again: nobody misses it.
-        while !ledger.is_settled() && ledger.refused().is_empty() {
+        // Nobody misses what is refused: it is made up.
+        loop {
+            ledger
+                .refused()
+                .into_iter()
+                .for_each(|range| ledger.skip(range));
+            if ledger.is_settled() {
+                break;
+            }
             changed.notified().await;
         }
         Ended::default()
@@ -191,7 +202,13 @@ impl Template {
             let metadata = object(batch, 0..self.metadata_len);
             let body = object(batch, self.metadata_len..self.source.len());
             let position = Position { offset, len: 1 };
-            batch.push_record(Record { time, metadata, body, position, ..Record::default() });
+            batch.push_record(Record {
+                time,
+                metadata,
+                body,
+                position,
+                ..Record::default()
+            });
         }
     }
 }
@@ -201,14 +218,26 @@ impl Clock {
         let (seconds, nanoseconds) = (options.start_time_sec, options.start_time_nsec);
         let is_given = seconds >= 0 || nanoseconds >= 0;
         let nanoseconds = Time::from_nanos(nanoseconds.max(0));
-        let start = Time::from_nanos(Time::new(seconds.max(0), 0).nanos().saturating_add(nanoseconds.nanos()));
-        Clock { start: is_given.then_some(start), is_fixed: options.fixed_timestamp, first: None }
+        let start = Time::from_nanos(
+            Time::new(seconds.max(0), 0)
+                .nanos()
+                .saturating_add(nanoseconds.nanos()),
+        );
+        Clock {
+            start: is_given.then_some(start),
+            is_fixed: options.fixed_timestamp,
+            first: None,
+        }
     }
 
     /// The time of a record that is made at `now`.
     fn tick(&mut self, now: Time) -> Time {
         let first = *self.first.get_or_insert(now);
-        let passed = if self.is_fixed { 0 } else { now.nanos() - first.nanos() };
+        let passed = if self.is_fixed {
+            0
+        } else {
+            now.nanos() - first.nanos()
+        };
         Time::from_nanos(self.start.unwrap_or(first).nanos().saturating_add(passed))
     }
 }
@@ -227,8 +256,99 @@ fn object_or<'a>(text: &'a str, default: &'a str, option: &str, context: &InputC
         Ok(_) => text,
         Err(error) => {
             let log = &context.log;
-            log.warn(format_args!("'{option}' is not a JSON object ({error}): {default} is used instead"));
+            log.warn(format_args!(
+                "'{option}' is not a JSON object ({error}): {default} is used instead"
+            ));
             default
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_road::{Road, context, on_shard, options, soon};
+    use record::Budget;
+    use std::rc::Rc;
+
+    /// The records that these options make until the stop, with the times relative to now.
+    fn made(pairs: &[(&str, &str)], records: usize) -> Vec<(Time, String)> {
+        on_shard(async {
+            let context = context(None, &Budget::new(0));
+            let input =
+                Dummy::build(options(pairs), context, Handover::default()).expect("it starts");
+            let road = Rc::new(Road::default());
+            let (handle, stop) = plugin::StopHandle::new();
+            let ended = tokio::task::spawn_local(input.run(Emitter::new(road.clone()), stop));
+            road.holds(records).await;
+            handle.request();
+            road.deliver(true);
+            assert!(!soon(ended).await.expect("no panic").ends_process);
+            road.lines()
+        })
+    }
+
+    const QUICK: (&str, &str) = ("interval_nsec", "1");
+
+    #[test]
+    fn samples_and_copies_are_counted() {
+        let made = made(&[("samples", "3"), ("copies", "2"), QUICK], 6);
+        assert!(
+            made.iter()
+                .all(|(_, line)| line == r#"dummy.0 {"message":"dummy"}"#),
+            "{made:?}"
+        );
+    }
+
+    #[test]
+    fn records_are_what_the_options_say() {
+        let pairs = [
+            ("dummy", r#"{"a":{"b":[1]}}"#),
+            ("metadata", r#"{"m":1}"#),
+            ("samples", "1"),
+            QUICK,
+        ];
+        assert_eq!(
+            made(&pairs, 1)[0].1,
+            r#"dummy.0 {"__internal__":{"log_metadata":{"m":1}},"a":{"b":[1]}}"#
+        );
+        let pairs = [
+            ("dummy", "no JSON"),
+            ("samples", "1"),
+            ("rate", "100"),
+            ("flush_on_startup", "on"),
+        ];
+        assert_eq!(made(&pairs, 1)[0].1, r#"dummy.0 {"message":"dummy"}"#);
+    }
+
+    #[test]
+    fn times_start_where_they_are_told_to() {
+        let base = [
+            ("start_time_sec", "1000"),
+            ("start_time_nsec", "5"),
+            ("samples", "50"),
+            QUICK,
+        ];
+        let times = made(&base, 50);
+        assert_eq!(times[0].0, Time::new(1000, 5));
+        assert!(times.is_sorted_by_key(|(time, _)| *time));
+        let fixed = [&base[..], &[("fixed_timestamp", "true")]].concat();
+        assert!(
+            made(&fixed, 50)
+                .iter()
+                .all(|(time, _)| *time == Time::new(1000, 5))
+        );
+    }
+
+    #[test]
+    fn intervals_win_over_rates() {
+        let interval = |pairs: &[(&str, &str)]| options::<DummyOptions>(pairs).interval();
+        assert_eq!(interval(&[]), Duration::from_secs(1));
+        assert_eq!(interval(&[("rate", "4")]), Duration::from_millis(250));
+        assert_eq!(interval(&[("rate", "0")]), Duration::from_secs(1));
+        assert_eq!(
+            interval(&[("rate", "4"), ("interval_sec", "2"), ("interval_nsec", "7")]),
+            Duration::new(2, 7)
+        );
     }
 }

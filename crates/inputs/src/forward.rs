@@ -240,9 +240,9 @@ impl Shared {
 
     fn note_end(&self, ended: Result<(), tokio::task::JoinError>) {
         if ended.is_err() {
-            self.context
-                .log
-                .error(format_args!("a connection is closed after a fault in the router"));
+            self.context.log.error(format_args!(
+                "a connection is closed after a fault in the router"
+            ));
         }
     }
 }

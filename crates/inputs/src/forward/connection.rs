@@ -216,14 +216,22 @@ impl Connection {
     async fn settle(mut self) {
         while self.intake.owed.is_awaited() {
             if let Err(error) = self.acknowledge().await {
-                self.shared.context.log.debug(format_args!("a sender goes without answers: {error}"));
+                self.shared
+                    .context
+                    .log
+                    .debug(format_args!("a sender goes without answers: {error}"));
                 break;
             }
             if self.intake.owed.is_awaited() {
                 self.intake.owed.changed().await;
             }
         }
-        let Connection { stream, shared, mut intake, .. } = self;
+        let Connection {
+            stream,
+            shared,
+            mut intake,
+            ..
+        } = self;
         drop(stream);
         loop {
             let refused = intake.owed.refused();

@@ -124,7 +124,9 @@ impl<'a> Parts<'a> {
                 Ok((Carrier::Message(time.start), 3))
             }
             Type::Int | Type::Ext => Err(Fault::Shape("a message has a time and a record")),
-            _ => Err(Fault::Shape("the second element of a frame is entries, packed entries or a time")),
+            _ => Err(Fault::Shape(
+                "the second element of a frame is entries, packed entries or a time",
+            )),
         }
     }
 
@@ -166,10 +168,14 @@ impl<'a> Parts<'a> {
             return Ok(Carrier::Compressed(entries));
         }
         if bytes.starts_with(ZSTD) {
-            return Err(Fault::Shape("the only compression understood is gzip, not zstd"));
+            return Err(Fault::Shape(
+                "the only compression understood is gzip, not zstd",
+            ));
         }
         match options.is_compressed {
-            true => Err(Fault::Shape("the entries are not the gzip data that they are said to be")),
+            true => Err(Fault::Shape(
+                "the entries are not the gzip data that they are said to be",
+            )),
             false => Ok(Carrier::Packed(entries)),
         }
     }

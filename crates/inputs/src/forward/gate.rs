@@ -73,7 +73,9 @@ impl Gate {
                 }
             }
         }
-        room.permit.get_or_insert_with(|| self.nothing()).resize(bytes);
+        room.permit
+            .get_or_insert_with(|| self.nothing())
+            .resize(bytes);
     }
 }
 

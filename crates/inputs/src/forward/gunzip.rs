@@ -50,14 +50,20 @@ pub mod tests {
         let packed = [pack(b"one "), pack(b""), pack(b"two")].concat();
         assert_eq!(unpack(&packed, 100).as_deref(), Ok(&b"one two"[..]));
         assert_eq!(unpack(&packed, 7).as_deref(), Ok(&b"one two"[..]));
-        assert_eq!(unpack(&packed, 6), Err("a frame unpacks to more than buffer_max_size"));
+        assert_eq!(
+            unpack(&packed, 6),
+            Err("a frame unpacks to more than buffer_max_size")
+        );
     }
 
     #[test]
     fn a_bomb_is_capped() {
         let bomb = pack(&vec![0; 8 << 20]);
         assert!(bomb.len() < 16 << 10);
-        assert_eq!(unpack(&bomb, 1 << 20), Err("a frame unpacks to more than buffer_max_size"));
+        assert_eq!(
+            unpack(&bomb, 1 << 20),
+            Err("a frame unpacks to more than buffer_max_size")
+        );
     }
 
     #[test]
@@ -72,6 +78,9 @@ pub mod tests {
             assert_eq!(unpack(&packed[..end], 100), damaged, "cut at {end}");
         }
         assert_eq!(unpack(&[&packed[..], b"garbage"].concat(), 100), damaged);
-        assert_eq!(unpack(&pack(b"").repeat(5000), 100), Err("the gzip data of a frame has too many members"));
+        assert_eq!(
+            unpack(&pack(b"").repeat(5000), 100),
+            Err("the gzip data of a frame has too many members")
+        );
     }
 }

@@ -77,7 +77,11 @@ impl Intake {
     }
 
     async fn frame(&mut self, source: &Bytes, range: Range<usize>) -> Result<(), &'static str> {
-        let Frame { tag, carrier, options } = Frame::read(source, range.clone())?;
+        let Frame {
+            tag,
+            carrier,
+            options,
+        } = Frame::read(source, range.clone())?;
         let chunk = options.chunk.map(|chunk| source.slice(chunk));
         if options.is_other_signal {
             self.pass_over_signal(chunk);
@@ -88,16 +92,22 @@ impl Intake {
             Carrier::Message(at) => {
                 let group = self.group(tag, source);
                 let before = self.groups[group].batch.len();
-                let replaced = events::message(&mut self.groups[group].batch, at..range.end, options.metadata)?;
+                let replaced = events::message(
+                    &mut self.groups[group].batch,
+                    at..range.end,
+                    options.metadata,
+                )?;
                 self.count_time(replaced);
                 self.groups[group].note(before, chunk);
                 Ok(())
             }
             Carrier::Forward(range, count) => {
-                self.entries(tag, source, Entries::new(range, Some(count)), chunk).await
+                self.entries(tag, source, Entries::new(range, Some(count)), chunk)
+                    .await
             }
             Carrier::Packed(range) => {
-                self.entries(tag, source, Entries::new(range, None), chunk).await
+                self.entries(tag, source, Entries::new(range, None), chunk)
+                    .await
             }
             Carrier::Compressed(range) => {
                 let limit = self.shared.options.frame_limit();
@@ -176,14 +186,21 @@ impl Intake {
 
     /// The batch for `tag`, among the groups. In each group records keep their order.
     fn group(&mut self, tag: Tag, source: &Bytes) -> usize {
-        if let Some(group) = self.groups.iter().rposition(|group| *group.batch.tag() == tag) {
+        if let Some(group) = self
+            .groups
+            .iter()
+            .rposition(|group| *group.batch.tag() == tag)
+        {
             return group;
         }
         if self.groups.len() == GROUPS_MAX {
             self.emit_groups();
         }
         let batch = Batch::new(tag, source.clone());
-        self.groups.push(Group { batch, chunks: Vec::new() });
+        self.groups.push(Group {
+            batch,
+            chunks: Vec::new(),
+        });
         self.groups.len() - 1
     }
 
@@ -209,18 +226,23 @@ impl Intake {
             record.position = Position { offset, len: 1 };
         }
         let obligation = self.owed.open(batch.len());
-        let permit = self.permit.take().unwrap_or_else(|| self.shared.gate.nothing());
-        let batch = batch.with_obligation(obligation).with_awaited(awaited).with_permit(permit);
+        let permit = self
+            .permit
+            .take()
+            .unwrap_or_else(|| self.shared.gate.nothing());
+        let batch = batch
+            .with_obligation(obligation)
+            .with_awaited(awaited)
+            .with_permit(permit);
         self.emitter.emit(batch);
     }
 
     fn pass_over_signal(&mut self, chunk: Option<Bytes>) {
         let dropped = &self.shared.counters.other_signals;
         if dropped.get() == 0 {
-            self.shared
-                .context
-                .log
-                .warn(format_args!("a sender sends metrics or traces, which are dropped: only logs are understood"));
+            self.shared.context.log.warn(format_args!(
+                "a sender sends metrics or traces, which are dropped: only logs are understood"
+            ));
         }
         dropped.add(1);
         if let Some(chunk) = chunk {

@@ -88,10 +88,18 @@ pub enum Listener {
 impl Listener {
     /// Listens as the options say, or takes over the socket that the instance before gave up.
     pub fn bind(options: &ForwardOptions, handover: Handover) -> Result<Listener, BuildError> {
-        let inherited = handover.descriptors.into_iter().find(|(name, _)| name == SOCKET).map(|(_, socket)| socket);
+        let inherited = handover
+            .descriptors
+            .into_iter()
+            .find(|(name, _)| name == SOCKET)
+            .map(|(_, socket)| socket);
         match &options.unix_path {
-            Some(path) => Listener::unix(path, options, inherited)
-                .map_err(|error| BuildError(format!("cannot listen on unix_path {}: {error}", path.display()))),
+            Some(path) => Listener::unix(path, options, inherited).map_err(|error| {
+                BuildError(format!(
+                    "cannot listen on unix_path {}: {error}",
+                    path.display()
+                ))
+            }),
             None => {
                 let address = format!("{}:{}", options.listen, options.port);
                 Listener::tcp(&address, inherited)
@@ -107,10 +115,17 @@ impl Listener {
         };
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?.to_string();
-        Ok(Listener::Tcp(tokio::net::TcpListener::from_std(listener)?, address))
+        Ok(Listener::Tcp(
+            tokio::net::TcpListener::from_std(listener)?,
+            address,
+        ))
     }
 
-    fn unix(path: &Path, options: &ForwardOptions, inherited: Option<OwnedFd>) -> io::Result<Listener> {
+    fn unix(
+        path: &Path,
+        options: &ForwardOptions,
+        inherited: Option<OwnedFd>,
+    ) -> io::Result<Listener> {
         let listener = match inherited {
             Some(socket) => std::os::unix::net::UnixListener::from(socket),
             None => {
@@ -122,7 +137,10 @@ impl Listener {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode.0))?;
         }
         listener.set_nonblocking(true)?;
-        Ok(Listener::Unix(tokio::net::UnixListener::from_std(listener)?, path.to_owned()))
+        Ok(Listener::Unix(
+            tokio::net::UnixListener::from_std(listener)?,
+            path.to_owned(),
+        ))
     }
 
     /// The next connection.
@@ -139,7 +157,13 @@ impl Listener {
             Listener::Tcp(listener, _) => listener.into_std().map(OwnedFd::from),
             Listener::Unix(listener, _) => listener.into_std().map(OwnedFd::from),
         };
-        Handover { descriptors: socket.into_iter().map(|socket| (SOCKET.to_owned(), socket)).collect(), state: Vec::new() }
+        Handover {
+            descriptors: socket
+                .into_iter()
+                .map(|socket| (SOCKET.to_owned(), socket))
+                .collect(),
+            state: Vec::new(),
+        }
     }
 }
 
@@ -147,7 +171,10 @@ impl Listener {
 fn remove_old_socket(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => std::fs::remove_file(path),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is something that is not a socket")),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is something that is not a socket",
+        )),
         Err(error) if error.kind() == io::ErrorKind::NotFound => folder_exists(path),
         Err(error) => Err(error),
     }

@@ -159,12 +159,24 @@ mod tests {
     fn refused_records_are_lost_only_if_nobody_waits_for_them() {
         let mut owed = Owed::new();
         drop(owed.open(2));
-        assert_eq!(owed.refused(), Refused { awaited: 0, lost: 2 });
+        assert_eq!(
+            owed.refused(),
+            Refused {
+                awaited: 0,
+                lost: 2
+            }
+        );
         assert_eq!(owed.refused(), Refused::default(), "told once");
         let chunk = owed.open(3);
         owed.expect(2..5, Bytes::from("chunk"));
         drop(chunk);
-        assert_eq!(owed.refused(), Refused { awaited: 3, lost: 0 });
+        assert_eq!(
+            owed.refused(),
+            Refused {
+                awaited: 3,
+                lost: 0
+            }
+        );
         assert_eq!(owed.due(), acks(&[]));
     }
 }

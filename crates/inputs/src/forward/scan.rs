@@ -35,7 +35,12 @@ impl Scan {
         let start = self.at;
         let mut reader = Reader::new(&frame[start..]);
         while self.pending > 0 {
-            if self.at == 0 && !matches!(reader.peek(), Ok(Type::Array) | Err(Error::Incomplete { .. })) {
+            if self.at == 0
+                && !matches!(
+                    reader.peek(),
+                    Ok(Type::Array) | Err(Error::Incomplete { .. })
+                )
+            {
                 return Err("a frame is an array");
             }
             match pass(&mut reader) {
@@ -89,7 +94,10 @@ mod tests {
     #[test]
     fn a_frame_of_the_limit_passes_and_one_byte_more_does_not() {
         let frame = b"\x92\xa1a\xc4\x03abc";
-        assert_eq!(Scan::new().advance(frame, frame.len()), Ok(Found::End(frame.len())));
+        assert_eq!(
+            Scan::new().advance(frame, frame.len()),
+            Ok(Found::End(frame.len()))
+        );
         assert_eq!(Scan::new().advance(frame, frame.len() - 1), Err(TOO_LARGE));
     }
 
@@ -98,14 +106,28 @@ mod tests {
         let mut scan = Scan::new();
         let deep = vec![0x91; 200_000];
         for end in 1..=deep.len() {
-            assert_eq!(scan.advance(&deep[..end], 1 << 20), Ok(Found::Incomplete(1)));
+            assert_eq!(
+                scan.advance(&deep[..end], 1 << 20),
+                Ok(Found::Incomplete(1))
+            );
         }
     }
 
     #[test]
     fn other_protocols_are_recognised_at_their_first_byte() {
-        for text in [&b"GET / HTTP/1.1"[..], b"[\"tag\"]", b"\x16\x03\x01", b"\xc0", b"\xc1", b"\x80"] {
-            assert_eq!(Scan::new().advance(&text[..1], 1000), Err("a frame is an array"), "{text:x?}");
+        for text in [
+            &b"GET / HTTP/1.1"[..],
+            b"[\"tag\"]",
+            b"\x16\x03\x01",
+            b"\xc0",
+            b"\xc1",
+            b"\x80",
+        ] {
+            assert_eq!(
+                Scan::new().advance(&text[..1], 1000),
+                Err("a frame is an array"),
+                "{text:x?}"
+            );
         }
     }
 }

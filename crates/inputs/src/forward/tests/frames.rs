@@ -31,7 +31,11 @@ fn lines(rig: &Rig) -> Vec<String> {
             let mut body = Vec::new();
             writer.object(&batch, record.body, &mut body);
             let seconds = record.time.nanos() as f64 / 1e9;
-            lines.push(format!("{} {seconds} {}", batch.tag(), String::from_utf8_lossy(&body)));
+            lines.push(format!(
+                "{} {seconds} {}",
+                batch.tag(),
+                String::from_utf8_lossy(&body)
+            ));
         }
     }
     lines
@@ -43,26 +47,42 @@ fn accepted(bytes: &[u8]) -> Vec<String> {
     lines
 }
 
-const ENTRIES: &[u8] = b"\x92\x05\x81\xa1k\x01\x92\xd7\x00\x00\x00\x00\x06\x1d\xcd\x65\x00\x81\xa1k\x02\
+const ENTRIES: &[u8] =
+    b"\x92\x05\x81\xa1k\x01\x92\xd7\x00\x00\x00\x00\x06\x1d\xcd\x65\x00\x81\xa1k\x02\
     \x92\x92\x07\x81\xa1m\xc3\x81\xa1k\x03";
 const ENTRY_LINES: [&str; 3] = ["t 5 {\"k\":1}", "t 6.5 {\"k\":2}", "t 7 {\"k\":3}"];
 
 fn packed(entries: &[u8], options: &[u8]) -> Vec<u8> {
     let size = 2 + u8::from(!options.is_empty());
-    [&[0x90 | size, 0xa1, b't', 0xc4, entries.len() as u8], entries, options].concat()
+    [
+        &[0x90 | size, 0xa1, b't', 0xc4, entries.len() as u8],
+        entries,
+        options,
+    ]
+    .concat()
 }
 
 #[test]
 fn every_carrier_is_understood() {
     assert_eq!(accepted(b"\x93\xa1t\x05\x81\xa1k\x01"), ENTRY_LINES[..1]);
-    assert_eq!(accepted(b"\x94\xa1t\xd7\x00\0\0\0\x06\x1d\xcd\x65\x00\x81\xa1k\x02\x80"), ENTRY_LINES[1..2]);
+    assert_eq!(
+        accepted(b"\x94\xa1t\xd7\x00\0\0\0\x06\x1d\xcd\x65\x00\x81\xa1k\x02\x80"),
+        ENTRY_LINES[1..2]
+    );
     assert_eq!(accepted(&[b"\x92\xa1t\x93", ENTRIES].concat()), ENTRY_LINES);
     assert_eq!(accepted(&packed(ENTRIES, b"")), ENTRY_LINES);
     let old = [&[0x92, 0xa1, b't', 0xd9, ENTRIES.len() as u8], ENTRIES].concat();
     assert_eq!(accepted(&old), ENTRY_LINES, "entries as a string");
     let members = [pack(&ENTRIES[..6]), pack(&ENTRIES[6..])].concat();
-    assert_eq!(accepted(&packed(&members, b"\x81\xaacompressed\xa4gzip")), ENTRY_LINES);
-    assert_eq!(accepted(&packed(&pack(ENTRIES), b"\x81\xa4size\x03")), ENTRY_LINES, "its first bytes tell");
+    assert_eq!(
+        accepted(&packed(&members, b"\x81\xaacompressed\xa4gzip")),
+        ENTRY_LINES
+    );
+    assert_eq!(
+        accepted(&packed(&pack(ENTRIES), b"\x81\xa4size\x03")),
+        ENTRY_LINES,
+        "its first bytes tell"
+    );
 }
 
 #[test]
@@ -77,7 +97,11 @@ fn options_that_mean_nothing_here_are_passed_over() {
         b"\x81\xadfluent_signal\x00",
         b"\x81\xa8metadata\xc0",
     ] {
-        assert_eq!(accepted(&packed(ENTRIES, options)), ENTRY_LINES, "{options:x?}");
+        assert_eq!(
+            accepted(&packed(ENTRIES, options)),
+            ENTRY_LINES,
+            "{options:x?}"
+        );
     }
 }
 
@@ -97,7 +121,9 @@ fn metrics_and_traces_are_dropped_and_counted() {
         let frame = packed(b"anything", b"\x82\xadfluent_signal\x01\xa5chunk\xa1c");
         sender.write_all(&frame).await.expect("sent");
         let mut ack = [0; 7];
-        soon(sender.read_exact(&mut ack)).await.expect("acknowledged");
+        soon(sender.read_exact(&mut ack))
+            .await
+            .expect("acknowledged");
         assert_eq!(&ack, b"\x81\xa3ack\xa1c");
         assert_eq!(rig.counter("dropped_total", Some("metrics_or_traces")), 1);
     });
@@ -158,7 +184,14 @@ fn what_breaks_the_protocol_closes_the_connection_and_keeps_what_came_before() {
 
 #[test]
 fn a_chunk_name_has_a_limit() {
-    let chunk = |len: u8| [b"\x93\xa1t\x90\x81\xa5chunk\xda\x01", &[len][..], &vec![b'c'; 256 + usize::from(len)]].concat();
+    let chunk = |len: u8| {
+        [
+            b"\x93\xa1t\x90\x81\xa5chunk\xda\x01",
+            &[len][..],
+            &vec![b'c'; 256 + usize::from(len)],
+        ]
+        .concat()
+    };
     assert_eq!(received(&[], None, &chunk(1)).1, 1);
     let ok = chunk(0);
     on_shard(async {
@@ -166,7 +199,9 @@ fn a_chunk_name_has_a_limit() {
         let mut sender = rig.connect().await;
         sender.write_all(&ok).await.expect("sent");
         let mut ack = [0; 8 + 256];
-        soon(sender.read_exact(&mut ack)).await.expect("acknowledged");
+        soon(sender.read_exact(&mut ack))
+            .await
+            .expect("acknowledged");
     });
 }
 
@@ -182,7 +217,12 @@ fn a_time_that_is_none_becomes_the_time_of_arrival() {
     ] {
         let lines = accepted(frame);
         assert_eq!(lines.len(), 1, "{frame:x?}");
-        let time: f64 = lines[0].split(' ').nth(1).expect("a time").parse().expect("a number");
+        let time: f64 = lines[0]
+            .split(' ')
+            .nth(1)
+            .expect("a time")
+            .parse()
+            .expect("a number");
         assert!(time > 1.7e9 && lines[0].ends_with("{\"k\":1}"), "{lines:?}");
     }
 }
@@ -192,12 +232,21 @@ fn tags_follow_the_options() {
     let frame = b"\x93\xa8incoming\x05\x80\x93\xa5other\x05\x80";
     let tags = |pairs: &[(&str, &str)], tag| -> Vec<String> {
         let (lines, _) = received(pairs, tag, frame);
-        lines.iter().map(|line| line.split(' ').next().expect("a tag").to_owned()).collect()
+        lines
+            .iter()
+            .map(|line| line.split(' ').next().expect("a tag").to_owned())
+            .collect()
     };
     assert_eq!(tags(&[], None), ["incoming", "other"]);
     assert_eq!(tags(&[], Some("mine")), ["mine", "mine"]);
-    assert_eq!(tags(&[("tag_prefix", "p.")], None), ["p.incoming", "p.other"]);
-    assert_eq!(tags(&[("tag_prefix", "p.")], Some("mine")), ["p.incoming", "p.other"]);
+    assert_eq!(
+        tags(&[("tag_prefix", "p.")], None),
+        ["p.incoming", "p.other"]
+    );
+    assert_eq!(
+        tags(&[("tag_prefix", "p.")], Some("mine")),
+        ["p.incoming", "p.other"]
+    );
 }
 
 #[test]
@@ -212,7 +261,10 @@ fn alternating_tags_share_batches() {
         rig.road.holds(60).await;
         assert_eq!(rig.road.batches().len(), 3);
         let lines = lines(&rig);
-        let of_a: Vec<_> = (0..60).step_by(3).map(|n| format!("a 5 {{\"n\":{n}}}")).collect();
+        let of_a: Vec<_> = (0..60)
+            .step_by(3)
+            .map(|n| format!("a 5 {{\"n\":{n}}}"))
+            .collect();
         assert_eq!(lines[..20], of_a, "in their order");
     });
 }

@@ -22,7 +22,9 @@ fn a_limit_below_one_frame_slows_down_but_stops_nothing() {
             .map(|_| {
                 let path = rig.path.clone();
                 tokio::task::spawn_local(async move {
-                    let mut sender = tokio::net::UnixStream::connect(path).await.expect("it listens");
+                    let mut sender = tokio::net::UnixStream::connect(path)
+                        .await
+                        .expect("it listens");
                     for _ in 0..5 {
                         sender.write_all(&message(200_000)).await.expect("sent");
                     }
@@ -34,7 +36,12 @@ fn a_limit_below_one_frame_slows_down_but_stops_nothing() {
             rig.road.arrival().await;
             assert!(rig.budget.used() < 2_000_000, "{}", rig.budget.used());
             rig.road.deliver(false);
-            records += rig.road.take().iter().map(|batch| batch.len()).sum::<usize>();
+            records += rig
+                .road
+                .take()
+                .iter()
+                .map(|batch| batch.len())
+                .sum::<usize>();
         }
         for sender in senders {
             soon(sender).await.expect("no panic");
@@ -55,7 +62,11 @@ fn a_sender_that_is_stuck_in_mid_frame_holds_up_nobody() {
             }
         })
         .await;
-        rig.connect().await.write_all(&message(10)).await.expect("sent");
+        rig.connect()
+            .await
+            .write_all(&message(10))
+            .await
+            .expect("sent");
         rig.road.holds(1).await;
         stuck.write_all(&message(1000)[600..]).await.expect("sent");
         rig.road.holds(2).await;
@@ -69,9 +80,14 @@ fn without_room_nothing_is_read_and_nobody_is_sent_away() {
         let rig = Rig::build(&[], None, LIMIT);
         let path = rig.path.clone();
         let sender = tokio::task::spawn_local(async move {
-            let mut sender = tokio::net::UnixStream::connect(path).await.expect("it listens");
+            let mut sender = tokio::net::UnixStream::connect(path)
+                .await
+                .expect("it listens");
             for _ in 0..400 {
-                sender.write_all(&message(10_000)).await.expect("not closed");
+                sender
+                    .write_all(&message(10_000))
+                    .await
+                    .expect("not closed");
             }
             sender
         });
@@ -86,13 +102,22 @@ fn without_room_nothing_is_read_and_nobody_is_sent_away() {
             tokio::task::yield_now().await;
         }
         assert!(!sender.is_finished());
-        assert!(rig.budget.used() <= LIMIT + 300_000, "{}", rig.budget.used());
+        assert!(
+            rig.budget.used() <= LIMIT + 300_000,
+            "{}",
+            rig.budget.used()
+        );
         let mut records = rig.road.records();
         rig.road.deliver(true);
         drop(rig.road.take());
         while records < 400 {
             rig.road.arrival().await;
-            records += rig.road.take().iter().map(|batch| batch.len()).sum::<usize>();
+            records += rig
+                .road
+                .take()
+                .iter()
+                .map(|batch| batch.len())
+                .sum::<usize>();
         }
         soon(sender).await.expect("no panic");
     });
@@ -114,11 +139,18 @@ fn many_small_entries_go_on_in_pieces() {
             rig.road.arrival().await;
             assert!(rig.budget.used() < 40 << 20, "{}", rig.budget.used());
             rig.road.deliver(false);
-            records += rig.road.take().iter().map(|batch| batch.len()).sum::<usize>();
+            records += rig
+                .road
+                .take()
+                .iter()
+                .map(|batch| batch.len())
+                .sum::<usize>();
         }
         assert_eq!(records, 1 << 20);
         let mut ack = [0; 7];
-        soon(sender.read_exact(&mut ack)).await.expect("acknowledged");
+        soon(sender.read_exact(&mut ack))
+            .await
+            .expect("acknowledged");
     });
 }
 
@@ -131,7 +163,12 @@ fn what_is_too_large_is_refused() {
     let mut keys = b"\x93\xa1t\x05".to_vec();
     write::map_header(300_000, &mut keys);
     keys.extend(b"\xa0\xc0".repeat(300_000));
-    for frame in [packed, keys, message(1_000_001), b"\x93\xa1t\xdb\x7f\xff\xff\xff".to_vec()] {
+    for frame in [
+        packed,
+        keys,
+        message(1_000_001),
+        b"\x93\xa1t\xdb\x7f\xff\xff\xff".to_vec(),
+    ] {
         on_shard(async {
             let rig = Rig::start(&[("buffer_max_size", "1M")]);
             let mut sender = rig.connect().await;

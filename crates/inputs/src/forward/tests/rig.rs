@@ -1,152 +1,17 @@
-//! A forward input on a unix socket, and a road that keeps what it gets until the test answers.
+//! A forward input on a unix socket.
 
-use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use config::{Diagnostics, Entry, Options, Position, Section, SectionKind};
-use plugin::{
-    BuildError, Emit, Emitter, Ended, Handover, Input, InputContext, Level, Log, Metrics, Parser,
-    Parsers, StopHandle,
-};
-use record::{Batch, Budget, Receipt};
+use plugin::{BuildError, Emitter, Ended, Handover, Input, Metrics, StopHandle};
+use record::Budget;
 use tempfile::TempDir;
 use tokio::net::UnixStream;
-use tokio::sync::Notify;
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::task::JoinHandle;
 
-use super::super::{Forward, ForwardOptions};
-
-/// Far more than anything here takes: a test that waits for it has failed.
-const GENEROUS: Duration = Duration::from_secs(60);
-
-/// Runs a test on one thread, as a shard does.
-pub fn on_shard<T>(test: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    LocalSet::new().block_on(&runtime, test)
-}
-
-/// Fails when `event` does not happen.
-pub async fn soon<T>(event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(GENEROUS, event).await.expect("it never happened")
-}
-
-/// Options as a configuration gives them.
-pub fn options(pairs: &[(&str, &str)]) -> ForwardOptions {
-    let position = || Position::file(Path::new("test.conf"));
-    let mut section = Section::new(SectionKind::Input, "INPUT", position());
-    for (key, value) in pairs {
-        section.entries.push(Entry::plain(key, position(), *value, position()));
-    }
-    ForwardOptions::read(&section, &mut Diagnostics::default()).expect("readable options")
-}
-
-struct NoParsers;
-
-impl Parsers for NoParsers {
-    fn make(&self, _: &str) -> Option<Box<dyn Parser>> {
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// What an instance is built with; `tag` if one is configured.
-pub fn context(tag: Option<&str>, budget: &Arc<Budget>) -> InputContext {
-    InputContext {
-        name: "forward.0".into(),
-        tag: tag.unwrap_or("forward.0").to_owned(),
-        tag_is_configured: tag.is_some(),
-        log: Log::new("", Level::Off),
-        metrics: Metrics::default(),
-        parsers: Arc::new(NoParsers),
-        budget: Arc::clone(budget),
-        config_dir: PathBuf::new(),
-    }
-}
-
-/// Keeps batches.
-#[derive(Default)]
-pub struct Road {
-    kept: RefCell<Vec<(Arc<Batch>, Option<Receipt>)>>,
-    answers_at_once: Cell<bool>,
-    arrived: Notify,
-}
-
-impl Emit for Road {
-    fn emit(&self, batch: Batch) {
-        let (batch, receipt) = batch.freeze();
-        self.kept.borrow_mut().push((batch, Some(receipt)));
-        if self.answers_at_once.get() {
-            self.answer();
-        }
-        self.arrived.notify_one();
-    }
-}
-
-impl Road {
-    /// Answers for everything that is kept and gives up its memory, from now on at once if `always`.
-    pub fn deliver(&self, always: bool) {
-        self.answers_at_once.set(always);
-        self.answer();
-    }
-
-    /// Answers, but keeps the batches.
-    fn answer(&self) {
-        for (_, receipt) in self.kept.borrow_mut().iter_mut() {
-            receipt.take().into_iter().for_each(Receipt::settle_all);
-        }
-    }
-
-    /// Answers for one batch.
-    pub fn answer_one(&self, index: usize) {
-        let receipt = self.kept.borrow_mut()[index].1.take();
-        receipt.into_iter().for_each(Receipt::settle_all);
-    }
-
-    /// Lets everything fall without an answer.
-    pub fn refuse(&self) {
-        self.kept.borrow_mut().clear();
-    }
-
-    /// Takes the batches out.
-    pub fn take(&self) -> Vec<Arc<Batch>> {
-        self.kept.borrow_mut().drain(..).map(|(batch, _)| batch).collect()
-    }
-
-    /// All batches so far.
-    pub fn batches(&self) -> Vec<Arc<Batch>> {
-        self.kept.borrow().iter().map(|(batch, _)| Arc::clone(batch)).collect()
-    }
-
-    /// How many records are kept.
-    pub fn records(&self) -> usize {
-        self.kept.borrow().iter().map(|(batch, _)| batch.len()).sum()
-    }
-
-    /// Waits until so many records have come.
-    pub async fn holds(&self, records: usize) {
-        soon(async {
-            while self.records() < records {
-                self.arrived.notified().await;
-            }
-        })
-        .await;
-        assert_eq!(self.records(), records);
-    }
-
-    /// Completes with the next batch.
-    pub async fn arrival(&self) {
-        soon(self.arrived.notified()).await;
-    }
-}
+use super::super::Forward;
+pub use crate::test_road::{Road, context, on_shard, options, soon};
 
 /// A running input.
 pub struct Rig {
@@ -178,7 +43,15 @@ impl Rig {
         let road = Rc::new(Road::default());
         let (stop, stopped) = StopHandle::new();
         let ended = tokio::task::spawn_local(input.run(Emitter::new(road.clone()), stopped));
-        Rig { road, metrics, budget, path, folder, stop, ended }
+        Rig {
+            road,
+            metrics,
+            budget,
+            path,
+            folder,
+            stop,
+            ended,
+        }
     }
 
     /// A sender.
@@ -189,7 +62,9 @@ impl Rig {
     /// The value of a counter.
     pub fn counter(&self, name: &str, reason: Option<&str>) -> u64 {
         let all = self.metrics.all();
-        let metric = all.iter().find(|metric| metric.name == name && metric.reason == reason);
+        let metric = all
+            .iter()
+            .find(|metric| metric.name == name && metric.reason == reason);
         metric.expect("a registered counter").counter.get()
     }
 
@@ -207,7 +82,11 @@ impl Rig {
 
 /// Why an instance does not start.
 pub fn build_error(pairs: &[(&str, &str)]) -> String {
-    let built = Forward::build(options(pairs), context(None, &Budget::new(0)), Handover::default());
+    let built = Forward::build(
+        options(pairs),
+        context(None, &Budget::new(0)),
+        Handover::default(),
+    );
     let BuildError(message) = built.err().expect("it does not start");
     message
 }

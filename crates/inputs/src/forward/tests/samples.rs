@@ -17,7 +17,9 @@ const SAMPLES: [&str; 5] = [
 
 fn sample(name: &str, ending: &str) -> Vec<u8> {
     let folder = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs tests");
-    let path = std::path::Path::new(&folder).join("../../tests/samples").join(format!("{name}.{ending}"));
+    let path = std::path::Path::new(&folder)
+        .join("../../tests/samples")
+        .join(format!("{name}.{ending}"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -30,11 +32,16 @@ fn expected(name: &str) -> Vec<(String, i64, Json)> {
             let time = match &message[1] {
                 Json::Number(seconds) => seconds.as_i64().expect("an integer") * 1_000_000_000,
                 extension => {
-                    let hex = u64::from_str_radix(extension["hex"].as_str().expect("text"), 16).expect("hex");
+                    let hex = u64::from_str_radix(extension["hex"].as_str().expect("text"), 16)
+                        .expect("hex");
                     (hex >> 32) as i64 * 1_000_000_000 + (hex & 0xffff_ffff) as i64
                 }
             };
-            (message[0].as_str().expect("a tag").to_owned(), time, message[2].clone())
+            (
+                message[0].as_str().expect("a tag").to_owned(),
+                time,
+                message[2].clone(),
+            )
         })
         .collect()
 }
@@ -56,7 +63,11 @@ fn text(bytes: &[u8]) -> String {
     bytes
         .utf8_chunks()
         .map(|chunk| {
-            let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            let invalid: String = chunk
+                .invalid()
+                .iter()
+                .map(|byte| format!("\\x{byte:02x}"))
+                .collect();
             format!("{}{invalid}", chunk.valid())
         })
         .collect()
@@ -64,7 +75,16 @@ fn text(bytes: &[u8]) -> String {
 
 fn map(batch: &Batch, fields: Fields) -> Json {
     let pairs = batch.fields(fields).iter();
-    Json::Object(pairs.map(|field| (text(batch.bytes(field.key.span())), value(batch, field.value))).collect())
+    Json::Object(
+        pairs
+            .map(|field| {
+                (
+                    text(batch.bytes(field.key.span())),
+                    value(batch, field.value),
+                )
+            })
+            .collect(),
+    )
 }
 
 fn value(batch: &Batch, of: Value) -> Json {
@@ -77,7 +97,11 @@ fn value(batch: &Batch, of: Value) -> Json {
         Value::Str(span) => json!(text(batch.bytes(span))),
         Value::Bin(span) => json!({ "base64": base64(batch.bytes(span)) }),
         Value::Ext(kind, _) => panic!("no sample has an extension {kind} in a record"),
-        Value::Array(items) => batch.fields(items).iter().map(|item| value(batch, item.value)).collect(),
+        Value::Array(items) => batch
+            .fields(items)
+            .iter()
+            .map(|item| value(batch, item.value))
+            .collect(),
         Value::Map(fields) => map(batch, fields),
     }
 }
@@ -86,10 +110,17 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - group.len()));
+        let bits = group
+            .iter()
+            .fold(0, |bits, &byte| bits << 8 | u32::from(byte))
+            << (8 * (3 - group.len()));
         for index in 0..4 {
             let letter = LETTERS[(bits >> (18 - 6 * index)) as usize & 63];
-            out.push(if index <= group.len() { char::from(letter) } else { '=' });
+            out.push(if index <= group.len() {
+                char::from(letter)
+            } else {
+                '='
+            });
         }
     }
     out
@@ -120,7 +151,11 @@ fn send(name: &str, pieces: &[usize]) {
         let mut got = Vec::new();
         for batch in rig.road.batches() {
             for record in batch.records() {
-                got.push((batch.tag().to_string(), record.time.nanos(), map(&batch, record.body)));
+                got.push((
+                    batch.tag().to_string(),
+                    record.time.nanos(),
+                    map(&batch, record.body),
+                ));
             }
         }
         // Tags may overtake each other in one read.

@@ -12,12 +12,19 @@ use super::rig::{Rig, Road, build_error, context, on_shard, options, soon};
 
 /// A message that is acknowledged as `chunk`.
 fn message(tag: u8, chunk: u8) -> Vec<u8> {
-    [&[0x94, 0xa1, tag][..], b"\x05\x81\xa1k\x01\x81\xa5chunk\xa1", &[chunk]].concat()
+    [
+        &[0x94, 0xa1, tag][..],
+        b"\x05\x81\xa1k\x01\x81\xa5chunk\xa1",
+        &[chunk],
+    ]
+    .concat()
 }
 
 async fn next_ack(sender: &mut UnixStream) -> u8 {
     let mut ack = [0; 7];
-    soon(sender.read_exact(&mut ack)).await.expect("an acknowledgement");
+    soon(sender.read_exact(&mut ack))
+        .await
+        .expect("an acknowledgement");
     assert_eq!(&ack[..6], b"\x81\xa3ack\xa1");
     ack[6]
 }
@@ -48,7 +55,12 @@ fn chunks_of_one_read_are_acknowledged_in_the_order_of_their_delivery() {
     on_shard(async {
         let rig = Rig::start(&[]);
         let mut sender = rig.connect().await;
-        let both = [message(b'a', b'1'), message(b'b', b'2'), message(b'a', b'3')].concat();
+        let both = [
+            message(b'a', b'1'),
+            message(b'b', b'2'),
+            message(b'a', b'3'),
+        ]
+        .concat();
         sender.write_all(&both).await.expect("sent");
         rig.road.holds(3).await;
         assert_eq!(rig.road.batches().len(), 2);
@@ -56,7 +68,10 @@ fn chunks_of_one_read_are_acknowledged_in_the_order_of_their_delivery() {
         assert_eq!(next_ack(&mut sender).await, b'2');
         no_ack_before(&mut sender, b'e').await;
         rig.road.answer_one(0);
-        assert_eq!([next_ack(&mut sender).await, next_ack(&mut sender).await], [b'1', b'3']);
+        assert_eq!(
+            [next_ack(&mut sender).await, next_ack(&mut sender).await],
+            [b'1', b'3']
+        );
     });
 }
 
@@ -71,7 +86,10 @@ fn what_is_refused_is_not_acknowledged_and_its_sender_is_sent_away() {
         let mut answer = Vec::new();
         soon(sender.read_to_end(&mut answer)).await.expect("closed");
         assert!(answer.is_empty());
-        assert_eq!(rig.counter("dropped_total", Some("refused_without_resend")), 0);
+        assert_eq!(
+            rig.counter("dropped_total", Some("refused_without_resend")),
+            0
+        );
     });
 }
 
@@ -80,11 +98,17 @@ fn what_is_refused_and_cannot_come_again_is_counted_and_the_sender_stays() {
     on_shard(async {
         let rig = Rig::start(&[]);
         let mut sender = rig.connect().await;
-        sender.write_all(b"\x93\xa1a\x05\x80\x93\xa1a\x05\x80").await.expect("sent");
+        sender
+            .write_all(b"\x93\xa1a\x05\x80\x93\xa1a\x05\x80")
+            .await
+            .expect("sent");
         rig.road.holds(2).await;
         rig.road.refuse();
         no_ack_before(&mut sender, b'e').await;
-        assert_eq!(rig.counter("dropped_total", Some("refused_without_resend")), 2);
+        assert_eq!(
+            rig.counter("dropped_total", Some("refused_without_resend")),
+            2
+        );
         sender.write_all(&message(b'a', b'1')).await.expect("sent");
         rig.road.holds(1).await;
         rig.road.deliver(false);
@@ -114,14 +138,31 @@ fn a_sender_that_leaves_in_mid_frame_is_counted() {
         let rig = Rig::start(&[]);
         let mut sender = rig.connect().await;
         let whole = message(b'a', b'1');
-        sender.write_all(&[&whole[..], &whole[..7]].concat()).await.expect("sent");
+        sender
+            .write_all(&[&whole[..], &whole[..7]].concat())
+            .await
+            .expect("sent");
         drop(sender);
         rig.road.holds(1).await;
         rig.road.deliver(true);
         let metrics = rig.metrics.clone();
         rig.end().await;
-        let count = |name| metrics.all().iter().find(|m| m.name == name).expect("registered").counter.get();
-        assert_eq!((count("cut_off_frames_total"), count("malformed_frames_total")), (1, 0));
+        let count = |name| {
+            metrics
+                .all()
+                .iter()
+                .find(|m| m.name == name)
+                .expect("registered")
+                .counter
+                .get()
+        };
+        assert_eq!(
+            (
+                count("cut_off_frames_total"),
+                count("malformed_frames_total")
+            ),
+            (1, 0)
+        );
     });
 }
 
@@ -149,12 +190,19 @@ fn a_stop_takes_what_was_sent_waits_for_answers_and_hands_the_socket_on() {
 
         let path = rig.path.clone();
         let (ended, _folder) = rig.end().await;
-        let mut early = UnixStream::connect(&path).await.expect("the socket waits for the next instance");
+        let mut early = UnixStream::connect(&path)
+            .await
+            .expect("the socket waits for the next instance");
         early.write_all(&message(b'a', b'4')).await.expect("sent");
         let road = std::rc::Rc::new(Road::default());
         let (_stop, stopped) = StopHandle::new();
         let pairs = [("unix_path", path.to_str().expect("text"))];
-        let next = Forward::build(options(&pairs), context(None, &Budget::new(0)), ended.handover).expect("it starts");
+        let next = Forward::build(
+            options(&pairs),
+            context(None, &Budget::new(0)),
+            ended.handover,
+        )
+        .expect("it starts");
         tokio::task::spawn_local(next.run(Emitter::new(road.clone()), stopped));
         road.holds(1).await;
     });
@@ -185,7 +233,12 @@ fn hundreds_of_senders_at_once() {
 fn it_listens_on_tcp() {
     on_shard(async {
         let pairs = [("listen", "127.0.0.1"), ("port", "0")];
-        let input = Forward::build(options(&pairs), context(None, &Budget::new(0)), Default::default()).expect("it starts");
+        let input = Forward::build(
+            options(&pairs),
+            context(None, &Budget::new(0)),
+            Default::default(),
+        )
+        .expect("it starts");
         let address = input.listener.to_string();
         let road = std::rc::Rc::new(Road::default());
         road.deliver(true);
@@ -194,9 +247,19 @@ fn it_listens_on_tcp() {
         let mut sender = TcpStream::connect(&address).await.expect("it listens");
         sender.write_all(&message(b'a', b'1')).await.expect("sent");
         let mut ack = [0; 7];
-        soon(sender.read_exact(&mut ack)).await.expect("acknowledged");
+        soon(sender.read_exact(&mut ack))
+            .await
+            .expect("acknowledged");
         stop.request();
-        assert_eq!(soon(ended).await.expect("no panic").handover.descriptors.len(), 1);
+        assert_eq!(
+            soon(ended)
+                .await
+                .expect("no panic")
+                .handover
+                .descriptors
+                .len(),
+            1
+        );
     });
 }
 
@@ -213,11 +276,19 @@ fn the_socket_is_checked_and_gets_its_permissions() {
     assert!(message.contains("there is no folder"), "{message}");
     on_shard(async {
         let rig = Rig::start(&[("unix_perm", "0620")]);
-        let mode = std::fs::metadata(&rig.path).expect("it is there").permissions().mode();
+        let mode = std::fs::metadata(&rig.path)
+            .expect("it is there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o620);
         // A socket that nobody handed over is in the way of nobody.
         let pairs = [("unix_path", rig.path.to_str().expect("text"))];
-        Forward::build(options(&pairs), context(None, &Budget::new(0)), Default::default()).expect("it is replaced");
+        Forward::build(
+            options(&pairs),
+            context(None, &Budget::new(0)),
+            Default::default(),
+        )
+        .expect("it is replaced");
     });
 }
 
@@ -230,9 +301,16 @@ fn protection_that_does_not_exist_is_not_pretended() {
         ("tls", "on"),
     ] {
         let message = build_error(&[("listen", "127.0.0.1"), ("port", "0"), (key, value)]);
-        assert!(message.starts_with(&format!("'{key}' is not supported")), "{message}");
+        assert!(
+            message.starts_with(&format!("'{key}' is not supported")),
+            "{message}"
+        );
     }
     on_shard(async {
-        Rig::start(&[("workers", "4"), ("self_hostname", "me"), ("buffer_chunk_size", "1M")]);
+        Rig::start(&[
+            ("workers", "4"),
+            ("self_hostname", "me"),
+            ("buffer_chunk_size", "1M"),
+        ]);
     });
 }
