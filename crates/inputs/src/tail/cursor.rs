@@ -65,6 +65,16 @@ pub struct Piece {
     pub is_cut: bool,
 }
 
+impl Piece {
+    /// Takes off the first `len` bytes, for which somebody else has answered.
+    pub fn skip(mut self, len: usize) -> Piece {
+        self.bytes = self.bytes.slice(len..);
+        self.first += len as u64;
+        self.covers.start = self.first;
+        self
+    }
+}
+
 /// What came of one read.
 #[derive(Debug)]
 pub enum Step {
@@ -210,7 +220,8 @@ impl Cursor {
         if self.searched_to >= self.end {
             return self.finish(file, means);
         }
-        if self.dropping || self.searched_to - self.read_to >= SEARCH_FROM {
+        let search_from = SEARCH_FROM.min(limits.chunk as u64);
+        if self.dropping || self.searched_to - self.read_to >= search_from {
             self.search(file, limits, means)
         } else {
             self.read(file, limits, means, limits.chunk as u64)

@@ -57,7 +57,7 @@ pub struct Followed {
     pub head: Fingerprint,
     /// For the kernel's notices.
     pub watch: Option<WatchId>,
-    /// When it was found; files that were made later are later generations.
+    /// When it was found, by the clock of file systems; files that were made later are later generations.
     pub found: SystemTime,
     /// When it grew last.
     pub grown: Instant,
@@ -65,6 +65,8 @@ pub struct Followed {
     pub verified: Instant,
     /// The time of its last change, as the file system tells.
     pub modified: Option<SystemTime>,
+    /// How much memory a batch of its lines takes, in relation to their bytes.
+    pub bulk: f32,
     /// When what was refused may be read again, and how often that was.
     pub again: Again,
     /// What is to be done about it.
@@ -129,7 +131,7 @@ impl Followed {
             }
             self.verified = now;
         }
-        if rewritten {
+        if rewritten || size < known {
             self.cursor.search_again();
         }
         if size > known {

@@ -44,8 +44,9 @@ const RESCAN_MIN: Duration = Duration::from_secs(1);
 const IDLE_ROUNDS: u32 = 16;
 /// After so many bytes others have a turn.
 const SLICE: usize = 1 << 20;
-/// What is read at once.
+/// What is read at once, at most and at least; in between, a batch takes about a quarter of the memory limit.
 const CHUNK: usize = 256 << 10;
+const CHUNK_MIN: usize = 16 << 10;
 
 /// Names a followed file.
 pub type Number = u64;
@@ -229,7 +230,7 @@ impl Follower {
         Follower {
             lines: lines(&setup),
             limits: Limits {
-                chunk: chunk(&setup.budget),
+                chunk: CHUNK,
                 long_lines: super::long_lines::LongLines::of(&setup.options),
             },
             counters: Counters::new(&setup.metrics),
@@ -491,6 +492,9 @@ impl Follower {
 impl Drop for Follower {
     /// A run that is cut short leaves its positions all the same: the writer, dropped after, writes what it was given.
     fn drop(&mut self) {
+        for file in self.files.values_mut() {
+            file.flags.unsaved |= file.flags.owing;
+        }
         self.save(Instant::now());
     }
 }
@@ -502,13 +506,6 @@ fn lines(setup: &Setup) -> Lines {
         .as_deref()
         .and_then(|name| setup.parsers.make(name));
     Lines::new(&setup.options, parser)
-}
-
-fn chunk(budget: &Budget) -> usize {
-    match budget.limit() {
-        0 => CHUNK,
-        limit => (limit / 4).clamp(16 << 10, CHUNK),
-    }
 }
 
 fn watch(setup: &Setup) -> Option<Watch> {

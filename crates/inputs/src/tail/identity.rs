@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use buffer::positions::{Fingerprint, MARKER_SIZE, Position};
 
@@ -39,12 +39,24 @@ pub fn birth(metadata: &Metadata) -> Option<i64> {
 /// When the file was made, changed or renamed last, whichever is the latest.
 pub fn last_touched(metadata: &Metadata) -> SystemTime {
     let changed = u64::try_from(metadata.ctime()).map_or(UNIX_EPOCH, |seconds| {
-        UNIX_EPOCH + std::time::Duration::new(seconds, metadata.ctime_nsec() as u32)
+        UNIX_EPOCH + Duration::new(seconds, metadata.ctime_nsec() as u32)
     });
     [metadata.modified().ok(), metadata.created().ok()]
         .into_iter()
         .flatten()
         .fold(changed, SystemTime::max)
+}
+
+/// The time that a file would get that is made now: file systems use a clock that ticks every few milliseconds.
+pub fn file_time() -> SystemTime {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is valid for writing. The call cannot fail for this clock; then the time would stay 0.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    UNIX_EPOCH + Duration::new(seconds, time.tv_nsec as u32)
 }
 
 /// Of the bytes of `range`.

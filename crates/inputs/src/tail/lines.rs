@@ -21,6 +21,9 @@ pub struct Lines {
     parser: Option<Box<dyn Parser>>,
 }
 
+/// How many lines go into one batch at most: a piece of nothing but newlines would make very many records.
+const LINES_MAX: usize = 8192;
+
 /// What was left out or cut among the lines of one piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LongCount {
@@ -58,8 +61,9 @@ impl Lines {
         }
     }
 
-    /// Appends the records of `piece`, whose bytes are the source of `batch`, to `batch`. `path` is what `path_key` gets.
-    pub fn append(&mut self, batch: &mut Batch, piece: &Piece, path: &Path) -> LongCount {
+    /// Appends the records of `piece`, whose bytes are the source of `batch`, to `batch`, at most 8192 of them. `path` is
+    /// what `path_key` gets. Gives also how many bytes were used.
+    pub fn append(&mut self, batch: &mut Batch, piece: &Piece, path: &Path) -> (LongCount, usize) {
         let shared = self.share(batch, path);
         let bytes: Bytes = batch.source().clone();
         let mut count = LongCount {
@@ -67,7 +71,7 @@ impl Lines {
             dropped: 0,
         };
         let mut start = 0;
-        for newline in memchr::memchr_iter(b'\n', &bytes) {
+        for newline in memchr::memchr_iter(b'\n', &bytes).take(LINES_MAX) {
             let line = Line {
                 start,
                 content: newline,
@@ -76,14 +80,16 @@ impl Lines {
             self.line(batch, piece.first, line, &bytes, &shared, &mut count);
             start = newline + 1;
         }
-        if start < bytes.len() {
+        let is_last = start < bytes.len() && memchr::memchr(b'\n', &bytes[start..]).is_none();
+        if is_last {
             let content = &bytes[start..];
             let position = position(piece.first, start, bytes.len());
             let span = batch.span(start..bytes.len());
             let record = self.record(batch, span, content, &shared, position);
             batch.push_record(record);
+            start = bytes.len();
         }
-        count
+        (count, start)
     }
 
     fn share(&self, batch: &mut Batch, path: &Path) -> Shared {

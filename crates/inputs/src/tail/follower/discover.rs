@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use buffer::positions::{Facts, Fingerprint, Position, RowKey};
 use record::Ledger;
@@ -18,6 +17,9 @@ use super::super::identity::{self, FileId};
 use super::super::parked::ParkedFile;
 use super::super::siblings;
 use super::{Follower, Number, Phase};
+
+/// Before a file's first batch is seen, it is taken to need this much more memory than its bytes: short lines do.
+const BULK_FIRST: f32 = 8.0;
 
 /// Where reading of a file begins and under which name it goes.
 pub(super) struct Entry {
@@ -58,7 +60,7 @@ impl Opened {
 impl Follower {
     /// Looks up the patterns, and what became of the files that are not open.
     pub(super) fn scan(&mut self, phase: Phase, now: Instant) {
-        let began = SystemTime::now();
+        let began = identity::file_time();
         let patterns = self.setup.options.path.0.clone();
         for pattern in &patterns {
             self.setup
@@ -272,10 +274,11 @@ impl Follower {
             place: entry.place,
             head: Fingerprint::NONE,
             watch: None,
-            found: SystemTime::now(),
+            found: identity::file_time(),
             grown: now,
             verified: now,
             modified: opened.metadata.modified().ok(),
+            bulk: BULK_FIRST,
             again: Again::default(),
             flags: Flags {
                 at_start: entry.at_start,

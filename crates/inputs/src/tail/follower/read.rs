@@ -1,18 +1,21 @@
 //! Reading in turns and handing over.
 
+use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use record::{Batch, Permit};
+use record::{Batch, Budget, Permit};
 use rustix::fs::Advice;
 use tokio::time::Instant;
 
 use super::super::cursor::{Cursor, Limits, Means, Piece, Scratch, Step};
 use super::super::file::{Again, Followed, Look};
 use super::super::lines::{Lines, LongCount};
-use super::{Follower, Number, Pace, SLICE};
+use super::{CHUNK_MIN, Follower, Number, Pace, SLICE};
 
 /// Between two attempts to hand over what was refused, at first and at most.
 const AGAIN_FIRST: Duration = Duration::from_millis(250);
@@ -105,14 +108,13 @@ impl Follower {
             return Turn::Done;
         }
         let position = file.cursor.position();
-        let step = step(
-            &mut self.spare_room,
-            &self.setup.budget,
-            &mut self.scratch,
-            &self.limits,
-            &file.file,
-            &mut file.cursor,
-        );
+        let limits = limits(&self.limits, &self.setup.budget, file.bulk);
+        let mut means = Room {
+            spare: &mut self.spare_room,
+            budget: &self.setup.budget,
+            bulk: file.bulk,
+        };
+        let step = means.step(&mut self.scratch, &limits, &file.file, &mut file.cursor);
         match step {
             Ok(Step::Lines(piece)) => {
                 let bytes = piece.bytes.len();
@@ -149,27 +151,40 @@ impl Follower {
         Turn::Read(bytes)
     }
 
-    /// Makes a batch of what was read and puts it on the road.
-    fn hand_over(&mut self, number: Number, piece: Piece) {
-        let Some(file) = self.files.get_mut(&number) else {
-            return;
-        };
-        file.flags.owing = true;
-        self.state.owing = true;
-        let (batch, count) = batch_of(&mut self.lines, file, &piece, &self.setup);
-        let is_part = piece.is_cut && !self.limits.long_lines.drops_rest();
-        if batch.is_empty() {
-            file.ledger.skip(piece.covers);
-        } else {
-            let obligation = file.ledger.open(piece.covers);
-            let batch = batch.with_obligation(obligation).with_permit(piece.permit);
-            self.emitter.emit(batch);
-        }
-        if is_part {
+    /// Makes batches of what was read and puts them on the road.
+    fn hand_over(&mut self, number: Number, mut piece: Piece) {
+        if piece.is_cut && !self.limits.long_lines.drops_rest() {
             self.counters.long_split.add(1);
             self.tell_long_lines(number, "Splitting");
         }
-        self.count(number, count);
+        while !piece.covers.is_empty() {
+            let Some(file) = self.files.get_mut(&number) else {
+                return;
+            };
+            let (batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
+            let is_all = used == piece.bytes.len();
+            let end = match is_all {
+                true => piece.covers.end,
+                false => piece.first + used as u64,
+            };
+            let covers = piece.covers.start..end;
+            file.flags.owing = true;
+            self.state.owing = true;
+            if batch.is_empty() {
+                file.ledger.skip(covers);
+            } else {
+                let footprint = batch.footprint();
+                file.bulk = footprint as f32 / piece.bytes.len() as f32;
+                let permit = piece.permit.split(footprint);
+                let batch = batch.with_obligation(file.ledger.open(covers));
+                self.emitter.emit(batch.with_permit(permit));
+            }
+            self.count(number, count);
+            if is_all {
+                return;
+            }
+            piece = piece.skip(used);
+        }
     }
 
     fn after_read(&mut self, number: Number, before: u64) {
@@ -215,7 +230,7 @@ impl Follower {
         }
     }
 
-    fn tell_read_error(&mut self, number: Number, error: &std::io::Error) {
+    fn tell_read_error(&mut self, number: Number, error: &io::Error) {
         if let Some(file) = self.files.get_mut(&number)
             && !file.flags.trouble_told
         {
@@ -303,14 +318,13 @@ impl Follower {
             let Some(file) = self.files.get_mut(&number) else {
                 return Turn::Done;
             };
-            let step = step(
-                &mut self.spare_room,
-                &self.setup.budget,
-                &mut self.scratch,
-                &self.limits,
-                &file.file,
-                &mut cursor,
-            );
+            let limits = limits(&self.limits, &self.setup.budget, file.bulk);
+            let mut means = Room {
+                spare: &mut self.spare_room,
+                budget: &self.setup.budget,
+                bulk: file.bulk,
+            };
+            let step = means.step(&mut self.scratch, &limits, &file.file, &mut cursor);
             let position = cursor.position();
             match step {
                 Ok(Step::Lines(piece)) => {
@@ -361,17 +375,17 @@ impl Follower {
     }
 }
 
-/// A batch of the lines of a piece, and what was left out.
+/// A batch of the first lines of a piece, what was left out, and how many bytes they are.
 fn batch_of(
     lines: &mut Lines,
     file: &Followed,
     piece: &Piece,
     setup: &super::Setup,
-) -> (Batch, LongCount) {
+) -> (Batch, LongCount, usize) {
     let make = |lines: &mut Lines| {
         let mut batch = Batch::new(file.tag.clone(), piece.bytes.clone());
-        let count = lines.append(&mut batch, piece, &file.origin);
-        (batch, count)
+        let (count, used) = lines.append(&mut batch, piece, &file.origin);
+        (batch, count, used)
     };
     match catch_unwind(AssertUnwindSafe(|| make(lines))) {
         Ok(made) => made,
@@ -388,24 +402,59 @@ fn batch_of(
     }
 }
 
-fn step(
-    spare: &mut Option<Permit>,
-    budget: &std::sync::Arc<record::Budget>,
-    scratch: &mut Scratch,
-    limits: &Limits,
-    file: &std::fs::File,
-    cursor: &mut Cursor,
-) -> std::io::Result<Step> {
-    let mut room = |bytes: usize| match spare.take() {
-        Some(mut permit) if permit.bytes() >= bytes => {
-            permit.resize(bytes);
-            Some(permit)
+/// How much of a file is read at once: less, if a batch of it would take much of the memory limit.
+fn limits(limits: &Limits, budget: &Budget, bulk: f32) -> Limits {
+    let chunk = match budget.limit() {
+        0 => limits.chunk,
+        limit => (limit as f32 / 4.0 / bulk.max(1.0)) as usize,
+    };
+    Limits {
+        chunk: chunk.clamp(CHUNK_MIN, limits.chunk),
+        ..*limits
+    }
+}
+
+/// The memory that reads may take.
+struct Room<'a> {
+    /// What was waited for.
+    spare: &'a mut Option<Permit>,
+    budget: &'a Arc<Budget>,
+    /// How much more than its bytes a batch takes.
+    bulk: f32,
+}
+
+impl Room<'_> {
+    fn step(
+        &mut self,
+        scratch: &mut Scratch,
+        limits: &Limits,
+        file: &File,
+        cursor: &mut Cursor,
+    ) -> io::Result<Step> {
+        let mut room = |bytes: usize| self.take(bytes);
+        let mut means = Means {
+            room: &mut room,
+            scratch,
+        };
+        let step = cursor.step(file, limits, &mut means)?;
+        Ok(match step {
+            Step::NoRoom(bytes) => Step::NoRoom(self.needed(bytes)),
+            other => other,
+        })
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<Permit> {
+        let needed = self.needed(bytes);
+        match self.spare.take() {
+            Some(mut permit) if permit.bytes() >= needed => {
+                permit.resize(needed);
+                Some(permit)
+            }
+            _ => self.budget.try_take(needed),
         }
-        _ => budget.try_take(bytes),
-    };
-    let mut means = Means {
-        room: &mut room,
-        scratch,
-    };
-    cursor.step(file, limits, &mut means)
+    }
+
+    fn needed(&self, bytes: usize) -> usize {
+        (bytes as f32 * self.bulk.max(1.0)) as usize
+    }
 }

@@ -116,23 +116,33 @@ impl Follower {
     pub(super) fn look_after_parked(&mut self, phase: Phase, now: Instant) {
         let parked = self.parked.take_all();
         let mut gone = 0;
+        let mut rotated = Vec::new();
         for file in parked {
+            let names = (file.real(), Arc::<Path>::from(file.origin()));
             match file.find() {
                 Whereabouts::SameName => self.go_on_if_rotated(file, now),
                 Whereabouts::Renamed(path) => {
-                    self.was_renamed(file, &path, phase, now);
+                    rotated.extend((!file.position.rotated).then_some(names));
+                    self.was_renamed(file, &path, now);
                 }
                 Whereabouts::Gone => {
                     gone += 1;
-                    if phase == Phase::Start {
-                        self.adopt_missed(&file, now);
-                    }
+                    rotated.extend((!file.position.rotated).then_some(names));
                     self.remove_row(file.row);
                 }
                 Whereabouts::Unknown => self.parked.add(file),
             }
         }
-        if phase == Phase::Start && self.writer.is_some() {
+        if phase != Phase::Start {
+            return;
+        }
+        for (real, origin) in rotated {
+            // Generations that were made and rotated away while nobody looked.
+            if let Some(since) = self.earlier_scan {
+                self.adopt_generations(&real, &origin, since, now);
+            }
+        }
+        if self.writer.is_some() {
             self.setup.log.info(format_args!(
                 "db: delete unmonitored stale inodes from the database: count={gone}"
             ));
@@ -148,10 +158,7 @@ impl Follower {
         }
     }
 
-    fn was_renamed(&mut self, mut file: ParkedFile, path: &Path, phase: Phase, now: Instant) {
-        if phase == Phase::Start && !file.position.rotated {
-            self.adopt_missed(&file, now);
-        }
+    fn was_renamed(&mut self, mut file: ParkedFile, path: &Path, now: Instant) {
         self.setup.log.info(format_args!(
             "inode={} handle rotation(): {} => {}",
             file.position.inode,
@@ -194,14 +201,6 @@ impl Follower {
             Verdict::Same => self.parked.add(file),
             // What replaced an old generation is none of ours.
             Verdict::NewContent | Verdict::OtherFile => self.remove_row(file.row),
-        }
-    }
-
-    /// Follows generations that were made and rotated away while nobody looked.
-    fn adopt_missed(&mut self, file: &ParkedFile, now: Instant) {
-        if let Some(since) = self.earlier_scan {
-            let origin = Arc::from(file.origin());
-            self.adopt_generations(&file.real(), &origin, since, now);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use std::os::unix::fs::MetadataExt;
 
@@ -18,9 +18,6 @@ use super::super::siblings;
 use super::discover::Opened;
 use super::resume::away;
 use super::{Awaited, Follower, Number, Orphan, Phase};
-
-/// Time stamps of files may lie behind the clock by so much.
-const CLOCK_SLACK: Duration = Duration::from_millis(20);
 
 impl Follower {
     /// Notices when a path leads to another file, or to none.
@@ -149,7 +146,6 @@ impl Follower {
         let Ok(siblings) = siblings::beside(real) else {
             return;
         };
-        let since = since - CLOCK_SLACK;
         let mut missed: Vec<(SystemTime, PathBuf, Opened)> = siblings
             .into_iter()
             .filter(|sibling| siblings::looks_rotated(real, &sibling.path))

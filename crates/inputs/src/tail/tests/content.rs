@@ -82,7 +82,7 @@ fn fields(text: &str, line: &str) -> Vec<Vec<(String, String)>> {
     bench.append("a.log", line);
     bench.start();
     let seen = bench.road.take();
-    let directory = format!("{}/", bench.path("").display());
+    let directory = bench.path("").display().to_string();
     let short = |(key, value): (String, String)| (key, value.replace(&directory, ""));
     seen.into_iter()
         .map(|seen| seen.fields.into_iter().map(short).collect())

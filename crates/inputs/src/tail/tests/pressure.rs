@@ -16,7 +16,7 @@ fn reading_waits_for_room_and_nothing_else_does() {
     let mut bench = Bench::new("Read_from_Head on\nPath {dir}/*.log").with_budget(200_000);
     bench.append("a.log", &numbered(0, 50_000)).start();
     assert!(bench.road.held() > 0);
-    assert!(bench.budget.used() < 400_000, "{}", bench.budget.used());
+    assert!(bench.budget.used() < 450_000, "{}", bench.budget.used());
     // Rotation goes on meanwhile.
     bench.rename("a.log", "a.log.1").append("a.log", "new\n");
     bench.run();

@@ -91,7 +91,7 @@ async fn the_tag_of_a_rotated_file_is_that_of_its_first_name() {
 
 #[tokio::test]
 async fn generations_that_came_and_went_meanwhile_are_read() {
-    let mut bench = stopped("DB {dir}/flb.db\nRead_from_Head off\nPath {dir}/a.log").await;
+    let mut bench = stopped("DB {dir}/flb.db\nRead_from_Head on\nPath {dir}/a.log").await;
     bench.append("a.log", "three\n").rename("a.log", "a.log.2");
     bench.append("a.log.1", "four\n").append("a.log", "five\n");
     bench.start();
