@@ -13,7 +13,6 @@ use crate::harness::lines::{Lines, assert_exactly_once, assert_parsed};
 use crate::harness::peer::peers;
 use crate::harness::places::{Ecs, Eks};
 use crate::harness::router::Router;
-use crate::harness::wait::until;
 use crate::harness::web::Web;
 
 /// Runs NGINX with the `fluentd` driver on the post's socket, `options` added, through 300 requests.
@@ -29,8 +28,7 @@ fn through_the_fluentd_driver(options: &[&str]) {
     let lake = Lake::start(folder, &aws);
     lake.create_stream("ecs-stream", "ecs");
     let ecs = Ecs::place(folder);
-    let router = Router::start(&ecs.configuration, &lake);
-    until("the router's socket", || ecs.socket.exists());
+    let router = Router::listening(&ecs.configuration, &ecs.socket, &lake);
 
     let mut web = Web::new(folder);
     let address = format!("fluentd-address=unix://{}", ecs.socket.display());
@@ -121,8 +119,7 @@ fn docker_fluentd_driver_while_the_router_restarts() {
     let lake = Lake::start(folder, &aws);
     lake.create_stream("ecs-stream", "ecs");
     let ecs = Ecs::place(folder);
-    let first = Router::start(&ecs.configuration, &lake);
-    until("the router's socket", || ecs.socket.exists());
+    let first = Router::listening(&ecs.configuration, &ecs.socket, &lake);
 
     let mut web = Web::new(folder);
     let address = format!("fluentd-address=unix://{}", ecs.socket.display());
@@ -151,7 +148,7 @@ fn docker_fluentd_driver_while_the_router_restarts() {
     web.visit(100);
     first.terminate();
     web.visit(100);
-    let second = Router::start(&ecs.configuration, &lake);
+    let second = Router::listening(&ecs.configuration, &ecs.socket, &lake);
     web.visit(100);
     delivered(&lake, "ecs", &web);
     // What the driver has not sent when a container ends, it discards: so let there be nothing more.

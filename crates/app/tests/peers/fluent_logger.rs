@@ -72,8 +72,7 @@ fn fluent_logger_for_python() {
     lake.create_stream("app-stream", "app/");
     let socket = folder.join("forward.sock");
     let port = free_port();
-    let router = Router::start(&configuration(folder, &socket, port), &lake);
-    until("the router's socket", || socket.exists());
+    let router = Router::listening(&configuration(folder, &socket, port), &socket, &lake);
     until("the router's port", || {
         std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
     });
@@ -132,8 +131,7 @@ fn forward_modes_with_acknowledgements() {
     let lake = Lake::start(folder, &aws);
     lake.create_stream("app-stream", "app/");
     let socket = folder.join("forward.sock");
-    let router = Router::start(&configuration(folder, &socket, free_port()), &lake);
-    until("the router's socket", || socket.exists());
+    let router = Router::listening(&configuration(folder, &socket, free_port()), &socket, &lake);
 
     let mut command = script(&python, "forward_modes.py");
     let acknowledged = output_of(command.arg(&socket).arg(COUNT.to_string()));

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::lake::Lake;
 use super::process::Process;
+use super::wait::until;
 
 /// A running router.
 pub struct Router {
@@ -22,6 +23,17 @@ impl Router {
         Router {
             process: Process::start("router", &mut command, folder),
         }
+    }
+
+    /// Starts a router, and waits until it listens on the unix socket that its configuration names.
+    pub fn listening(configuration: &Path, socket: &Path, lake: &Lake) -> Router {
+        let mut router = Router::start(configuration, lake);
+        until("the router's socket", || {
+            let ended = router.process.ended();
+            assert!(ended.is_none(), "the router ended: {}", router.log());
+            socket.exists()
+        });
+        router
     }
 
     /// What it has logged.
