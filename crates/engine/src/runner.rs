@@ -70,9 +70,13 @@ enum Again {
     Records(Vec<Piece>, u32),
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event is handled at once; a box would cost an allocation per request"
+)]
 enum Event {
     Delivery(Option<Delivery>),
-    Answer(Box<(Flight, Answer)>),
+    Answer(Flight, Answer),
     FlushIsDue,
     RetryIsDue,
     Idle,
@@ -140,7 +144,7 @@ impl<'a> Runner<'a> {
         let stop = &self.settings.stop;
         tokio::select! {
             biased;
-            Some(answered) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(Box::new(answered)),
+            Some((flight, answer)) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(flight, answer),
             delivery = deliveries.recv(), if open => Event::Delivery(delivery),
             () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Event::FlushIsDue,
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
@@ -153,7 +157,7 @@ impl<'a> Runner<'a> {
         match event {
             Event::Delivery(Some(delivery)) => self.accept(delivery),
             Event::Delivery(None) => self.seal(),
-            Event::Answer(answered) => self.answered(answered.0, answered.1),
+            Event::Answer(flight, answer) => self.answered(flight, answer),
             Event::FlushIsDue => self.seal(),
             Event::RetryIsDue => self.retry_due(),
             Event::Idle => {
@@ -218,9 +222,9 @@ impl<'a> Runner<'a> {
 
     /// Takes what formatting left in the outbox.
     fn collect(&mut self, retries: u32) {
-        for request in std::mem::take(&mut self.outbox.requests) {
-            self.ready.push_back(Flight { request, retries });
-        }
+        let requests = self.outbox.requests.drain(..);
+        self.ready
+            .extend(requests.map(|request| Flight { request, retries }));
         for (id, record) in std::mem::take(&mut self.outbox.filtered) {
             self.settings.counters.filtered.add(1);
             self.settle(id, record..record + 1);
@@ -262,14 +266,33 @@ impl<'a> Runner<'a> {
 
     /// Settles the records of a request but for `exceptions`, which are scheduled again or given up.
     fn done(&mut self, flight: Flight, exceptions: &[(u32, RecordAnswer)]) {
-        let Flight { request, retries } = flight;
+        let Flight {
+            mut request,
+            retries,
+        } = flight;
         let counters = &self.settings.counters;
-        counters
-            .records
-            .add(u64::from(request.parts.len()) - exceptions.len() as u64);
+        let delivered = u64::from(request.parts.len()) - exceptions.len() as u64;
+        counters.records.add(delivered);
         counters.bytes.add(request.body.len() as u64);
-        let (delivered, excepted) = split(request.parts.ranges(), exceptions);
+        let parts = std::mem::take(&mut request.parts);
+        if exceptions.is_empty() {
+            for (id, records) in parts.ranges() {
+                self.settle(*id, records.clone());
+            }
+        } else {
+            self.settle_except(parts.ranges(), exceptions, retries);
+        }
+        request.parts = parts;
         self.output.format.recycle(request);
+    }
+
+    fn settle_except(
+        &mut self,
+        ranges: &[Piece],
+        exceptions: &[(u32, RecordAnswer)],
+        retries: u32,
+    ) {
+        let (delivered, excepted) = split(ranges, exceptions);
         for (id, records) in delivered {
             self.settle(id, records);
         }
@@ -278,7 +301,7 @@ impl<'a> Runner<'a> {
             match answer {
                 RecordAnswer::Again => push_record(&mut failed, id, record),
                 RecordAnswer::Never(reason) => {
-                    self.drop_records(vec![(id, record..record + 1)], reason)
+                    self.drop_records(vec![(id, record..record + 1)], reason);
                 }
             }
         }
@@ -431,9 +454,6 @@ fn split(
     ranges: &[Piece],
     exceptions: &[(u32, RecordAnswer)],
 ) -> (Vec<Piece>, Vec<(DeliveryId, u32, RecordAnswer)>) {
-    if exceptions.is_empty() {
-        return (ranges.to_vec(), Vec::new());
-    }
     let (mut delivered, mut excepted) = (Vec::new(), Vec::new());
     let mut exceptions = exceptions.iter().peekable();
     let mut index = 0;

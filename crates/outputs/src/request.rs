@@ -3,12 +3,16 @@
 use bytes::Bytes;
 use plugin::{DeliveryId, Outbox, Parts, Request};
 
+/// Memory of so many requests that are done with is kept for later ones: as many as are under way at once.
+const SPARE_MAX: usize = 10;
+
 /// A body and whose records stand in it, until it is handed over.
 #[derive(Debug, Default)]
 pub struct OpenRequest {
     /// The body so far.
     pub body: Vec<u8>,
     parts: Parts,
+    spare: Vec<(Vec<u8>, Parts)>,
 }
 
 impl OpenRequest {
@@ -31,27 +35,32 @@ impl OpenRequest {
     /// Hands the request over, unless no record stands in it, and starts the next one.
     pub fn finish(&mut self, outbox: &mut Outbox) {
         if !self.is_empty() {
-            let body = Bytes::from(std::mem::take(&mut self.body));
+            let (next_body, next_parts) = self.spare.pop().unwrap_or_default();
+            let body = std::mem::replace(&mut self.body, next_body);
+            let parts = std::mem::replace(&mut self.parts, next_parts);
             outbox.requests.push(Request {
-                body,
-                parts: std::mem::take(&mut self.parts),
+                body: Bytes::from(body),
+                parts,
                 note: None,
             });
         }
     }
 
-    /// Uses the memory of a request that is done with for the next one, if nothing else has it and none is being written.
+    /// Keeps the memory of a request that is done with, if nothing else has it.
     pub fn recycle(&mut self, done: Request) {
-        if self.body.capacity() == 0
+        if self.spare.len() < SPARE_MAX
             && let Ok(body) = done.body.try_into_mut()
         {
-            self.body = body.into();
-            self.body.clear();
+            let (mut body, mut parts) = (Vec::from(body), done.parts);
+            body.clear();
+            parts.clear();
+            self.spare.push((body, parts));
         }
     }
 
-    /// Gives back what an unused body holds.
+    /// Gives back what is not in use.
     pub fn trim(&mut self) {
+        self.spare = Vec::new();
         if self.is_empty() {
             self.body = Vec::new();
         }

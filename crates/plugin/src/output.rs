@@ -71,6 +71,12 @@ impl Parts {
         self.records == 0
     }
 
+    /// Forgets all of them and keeps the memory.
+    pub fn clear(&mut self) {
+        self.ranges.clear();
+        self.records = 0;
+    }
+
     /// The ranges in order.
     pub fn ranges(&self) -> &[(DeliveryId, Range<u32>)] {
         &self.ranges

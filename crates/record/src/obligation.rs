@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use smallvec::SmallVec;
 
@@ -269,8 +269,9 @@ pub struct Obligation {
 impl Obligation {
     /// An obligation towards nobody, for records whose source cannot take an answer.
     pub fn none() -> Obligation {
+        static NOBODY: LazyLock<Arc<Ledger>> = LazyLock::new(|| Ledger::new(0));
         Obligation {
-            ledger: Ledger::new(0),
+            ledger: Arc::clone(&NOBODY),
             ranges: Ranges::new(),
         }
     }

@@ -15,9 +15,10 @@ pub(crate) struct Storage {
     pub made: Vec<u8>,
 }
 
-const KEPT: usize = 16;
+/// What a shard keeps at most: enough for the batches that are under way while a file is drained.
+const KEPT: usize = 8;
 /// Larger vectors are given back to the system: one huge batch must not be remembered for ever.
-const KEPT_BYTES: usize = 2 << 20;
+const KEPT_BYTES: usize = 3 << 20;
 
 thread_local! {
     static POOL: RefCell<Vec<Storage>> = const { RefCell::new(Vec::new()) };
