@@ -30,7 +30,7 @@ pub fn skip(peer: &str, reason: &str) {
 fn peer(variable: &str) -> Result<PathBuf, String> {
     match env::var(variable) {
         Ok(path) if path.starts_with('/') => Ok(PathBuf::from(path)),
-        Ok(reason) => Err(reason),
+        Ok(reason) => Err(reason.trim_start_matches("missing: ").to_owned()),
         Err(_) => Err("not set, as `cargo xtask test` does".to_owned()),
     }
 }
