@@ -58,7 +58,11 @@ pub struct DemoCommand {
 impl DemoCommand {
     /// Plays the story. Fails when a line is missing or there twice.
     pub fn run(self) -> ExitCode {
-        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        let runtime = match tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+        {
             Ok(runtime) => runtime,
             Err(error) => return failed(&error.into()),
         };
@@ -75,15 +79,20 @@ impl DemoCommand {
 
     async fn play(&self) -> Result<Report, Error> {
         let steps = Steps::new(self.json);
-        let folder = self.data.clone().unwrap_or_else(|| std::env::temp_dir().join("flumen-demo"));
+        let folder = self
+            .data
+            .clone()
+            .unwrap_or_else(|| std::env::temp_dir().join("flumen-demo"));
         steps.say("the lake: Firehose and S3 on this machine");
         let mut scene = Scene::set(&folder).await?;
         steps.say("two routers, with the post's configurations");
+        let eks = eks::Cluster::start(&scene.containers())?;
         scene.start_routers().await?;
+        let mut clusters = Clusters::new(eks, ecs::Cluster::start(&scene.socket())?);
         let started = Instant::now();
-        let (mut clusters, written) = self.write(&scene, &steps).await?;
+        let written = self.write(&scene, &mut clusters, &steps).await?;
         let elapsed = started.elapsed();
-        let stopped = self.stop_routers(&mut scene, &mut clusters)?;
+        let stopped = self.stop_routers(&mut scene, &clusters)?;
         steps.say("objects: what the streams still hold is delivered");
         scene.lake.flush_streams().await?;
         steps.say("SQL: the post's tables, its view and its top ten");
@@ -102,15 +111,21 @@ impl DemoCommand {
     }
 
     /// Writes the lines and waits until Firehose has acknowledged them all.
-    async fn write(&self, scene: &Scene, steps: &Steps) -> Result<(Clusters, u64), Error> {
+    async fn write(
+        &self,
+        scene: &Scene,
+        clusters: &mut Clusters,
+        steps: &Steps,
+    ) -> Result<u64, Error> {
         let bar = steps.bar(self.lines);
-        let mut clusters = Clusters::start(scene)?;
         let started = Instant::now();
         let mut written = 0;
         while written < self.lines {
             let due = match self.rate {
                 None => self.lines,
-                Some(rate) => ((started.elapsed().as_secs_f64() * rate as f64) as u64 + 1).min(self.lines),
+                Some(rate) => {
+                    ((started.elapsed().as_secs_f64() * rate as f64) as u64 + 1).min(self.lines)
+                }
             };
             let now = Time::now();
             for _ in 0..(due - written).min(1_000) {
@@ -126,15 +141,21 @@ impl DemoCommand {
             tokio::task::yield_now().await;
         }
         clusters.flush()?;
-        scene.wait_for(written, ARRIVAL_MAX, |arrived| bar.set_position(arrived)).await?;
+        scene
+            .wait_for(written, ARRIVAL_MAX, |arrived| bar.set_position(arrived))
+            .await?;
         bar.finish_and_clear();
-        Ok((clusters, written))
+        Ok(written)
     }
 
     /// The routers end, and tell what they used; with `--keep` they go on, and tell so far.
-    fn stop_routers(&self, scene: &mut Scene, clusters: &mut Clusters) -> Result<Vec<Usage>, Error> {
+    fn stop_routers(&self, scene: &mut Scene, clusters: &Clusters) -> Result<Vec<Usage>, Error> {
         let lines = clusters.lines();
-        if self.keep { scene.usage(&lines) } else { scene.stop_routers(&lines) }
+        if self.keep {
+            scene.usage(&lines)
+        } else {
+            scene.stop_routers(&lines)
+        }
     }
 
     async fn stay(&self, scene: &mut Scene, report: &Report) -> Result<(), Error> {

@@ -4,14 +4,29 @@ use std::process::ExitCode;
 
 /// The commands and what they do.
 pub const COMMANDS: &[(&str, &str)] = &[
-    ("run", "run the router: flumen run -c FILE, or just flumen -c FILE"),
-    ("check", "say everything that is wrong with a configuration, and where: flumen check -c FILE"),
+    (
+        "run",
+        "run the router: flumen run -c FILE, or just flumen -c FILE",
+    ),
+    (
+        "check",
+        "say everything that is wrong with a configuration, and where: flumen check -c FILE",
+    ),
     #[cfg(feature = "lake")]
-    ("demo", "play the whole story on this machine: two clusters, routers, delivery streams, SQL"),
+    (
+        "demo",
+        "play the whole story on this machine: two clusters, routers, delivery streams, SQL",
+    ),
     #[cfg(feature = "lake")]
-    ("lake", "run Firehose and S3 on this machine: flumen lake --data DIR"),
+    (
+        "lake",
+        "run Firehose and S3 on this machine: flumen lake --data DIR",
+    ),
     #[cfg(feature = "lake")]
-    ("query", "ask in Athena's SQL: flumen query --data DIR \"SELECT …\""),
+    (
+        "query",
+        "ask in Athena's SQL: flumen query --data DIR \"SELECT …\"",
+    ),
 ];
 
 /// One screen: what there is and where to begin.
@@ -24,14 +39,21 @@ pub fn overview() -> String {
     for (name, what) in COMMANDS {
         text.push_str(&format!("  {name:<7} {what}\n"));
     }
-    let first = if cfg!(feature = "lake") { "flumen demo" } else { "flumen -i dummy -o stdout" };
+    let first = if cfg!(feature = "lake") {
+        "flumen demo"
+    } else {
+        "flumen -i dummy -o stdout"
+    };
     text.push_str(&format!("\nBegin with: {first}\nMore: flumen COMMAND --help; flumen -i tail -h for a plugin's options\n"));
     text
 }
 
 /// The router's flags.
 pub fn router() -> String {
-    format!("The router's flags are Fluent Bit's:\n{}", config::flags_help())
+    format!(
+        "The router's flags are Fluent Bit's:\n{}",
+        config::flags_help()
+    )
 }
 
 /// Names the nearest command.

@@ -4,6 +4,8 @@
 
 mod help;
 mod log_file;
+#[cfg(test)]
+mod reference;
 mod registry;
 mod router;
 mod signals;
@@ -27,7 +29,10 @@ fn main() -> ExitCode {
     if called_as == "fluent-bit" {
         return router::main(arguments);
     }
-    let command = arguments.first().and_then(|first| first.to_str()).unwrap_or_default();
+    let command = arguments
+        .first()
+        .and_then(|first| first.to_str())
+        .unwrap_or_default();
     match command {
         "" => {
             print!("{}", help::overview());
@@ -63,7 +68,9 @@ fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
     if !help::COMMANDS.iter().any(|(name, _)| *name == command) {
         return help::unknown_command(command);
     }
-    match Command::parse_from(std::iter::once(OsString::from("flumen")).chain(arguments.iter().cloned())) {
+    match Command::parse_from(
+        std::iter::once(OsString::from("flumen")).chain(arguments.iter().cloned()),
+    ) {
         Command::Demo(demo) => demo.run(),
         Command::Lake(lake) => lake.run(),
         Command::Query(query) => query.run(),
@@ -73,7 +80,9 @@ fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
 #[cfg(not(feature = "lake"))]
 fn subcommand(command: &str, _: &[OsString]) -> ExitCode {
     if matches!(command, "demo" | "lake" | "query") {
-        eprintln!("flumen: this is the slim build: '{command}' is in the full one (cargo build without --no-default-features)");
+        eprintln!(
+            "flumen: this is the slim build: '{command}' is in the full one (cargo build without --no-default-features)"
+        );
         return ExitCode::FAILURE;
     }
     help::unknown_command(command)

@@ -3,7 +3,11 @@
 use engine::Registry;
 
 /// The lists of the plugin crates.
-pub const REGISTRY: Registry = Registry { inputs: inputs::ALL, filters: filters::ALL, outputs: outputs::ALL };
+pub const REGISTRY: Registry = Registry {
+    inputs: inputs::ALL,
+    filters: filters::ALL,
+    outputs: outputs::ALL,
+};
 
 /// The names of all plugins: inputs, filters, outputs.
 pub fn names() -> [Vec<&'static str>; 3] {

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::{
-    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, SectionKind, ServiceOptions, Severity, SystemHost,
+    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, SectionKind, ServiceOptions,
+    Severity, SystemHost,
 };
 use engine::{Pipeline, Plan};
 use monitor::{HealthLimits, Monitor};
@@ -31,7 +32,10 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let command_line = CommandLine::parse(arguments, &mut diagnostics);
     match &command_line.action {
         Action::Version => {
-            println!("Flumen v{} (speaks Fluent Bit v5.1.1)", env!("CARGO_PKG_VERSION"));
+            println!(
+                "Flumen v{} (speaks Fluent Bit v5.1.1)",
+                env!("CARGO_PKG_VERSION")
+            );
             return ExitCode::SUCCESS;
         }
         Action::Help(topic) => return print_help(topic),
@@ -67,9 +71,19 @@ pub fn check(arguments: Vec<OsString>) -> ExitCode {
     }
     load(&command_line, &mut diagnostics);
     print!("{diagnostics}");
-    let (errors, all) = (diagnostics.iter().filter(|finding| finding.severity != Severity::Warning).count(), diagnostics.len());
+    let (errors, all) = (
+        diagnostics
+            .iter()
+            .filter(|finding| finding.severity != Severity::Warning)
+            .count(),
+        diagnostics.len(),
+    );
     println!("{errors} errors, {} warnings", all - errors);
-    if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Fluent Bit's `--dry-run`: the load alone decides; what only the start would refuse is shown and passes.
@@ -83,9 +97,17 @@ fn dry_run(diagnostics: &Diagnostics) -> ExitCode {
 
 fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Plan> {
     let main = command_line.config_file.as_deref();
-    let document = Document::load(&SystemHost, main, command_line.sections.clone(), diagnostics);
+    let document = Document::load(
+        &SystemHost,
+        main,
+        command_line.sections.clone(),
+        diagnostics,
+    );
     let parsers = Definitions::new(&document.parsers, command_line.log_level, diagnostics);
-    let folder = document.folder.clone().unwrap_or_else(|| PathBuf::from("."));
+    let folder = document
+        .folder
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("."));
     Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)
 }
 
@@ -94,15 +116,27 @@ fn start(plan: Plan, command_line: &CommandLine) -> ExitCode {
     if let Some(path) = &plan.service.log_file {
         match LogFile::open(path) {
             Ok(file) => Log::install(file),
-            Err(error) => eprintln!("flumen: cannot write the log file {}: {error}", path.display()),
+            Err(error) => eprintln!(
+                "flumen: cannot write the log file {}: {error}",
+                path.display()
+            ),
         }
     }
     let log = Log::new("flumen", level);
-    log.info(format_args!("version={}, pid={}", env!("CARGO_PKG_VERSION"), std::process::id()));
+    log.info(format_args!(
+        "version={}, pid={}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id()
+    ));
     if plan.service.daemon.0 {
-        log.warn(format_args!("'daemon on' is not supported: the router stays in the foreground"));
+        log.warn(format_args!(
+            "'daemon on' is not supported: the router stays in the foreground"
+        ));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -118,7 +152,10 @@ async fn run(plan: Plan, level: LogLevel, log: Log) -> ExitCode {
     let pipeline = match Pipeline::build(plan, level) {
         Ok(pipeline) => pipeline,
         Err(error) => {
-            error.0.iter().for_each(|failure| log.error(format_args!("{failure}")));
+            error
+                .0
+                .iter()
+                .for_each(|failure| log.error(format_args!("{failure}")));
             return ExitCode::from(CANNOT_START);
         }
     };
@@ -126,12 +163,17 @@ async fn run(plan: Plan, level: LogLevel, log: Log) -> ExitCode {
         match TcpListener::bind(&monitor.address).await {
             Ok(listener) => monitor.serve(listener, pipeline.counters().clone(), level),
             Err(error) => {
-                log.error(format_args!("[http_server] cannot listen on {}: {error}", monitor.address));
+                log.error(format_args!(
+                    "[http_server] cannot listen on {}: {error}",
+                    monitor.address
+                ));
                 return ExitCode::from(CANNOT_START);
             }
         }
     }
-    pipeline.run(signals::shutdown(Log::new("engine", level))).await;
+    pipeline
+        .run(signals::shutdown(Log::new("engine", level)))
+        .await;
     ExitCode::SUCCESS
 }
 
@@ -176,10 +218,15 @@ fn print_help(topic: &HelpTopic) -> ExitCode {
         _ => "output",
     };
     let tables = REGISTRY.tables();
-    let found = tables.iter().find(|(of, plugin, ..)| *of == word && plugin.eq_ignore_ascii_case(name));
+    let found = tables
+        .iter()
+        .find(|(of, plugin, ..)| *of == word && plugin.eq_ignore_ascii_case(name));
     match found {
         Some((_, plugin, about, options)) => {
-            println!("{word} {plugin}\n\n{about}\n\n{}", config::options_text(options));
+            println!(
+                "{word} {plugin}\n\n{about}\n\n{}",
+                config::options_text(options)
+            );
             ExitCode::SUCCESS
         }
         None => {

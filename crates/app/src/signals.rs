@@ -6,7 +6,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Completes at the first SIGTERM, SIGINT or SIGQUIT, after saying so. SIGHUP is answered: reloading is not built yet.
 pub async fn shutdown(log: Log) {
     let listen = |kind| signal(kind).ok();
-    let (mut term, mut int) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    let (mut term, mut int) = (
+        listen(SignalKind::terminate()),
+        listen(SignalKind::interrupt()),
+    );
     let (mut quit, mut hup) = (listen(SignalKind::quit()), listen(SignalKind::hangup()));
     loop {
         let name = tokio::select! {

@@ -2,7 +2,6 @@
 
 use record::Time;
 
-use super::scene::Scene;
 use super::{Error, ecs, eks};
 
 /// The clusters that write.
@@ -12,14 +11,18 @@ pub struct Clusters {
 }
 
 impl Clusters {
-    /// Clusters that write where the routers of `scene` read.
-    pub fn start(scene: &Scene) -> Result<Clusters, Error> {
-        Ok(Clusters { eks: eks::Cluster::start(&scene.containers())?, ecs: ecs::Cluster::start(&scene.socket())? })
+    /// Both of them.
+    pub fn new(eks: eks::Cluster, ecs: ecs::Cluster) -> Clusters {
+        Clusters { eks, ecs }
     }
 
     /// One request, answered by the clusters in turn.
     pub fn request(&mut self, now: Time) -> Result<(), Error> {
-        if self.eks.written() <= self.ecs.written() { self.eks.request(now)? } else { self.ecs.request(now)? }
+        if self.eks.written() <= self.ecs.written() {
+            self.eks.request(now)?
+        } else {
+            self.ecs.request(now)?
+        }
         Ok(())
     }
 

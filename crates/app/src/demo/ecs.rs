@@ -41,7 +41,10 @@ impl Cluster {
                 message: Vec::new(),
             })
         });
-        Ok(Cluster { tasks: tasks.collect::<io::Result<_>>()?, written: 0 })
+        Ok(Cluster {
+            tasks: tasks.collect::<io::Result<_>>()?,
+            written: 0,
+        })
     }
 
     /// One request is answered, and logged by one of the tasks.
@@ -53,7 +56,9 @@ impl Cluster {
 
     /// Nothing is held back any more.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.tasks.iter_mut().try_for_each(|task| task.socket.flush())
+        self.tasks
+            .iter_mut()
+            .try_for_each(|task| task.socket.flush())
     }
 
     /// Requests so far.
@@ -71,7 +76,8 @@ impl Task {
         self.message.push(0x93);
         push_str(&mut self.message, TAG);
         self.message.push(0xce);
-        self.message.extend_from_slice(&(now.seconds() as u32).to_be_bytes());
+        self.message
+            .extend_from_slice(&(now.seconds() as u32).to_be_bytes());
         self.message.push(0x84);
         let fields = [
             ("container_id", &self.container_id),

@@ -33,9 +33,17 @@ impl Cluster {
             let container = format!("{:064x}", 0xF1E0_0000_u64 + pod as u64);
             let name = format!("nginx-7854ff8877-{pod}wx9q_default_nginx-{container}.log");
             let file = File::create(directory.join(name))?;
-            Ok(Pod { traffic: Traffic::new(pod as u64 + 1), file, gathered: String::new(), count: 0 })
+            Ok(Pod {
+                traffic: Traffic::new(pod as u64 + 1),
+                file,
+                gathered: String::new(),
+                count: 0,
+            })
         });
-        Ok(Cluster { pods: pods.collect::<io::Result<_>>()?, written: 0 })
+        Ok(Cluster {
+            pods: pods.collect::<io::Result<_>>()?,
+            written: 0,
+        })
     }
 
     /// One request is answered, and logged by one of the pods.
@@ -67,11 +75,16 @@ impl Pod {
             }
             self.gathered.push(character);
         }
-        self.gathered.push_str("\\n\",\"stream\":\"stdout\",\"time\":\"");
+        self.gathered
+            .push_str("\\n\",\"stream\":\"stdout\",\"time\":\"");
         push_rfc3339(now, &mut self.gathered);
         self.gathered.push_str("\"}\n");
         self.count += 1;
-        if self.count >= GATHERED { self.flush() } else { Ok(()) }
+        if self.count >= GATHERED {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

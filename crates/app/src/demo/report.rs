@@ -28,7 +28,13 @@ pub struct Report {
 
 impl Report {
     /// The report of a played story.
-    pub fn new(scene: &Scene, written: u64, elapsed: Duration, usage: Vec<Usage>, findings: Findings) -> Report {
+    pub fn new(
+        scene: &Scene,
+        written: u64,
+        elapsed: Duration,
+        usage: Vec<Usage>,
+        findings: Findings,
+    ) -> Report {
         let total = scene.lake.counters().total();
         Report {
             written,
@@ -45,7 +51,11 @@ impl Report {
 
     /// Whether every line was found, once, in the objects of its cluster.
     pub fn is_complete(&self) -> bool {
-        self.usage.iter().zip(self.findings.found).all(|(usage, found)| usage.lines == found) && self.written == self.found
+        self.usage
+            .iter()
+            .zip(self.findings.found)
+            .all(|(usage, found)| usage.lines == found)
+            && self.written == self.found
     }
 
     /// Rows that the post's `UNION` merges away.
@@ -55,7 +65,10 @@ impl Report {
 
     /// For people.
     pub fn text(&self) -> String {
-        let mut text = format!("\nTop ten clients of both clusters:\n{}\n\n", self.top_ten());
+        let mut text = format!(
+            "\nTop ten clients of both clusters:\n{}\n\n",
+            self.top_ten()
+        );
         let seconds = self.elapsed.as_secs_f64();
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -65,7 +78,11 @@ impl Report {
             self.found,
             self.objects,
             self.object_bytes as f64 / 1e6,
-            if self.is_complete() { "nothing lost, nothing twice" } else { "THEY DIFFER" },
+            if self.is_complete() {
+                "nothing lost, nothing twice"
+            } else {
+                "THEY DIFFER"
+            },
             seconds,
             self.written as f64 / seconds
         );
@@ -115,7 +132,9 @@ impl Report {
 
     fn top_ten(&self) -> Table {
         let mut table = Table::new();
-        table.load_preset(UTF8_FULL_CONDENSED).set_header(&self.findings.columns);
+        table
+            .load_preset(UTF8_FULL_CONDENSED)
+            .set_header(&self.findings.columns);
         for row in &self.findings.top_ten {
             table.add_row(row);
         }
@@ -155,7 +174,9 @@ impl Report {
 
 /// How this program was called.
 fn program() -> String {
-    std::env::args().next().unwrap_or_else(|| "flumen".to_owned())
+    std::env::args()
+        .next()
+        .unwrap_or_else(|| "flumen".to_owned())
 }
 
 fn shown(path: &Path) -> String {

@@ -29,7 +29,11 @@ pub struct RouterProcess {
 
 impl RouterProcess {
     /// Starts this very program as a router with `config`, towards the lake at `endpoint`.
-    pub fn start(cluster: &'static str, config: &Path, endpoint: &str) -> Result<RouterProcess, Error> {
+    pub fn start(
+        cluster: &'static str,
+        config: &Path,
+        endpoint: &str,
+    ) -> Result<RouterProcess, Error> {
         let log = config.with_extension("log");
         let child = Command::new(std::env::current_exe()?)
             .arg("-c")
@@ -44,7 +48,11 @@ impl RouterProcess {
             .stdout(Stdio::null())
             .stderr(File::create(&log)?)
             .spawn()?;
-        Ok(RouterProcess { cluster, child, log })
+        Ok(RouterProcess {
+            cluster,
+            child,
+            log,
+        })
     }
 
     /// Fails, with the end of its log, if the router has ended.
@@ -55,24 +63,54 @@ impl RouterProcess {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(5).collect();
                 let last: Vec<&str> = last.into_iter().rev().collect();
-                Err(format!("the {} router ended with {status}:\n{}", self.cluster, last.join("\n")).into())
+                Err(format!(
+                    "the {} router ended with {status}:\n{}",
+                    self.cluster,
+                    last.join("\n")
+                )
+                .into())
             }
         }
+    }
+
+    /// How many files it says that it follows.
+    pub fn followed_files(&self) -> usize {
+        std::fs::read_to_string(&self.log)
+            .unwrap_or_default()
+            .matches("inotify_fs_add()")
+            .count()
     }
 
     /// What it has used so far.
     pub fn usage(&self, lines: u64) -> Result<Usage, Error> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // Behind the name in parentheses, which may hold anything; user and system time are fields 14 and 15 of all.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks = |index: usize| {
+            fields
+                .get(index)
+                .and_then(|field| field.parse::<u64>().ok())
+                .unwrap_or(0)
+        };
         // SAFETY: sysconf only reads.
         let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64;
         let cpu = Duration::from_millis((ticks(11) + ticks(12)) * 1000 / per_second);
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let memory_kib = peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0);
-        Ok(Usage { cluster: self.cluster, lines, cpu, memory_kib })
+        let memory_kib = peak
+            .and_then(|peak| peak.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or(0);
+        Ok(Usage {
+            cluster: self.cluster,
+            lines,
+            cpu,
+            memory_kib,
+        })
     }
 
     /// Ends it as an operator would, and tells what it used in all.
@@ -87,7 +125,8 @@ impl RouterProcess {
         if waited != pid {
             return Err(std::io::Error::last_os_error().into());
         }
-        let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+        let time =
+            |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
         Ok(Usage {
             cluster: self.cluster,
             lines,

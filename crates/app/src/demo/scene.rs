@@ -18,6 +18,8 @@ pub const KEY: &str = "flumen";
 const MARK: &str = "this-is-a-flumen-demo";
 /// The bucket of the post.
 const BUCKET: &str = "mh9-firelens-demo";
+/// The folder of the container log files.
+const CONTAINERS: &str = "containers";
 /// How long a router may take to start.
 const START_MAX: Duration = Duration::from_secs(20);
 
@@ -46,20 +48,36 @@ impl Scene {
         let serving = tokio::spawn(async move {
             let _ = server.serve(listener, std::future::pending()).await;
         });
-        let scene = Scene { folder: folder.to_owned(), lake, endpoint, serving, routers: Vec::new() };
+        let scene = Scene {
+            folder: folder.to_owned(),
+            lake,
+            endpoint,
+            serving,
+            routers: Vec::new(),
+        };
         scene.create_streams().await?;
         Ok(scene)
     }
 
     /// The post's `aws firehose create-delivery-stream`, once per cluster.
     async fn create_streams(&self) -> Result<(), Error> {
-        let variables =
-            [("AWS_ENDPOINT_URL", self.endpoint.as_str()), ("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", KEY)];
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
+            ("AWS_ACCESS_KEY_ID", KEY),
+            ("AWS_SECRET_ACCESS_KEY", KEY),
+        ];
         let environment = Environment::fixed(variables);
         let region = "us-west-2";
-        let credentials = CredentialsOptions { region: region.to_owned(), ..CredentialsOptions::default() };
+        let credentials = CredentialsOptions {
+            region: region.to_owned(),
+            ..CredentialsOptions::default()
+        };
         let credentials = CredentialsProvider::new(&credentials, &environment)?;
-        let client = Client::new(ClientOptions::new(Service::FIREHOSE, region), credentials, &environment)?;
+        let client = Client::new(
+            ClientOptions::new(Service::FIREHOSE, region),
+            credentials,
+            &environment,
+        )?;
         for cluster in ["ecs", "eks"] {
             let body = format!(
                 r#"{{"DeliveryStreamName":"{cluster}-stream","DeliveryStreamType":"DirectPut","S3DestinationConfiguration":{{
@@ -67,36 +85,49 @@ impl Scene {
                 "Prefix":"{cluster}","BufferingHints":{{"SizeInMBs":1,"IntervalInSeconds":60}},
                 "CompressionFormat":"UNCOMPRESSED"}}}}"#
             );
-            client.post_json("Firehose_20150804.CreateDeliveryStream", body).await?;
+            client
+                .post_json("Firehose_20150804.CreateDeliveryStream", body)
+                .await?;
         }
         Ok(())
     }
 
     /// Starts a router per cluster and waits until both are ready.
     pub async fn start_routers(&mut self) -> Result<(), Error> {
-        std::fs::create_dir_all(self.containers())?;
         let paths = [
-            ("/var/log/containers/", format!("{}/", self.containers().display())),
-            ("/var/log/flb_kube.db", self.folder.join("flb_kube.db").display().to_string()),
+            (
+                "/var/log/containers/",
+                format!("{}/", self.containers().display()),
+            ),
+            (
+                "/var/log/flb_kube.db",
+                self.folder.join("flb_kube.db").display().to_string(),
+            ),
             ("/var/run/fluent.sock", self.socket().display().to_string()),
         ];
         for (cluster, config) in [("EKS", EKS_CONFIG), ("ECS", ECS_CONFIG)] {
-            let folder = self.folder.join(format!("{}-router", cluster.to_lowercase()));
+            let folder = self
+                .folder
+                .join(format!("{}-router", cluster.to_lowercase()));
             std::fs::create_dir_all(&folder)?;
             std::fs::write(folder.join("parsers.conf"), PARSERS)?;
             // Only the paths of a node become paths of this folder; the rest is the post's, to the letter.
-            let config = paths.iter().fold(config.to_owned(), |text, (from, to)| text.replace(from, to));
+            let config = paths
+                .iter()
+                .fold(config.to_owned(), |text, (from, to)| text.replace(from, to));
             let file = folder.join("fluent-bit.conf");
             std::fs::write(&file, config)?;
-            self.routers.push(RouterProcess::start(cluster, &file, &self.endpoint)?);
+            self.routers
+                .push(RouterProcess::start(cluster, &file, &self.endpoint)?);
         }
         self.wait_for_routers().await
     }
 
-    /// The socket listens, and the tail's database is there.
+    /// The socket listens, and the files are followed: what is written before that is not read (Read_from_Head off).
     async fn wait_for_routers(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + START_MAX;
-        while !(self.socket().exists() && self.folder.join("flb_kube.db").exists()) {
+        let files = std::fs::read_dir(self.containers())?.count();
+        while !(self.socket().exists() && self.routers[0].followed_files() >= files) {
             self.routers.iter_mut().try_for_each(RouterProcess::check)?;
             if Instant::now() > deadline {
                 return Err("the routers did not get ready".into());
@@ -112,7 +143,12 @@ impl Scene {
     }
 
     /// Waits until `lines` records are acknowledged.
-    pub async fn wait_for(&self, lines: u64, longest: Duration, mut look: impl FnMut(u64)) -> Result<(), Error> {
+    pub async fn wait_for(
+        &self,
+        lines: u64,
+        longest: Duration,
+        mut look: impl FnMut(u64),
+    ) -> Result<(), Error> {
         let deadline = Instant::now() + longest;
         loop {
             let arrived = self.acknowledged();
@@ -122,7 +158,10 @@ impl Scene {
             }
             if Instant::now() > deadline {
                 let logs = self.folder.display();
-                return Err(format!("only {arrived} of {lines} lines arrived; the routers' logs lie in {logs}").into());
+                return Err(format!(
+                    "only {arrived} of {lines} lines arrived; the routers' logs lie in {logs}"
+                )
+                .into());
             }
             tokio::time::sleep(super::LOOK).await;
         }
@@ -130,13 +169,21 @@ impl Scene {
 
     /// What the routers have used so far.
     pub fn usage(&self, lines: &[u64]) -> Result<Vec<Usage>, Error> {
-        self.routers.iter().zip(lines).map(|(router, lines)| router.usage(*lines)).collect()
+        self.routers
+            .iter()
+            .zip(lines)
+            .map(|(router, lines)| router.usage(*lines))
+            .collect()
     }
 
     /// Ends the routers and tells what they used.
     pub fn stop_routers(&mut self, lines: &[u64]) -> Result<Vec<Usage>, Error> {
         let routers = std::mem::take(&mut self.routers);
-        routers.into_iter().zip(lines).map(|(router, lines)| router.stop(*lines)).collect()
+        routers
+            .into_iter()
+            .zip(lines)
+            .map(|(router, lines)| router.stop(*lines))
+            .collect()
     }
 
     /// Ends the lake.
@@ -162,7 +209,7 @@ impl Scene {
 
     /// The folder of the container log files.
     pub fn containers(&self) -> PathBuf {
-        self.folder.join("containers")
+        self.folder.join(CONTAINERS)
     }
 
     /// The socket of the ECS router.
@@ -179,12 +226,20 @@ fn prepare(folder: &Path) -> Result<(), Error> {
     }
     match std::fs::read_dir(folder) {
         Ok(mut entries) if entries.next().is_some() => {
-            return Err(format!("{} is not empty and not a demo's; choose another --data", folder.display()).into());
+            return Err(format!(
+                "{} is not empty and not a demo's; choose another --data",
+                folder.display()
+            )
+            .into());
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
     std::fs::create_dir_all(folder)?;
-    std::fs::write(mark, "A folder with this file in it is replaced by the next demo.\n")?;
+    std::fs::create_dir_all(folder.join(CONTAINERS))?;
+    std::fs::write(
+        mark,
+        "A folder with this file in it is replaced by the next demo.\n",
+    )?;
     Ok(())
 }

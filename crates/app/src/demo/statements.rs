@@ -30,7 +30,7 @@ pub struct Findings {
 impl Findings {
     /// Creates tables and views in the catalog of the lake in `data`, and asks.
     pub async fn ask(data: &Path) -> Result<Findings, Error> {
-        let session = Session::open(data).await?;
+        let session = Session::open(data)?;
         // The post's LOCATION names the year in which it was written: Firehose glues the running one to the prefix.
         let year = Timestamp::now().strftime("%Y").to_string();
         for create in [CREATE_ECS, CREATE_EKS] {
@@ -42,23 +42,37 @@ impl Findings {
         let eks = number(&session, "SELECT count(*) FROM fluentbit_eks").await?;
         let ecs = number(&session, "SELECT count(*) FROM fluentbit_ecs").await?;
         let (columns, top_ten) = rows(&session, TOP_TEN).await?;
-        Ok(Findings { columns, top_ten, found: [eks, ecs], rows_as_printed, statement: TOP_TEN })
+        Ok(Findings {
+            columns,
+            top_ten,
+            found: [eks, ecs],
+            rows_as_printed,
+            statement: TOP_TEN,
+        })
     }
 }
 
 async fn number(session: &Session, sql: &str) -> Result<u64, Error> {
     let (_, rows) = rows(session, sql).await?;
-    let cell = rows.first().and_then(|row| row.first()).ok_or_else(|| format!("no answer to: {sql}"))?;
+    let cell = rows
+        .first()
+        .and_then(|row| row.first())
+        .ok_or_else(|| format!("no answer to: {sql}"))?;
     Ok(cell.parse()?)
 }
 
 /// The names of the columns, and the rows as text; NULL as an empty text.
 async fn rows(session: &Session, sql: &str) -> Result<(Vec<String>, Vec<Vec<String>>), Error> {
     let mut execution = session.execute(sql).await?;
-    let columns = execution.columns().iter().map(|column| column.name.clone()).collect();
-    let mut all = Vec::new();
-    while let Some(rows) = execution.next().await? {
-        all.extend(rows.into_iter().map(|row| row.into_iter().map(Option::unwrap_or_default).collect()));
-    }
+    let columns = execution
+        .columns()
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
+    let rows = execution.collect().await?;
+    let all = rows
+        .into_iter()
+        .map(|row| row.into_iter().map(Option::unwrap_or_default).collect())
+        .collect();
     Ok((columns, all))
 }

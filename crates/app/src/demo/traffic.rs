@@ -42,7 +42,11 @@ pub struct Traffic {
 impl Traffic {
     /// Traffic of its own for each `seed`.
     pub fn new(seed: u64) -> Traffic {
-        Traffic { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, second: i64::MIN, stamp: String::new() }
+        Traffic {
+            state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            second: i64::MIN,
+            stamp: String::new(),
+        }
     }
 
     /// Appends one line for a request at `now`.
@@ -55,11 +59,18 @@ impl Traffic {
             7..=11 => (304, 0),
             _ => (200, 200 + path.len() * 37),
         };
-        let method = if path.ends_with("checkout") { "POST" } else { "GET" };
+        let method = if path.ends_with("checkout") {
+            "POST"
+        } else {
+            "GET"
+        };
         self.update_stamp(now);
         let stamp = &self.stamp;
         // Writing to a string cannot fail.
-        let _ = write!(out, "{client} - - [{stamp}] \"{method} {path} HTTP/1.1\" {code} {size} \"-\" \"{agent}\" \"-\"");
+        let _ = write!(
+            out,
+            "{client} - - [{stamp}] \"{method} {path} HTTP/1.1\" {code} {size} \"-\" \"{agent}\" \"-\""
+        );
     }
 
     /// A few clients ask much, many ask little.
@@ -91,7 +102,9 @@ impl Traffic {
 
 /// `22/Nov/2026:13:05:09 +0000`.
 fn nginx_time(seconds: i64) -> String {
-    timestamp(Time::new(seconds, 0)).strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+    timestamp(Time::new(seconds, 0))
+        .strftime("%d/%b/%Y:%H:%M:%S +0000")
+        .to_string()
 }
 
 /// Appends an RFC 3339 time with nanoseconds, as container runtimes write it.
@@ -112,7 +125,10 @@ mod tests {
     fn lines_read_as_nginx_writes_them() {
         let mut line = String::new();
         Traffic::new(1).line(Time::new(1_795_355_909, 0), &mut line);
-        assert!(line.contains(" - - [22/Nov/2026:13:58:29 +0000] \""), "{line}");
+        assert!(
+            line.contains(" - - [22/Nov/2026:13:58:29 +0000] \""),
+            "{line}"
+        );
         assert!(line.ends_with("\" \"-\""), "{line}");
     }
 
