@@ -6,9 +6,19 @@
 //! Invariants: no input knows a filter, an output or the engine; none blocks its shard for long, and what may block (the
 //! database of positions) has a thread of its own.
 
+mod dummy;
+mod forward;
+mod stdin;
 mod tail;
+#[cfg(test)]
+mod test_road;
 
 use plugin::InputPlugin;
 
 /// Every input that a configuration can name.
-pub static ALL: &[&InputPlugin] = &[&tail::PLUGIN];
+pub static ALL: &[&InputPlugin] = &[
+    &dummy::PLUGIN,
+    &forward::PLUGIN,
+    &stdin::PLUGIN,
+    &tail::PLUGIN,
+];
