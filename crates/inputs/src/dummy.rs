@@ -108,8 +108,8 @@ impl Input for Dummy {
                 clock: Clock::new(&options),
             },
             interval: options.interval(),
-            left: match u64::try_from(options.samples) {
-                Ok(samples @ 1..) => samples,
+            left: match options.samples {
+                samples @ 1.. => samples.unsigned_abs(),
                 _ => u64::MAX,
             },
             at_once: options.flush_on_startup,

@@ -147,7 +147,9 @@ impl<'a> Parts<'a> {
                 (b"fluent_signal", Type::Int) => options.is_other_signal = self.reader.int()? != 0,
                 (b"compressed", Type::Str) => options.is_compressed = is_gzip(self.reader.str()?)?,
                 (b"metadata", Type::Map) => options.metadata = Some(self.skip()?),
-                _ => drop(self.skip()?),
+                _ => {
+                    self.skip()?;
+                }
             }
         }
         Ok(options)
