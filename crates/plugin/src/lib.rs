@@ -34,7 +34,7 @@ pub use output::{
     Answer, BuildOutput, Deliver, DeliveryId, Format, Outbox, Output, OutputContext, OutputPlugin,
     Parts, Reason, RecordAnswer, Request, RunOutput,
 };
-pub use parser::{Parsed, Parser, ParserContext, ParserPlugin, Parsers};
+pub use parser::{BuildParser, Parsed, Parser, ParserContext, ParserPlugin, Parsers};
 pub use stop::{Stop, StopHandle};
 
 /// A future that stays on the thread of its shard.

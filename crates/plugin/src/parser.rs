@@ -32,13 +32,16 @@ pub struct ParserContext {
     pub log: Log,
 }
 
+/// Builds an instance of a format.
+pub type BuildParser = fn(&ParserOptions, &ParserContext) -> Result<Box<dyn Parser>, BuildError>;
+
 /// A format of `[PARSER]` sections (`Format regex`).
 #[derive(Debug)]
 pub struct ParserPlugin {
     /// The word behind `Format`.
     pub format: &'static str,
     /// Builds an instance; the definition was checked for what every format needs.
-    pub build: fn(&ParserOptions, &ParserContext) -> Result<Box<dyn Parser>, BuildError>,
+    pub build: BuildParser,
 }
 
 /// The parser definitions of the running configuration.
