@@ -70,10 +70,6 @@ enum Again {
     Records(Vec<Piece>, u32),
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an event is handled at once; a box would cost an allocation per request"
-)]
 enum Event {
     Delivery(Option<Delivery>),
     Answer(Flight, Answer),

@@ -127,7 +127,8 @@ impl ParserFilter {
 
     /// The fields that become the record's.
     fn body(&self, batch: &mut Batch, original: Fields, parsed: Fields) -> Fields {
-        if !self.reserve_data && !(self.preserve_key && matches!(self.key, Key::Name(_))) {
+        let keeps_key = self.preserve_key && matches!(self.key, Key::Name(_));
+        if !self.reserve_data && !keeps_key {
             return parsed;
         }
         let mark = batch.mark();

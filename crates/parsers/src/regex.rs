@@ -5,7 +5,7 @@ use std::ops::Range;
 use config::{FieldType, ParserOptions};
 use pattern::{Matcher, Pattern};
 use plugin::{BuildError, Log, Parsed, Parser, ParserContext, ParserPlugin};
-use record::{Batch, Field, Span, Value};
+use record::{Batch, Field, Span};
 
 use crate::complaint::Complaint;
 use crate::decoder::Decoders;

@@ -155,6 +155,10 @@ impl Format {
 
     /// Reads `text`: what it said, and how many bytes were used. Text behind is not looked at. The error holds what was
     /// read before the mismatch.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what was read before a mismatch may count, and a time is read into a cache"
+    )]
     pub fn parse(&self, text: &[u8]) -> Result<(Parts, usize), Parts> {
         let mut parts = Parts::default();
         let mut at = 0;

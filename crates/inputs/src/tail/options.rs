@@ -14,6 +14,7 @@ use config::{
 /// are the delivered part of each file, so that nothing is lost and, after an orderly stop, nothing comes twice.
 #[derive(Clone, Debug, config::Options)]
 #[options(check = check)]
+#[allow(dead_code, reason = "some options are read so that they are known")]
 pub struct Options {
     /// Patterns of the files to follow, as shells write them (`*`, `?`, `[abc]`; `~` for a home directory). `*` does not
     /// stand for `/`. Only regular files are read; symbolic links are followed.
@@ -129,6 +130,7 @@ pub struct Database {
 
 /// Options of Fluent Bit that are known and not supported yet: each refuses to start rather than to read lines wrongly.
 #[derive(Clone, Debug, config::Options)]
+#[allow(dead_code, reason = "some options are read so that they are known")]
 pub struct Unsupported {
     /// Not supported yet. Joins lines that Docker has split.
     #[option(name = "docker_mode", default = "false")]

@@ -154,3 +154,24 @@ async fn services_that_are_not_there_say_so() {
         assert!(answer.text().contains(told), "{}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn names_with_dots_stay_in_their_folder() {
+    let lake = TestLake::start().await;
+    for name in [".", "..", ".lock", "a..b"] {
+        lake.create_stream(name, json!({ "Prefix": "p/" })).await;
+        lake.put(name, &[b"x"]).await;
+    }
+    let lake = lake.restart().await;
+    lake.lake.flush_streams().await.unwrap();
+    assert_eq!(lake.objects("logs-bucket").len(), 4);
+    let names = lake.firehose("ListDeliveryStreams", json!({})).await.json();
+    assert_eq!(
+        names["DeliveryStreamNames"],
+        json!([".", "..", ".lock", "a..b"])
+    );
+    for entry in std::fs::read_dir(lake.path("")).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(name == "objects" || name == "streams", "{name:?}");
+    }
+}

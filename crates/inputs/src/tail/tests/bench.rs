@@ -56,12 +56,6 @@ impl Road {
         }
     }
 
-    /// Answers for the `index`-th batch that is held.
-    pub fn settle_batch(&self, index: usize) {
-        let (_, receipt) = self.held.borrow_mut().remove(index);
-        receipt.settle_all();
-    }
-
     /// Answers for one record of a held batch.
     pub fn settle_record(&self, index: usize, record: u32) {
         let (batch, receipt) = &mut self.held.borrow_mut()[index];
