@@ -1,11 +1,11 @@
 //! The client of one service: signs requests, sends them, and reads what became of them.
 
-use std::borrow::Cow;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Uri};
 
 use crate::call_error::CallError;
@@ -83,7 +83,7 @@ pub enum SetupError {
 #[derive(Clone, Debug)]
 pub struct Request {
     method: Method,
-    target: Cow<'static, str>,
+    target: PathAndQuery,
     /// The operation of the JSON 1.1 protocol, whose two headers are added when the request is sent.
     operation: Option<&'static str>,
     headers: HeaderMap,
@@ -91,20 +91,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// `target` is the path and query as they are sent, percent-encoded; it goes below the endpoint's path. The body is
-    /// not copied.
-    pub fn new(
-        method: Method,
-        target: impl Into<Cow<'static, str>>,
-        body: impl Into<Bytes>,
-    ) -> Self {
-        let (target, body) = (target.into(), body.into());
+    /// `target` goes below the endpoint's path, as it is. The body is not copied.
+    pub fn new(method: Method, target: PathAndQuery, body: impl Into<Bytes>) -> Self {
         Self {
             method,
             target,
             operation: None,
             headers: HeaderMap::new(),
-            body,
+            body: body.into(),
         }
     }
 
@@ -113,7 +107,7 @@ impl Request {
     pub fn json(operation: &'static str, body: impl Into<Bytes>) -> Self {
         Self {
             operation: Some(operation),
-            ..Self::new(Method::POST, "/", body)
+            ..Self::new(Method::POST, PathAndQuery::from_static("/"), body)
         }
     }
 
@@ -262,8 +256,10 @@ impl Client {
         if let Some(operation) = request.operation {
             let content_type = HeaderValue::from_static("application/x-amz-json-1.1");
             head.headers.insert(CONTENT_TYPE, content_type);
-            head.headers
-                .insert(X_AMZ_TARGET, HeaderValue::from_static(operation));
+            // An operation that cannot stand in a header is none that a service knows.
+            let target = HeaderValue::from_maybe_shared(Bytes::from_static(operation.as_bytes()));
+            let target = target.unwrap_or(HeaderValue::from_static(""));
+            head.headers.insert(X_AMZ_TARGET, target);
         }
         for (name, value) in &request.headers {
             head.headers.append(name, value.clone());
@@ -273,15 +269,14 @@ impl Client {
         head
     }
 
-    /// A target that is no path (the caller's mistake) becomes `/`, and the service says what it thinks of it.
-    fn uri(&self, target: &str) -> Uri {
-        let base = self.transport.endpoint().path();
-        match (base, target) {
-            ("/", "/") => Uri::from_static("/"),
-            ("/", target) => Uri::try_from(target).unwrap_or_default(),
-            (base, "/") => Uri::try_from(base).unwrap_or_default(),
-            (base, target) => Uri::try_from(format!("{base}{target}")).unwrap_or_default(),
-        }
+    fn uri(&self, target: &PathAndQuery) -> Uri {
+        let below = match (self.transport.endpoint().path(), target.as_str()) {
+            ("/", _) => None,
+            (base, "/") => PathAndQuery::try_from(base).ok(),
+            (base, target) => PathAndQuery::try_from(format!("{base}{target}")).ok(),
+        };
+        // Two paths make one, unless it gets longer than 64 kB, which no service takes.
+        Uri::from(below.unwrap_or_else(|| target.clone()))
     }
 
     /// Removes the cause of a failure if that is in our power and has not been tried in this call.

@@ -1,5 +1,6 @@
 //! TCP connections with Fluent Bit's `net.*` options.
 
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetOptions {
     /// `net.connect_timeout`: the longest wait for a connection, name look-up and TLS handshake included.
+    /// Zero is the system's own patience.
     pub connect_timeout: Duration,
     /// `net.io_timeout`: the longest time without a byte in either direction while an answer is awaited. Zero, the
     /// default, is "off" in Fluent Bit and 60 s here (the read timeout of AWS's own tools): a request that nobody
@@ -69,6 +71,20 @@ pub enum AddressFamily {
     Ipv6,
 }
 
+/// Stands in for a `net.connect_timeout` of zero; Linux gives up on an address after about two minutes.
+const CONNECT_MAX: Duration = Duration::from_secs(300);
+
+impl NetOptions {
+    /// The connect timeout in force.
+    pub(crate) fn connect_max(&self) -> Duration {
+        if self.connect_timeout.is_zero() {
+            CONNECT_MAX
+        } else {
+            self.connect_timeout
+        }
+    }
+}
+
 /// Connects to the first address of the host that answers. Each address gets an equal share of the time that is left,
 /// so that a dead first one does not use up the time of the others.
 pub(crate) async fn connect(
@@ -82,19 +98,35 @@ pub(crate) async fn connect(
     for (at, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
-        match timeout_at(Instant::now() + share, connect_to(*address, options)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => last = error,
-            Err(_) => last = timed_out(options),
+        match in_time(
+            connect_to(*address, options),
+            options,
+            Instant::now() + share,
+        )
+        .await
+        {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
         }
     }
     Err(last)
 }
 
-pub(crate) fn timed_out(options: &NetOptions) -> io::Error {
+/// The result of some part of connecting, or the error that the time for the whole is over.
+pub(crate) async fn in_time<T>(
+    work: impl Future<Output = io::Result<T>>,
+    options: &NetOptions,
+    deadline: Instant,
+) -> io::Result<T> {
+    timeout_at(deadline, work)
+        .await
+        .unwrap_or_else(|_| Err(timed_out(options)))
+}
+
+fn timed_out(options: &NetOptions) -> io::Error {
     let text = format!(
         "not done within {:?} (net.connect_timeout)",
-        options.connect_timeout
+        options.connect_max()
     );
     io::Error::new(io::ErrorKind::TimedOut, text)
 }
@@ -105,8 +137,8 @@ async fn resolve(
     options: &NetOptions,
     deadline: Instant,
 ) -> io::Result<Vec<SocketAddr>> {
-    let look_up = timeout_at(deadline, tokio::net::lookup_host((host, port)));
-    let mut addresses: Vec<_> = look_up.await.map_err(|_| timed_out(options))??.collect();
+    let found = in_time(tokio::net::lookup_host((host, port)), options, deadline).await?;
+    let mut addresses: Vec<_> = found.collect();
     if let Some(source) = options.source_address {
         addresses.retain(|address| address.is_ipv4() == source.is_ipv4());
     }

@@ -16,7 +16,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Full;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 
 use crate::endpoint::Endpoint;
 use crate::net::{self, NetOptions};
@@ -78,7 +79,7 @@ pub(crate) enum Problem {
     Tls(#[source] io::Error),
     #[error("no tunnel through the proxy: {0}")]
     Proxy(#[source] io::Error),
-    #[error("{}", innermost(.0))]
+    #[error("{}", with_causes(.0))]
     Http(#[source] hyper::Error),
     #[error("silence for {0:?} while an answer was awaited (net.io_timeout)")]
     Silence(Duration),
@@ -88,8 +89,8 @@ pub(crate) enum Problem {
     TooLarge,
 }
 
-/// hyper's own words say little ("connection error"); the error below them says what happened.
-fn innermost(error: &hyper::Error) -> String {
+/// hyper's own words say little ("connection error"); the errors below it say what happened.
+fn with_causes(error: &hyper::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(error) = source {
@@ -143,12 +144,16 @@ impl Transport {
         &self,
         head: Parts,
         body: Bytes,
-        use_: Connections,
+        connections: Connections,
     ) -> Result<Answer, ExchangeError> {
-        if use_ == Connections::Fresh {
-            self.pool.clear();
-        }
-        let mut connection = match self.pool.take().await {
+        let idle = match connections {
+            Connections::KeptAlive => self.pool.take().await,
+            Connections::Fresh => {
+                self.pool.clear();
+                None
+            }
+        };
+        let mut connection = match idle {
             Some(connection) => connection,
             None => self
                 .open()
@@ -178,7 +183,7 @@ impl Transport {
     }
 
     async fn open(&self) -> Result<Connection, Problem> {
-        let deadline = Instant::now() + self.net.connect_timeout;
+        let deadline = Instant::now() + self.net.connect_max();
         let stream = self.open_stream(deadline).await?;
         Connection::over(stream).await.map_err(Problem::Http)
     }
@@ -191,14 +196,11 @@ impl Transport {
         let tcp = net::connect(host, port, &self.net, deadline)
             .await
             .map_err(Problem::Connect)?;
-        let in_time = |result: Result<io::Result<_>, _>| {
-            result.unwrap_or_else(|_| Err(net::timed_out(&self.net)))
-        };
         if let Some(proxy) = &self.proxy {
             let target = self.endpoint.host_and_port();
-            let tunnel = timeout_at(deadline, proxy.tunnel(&tcp, &target)).await;
-            tunnel
-                .unwrap_or_else(|_| Err(net::timed_out(&self.net)))
+            let tunnel = proxy.tunnel(&tcp, &target);
+            net::in_time(tunnel, &self.net, deadline)
+                .await
                 .map_err(Problem::Proxy)?;
         }
         let Some(tls) = &self.tls else {
@@ -207,12 +209,10 @@ impl Transport {
         let (config, name) = tls
             .for_host(self.endpoint.host())
             .map_err(|error| Problem::Tls(io::Error::other(error)))?;
-        let handshake = timeout_at(
-            deadline,
-            tokio_rustls::TlsConnector::from(config).connect(name, tcp),
-        )
-        .await;
-        let stream = in_time(handshake).map_err(Problem::Tls)?;
+        let handshake = TlsConnector::from(config).connect(name, tcp);
+        let stream = net::in_time(handshake, &self.net, deadline)
+            .await
+            .map_err(Problem::Tls)?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 

@@ -41,7 +41,7 @@ fn through_the_fluentd_driver(options: &[&str]) {
         "tag=logs-from-nginx",
     ];
     docker.start_nginx("web", &web, &[&logging, options].concat());
-    greeted(&lake);
+    greeted(&lake, "ecs");
     web.visit(300);
     // The driver gives up what it has not sent ten seconds after its container has ended.
     delivered(&lake, "ecs", &web);
@@ -60,10 +60,10 @@ fn through_the_fluentd_driver(options: &[&str]) {
 
 /// Waits until what NGINX says on its standard error is in the objects. Only then may it write to its standard output: the
 /// driver mixes up the acknowledgements of two streams that write at once, and sends both again.
-fn greeted(lake: &Lake) {
+fn greeted(lake: &Lake, prefix: &str) {
     let last = "start worker process ";
     let greeted = |record: &Value| record["log"].as_str().is_some_and(|log| log.contains(last));
-    lake.delivered_when("ecs", last, |records| records.iter().any(greeted));
+    lake.delivered_when(prefix, last, |records| records.iter().any(greeted));
 }
 
 /// Waits until the last request's line is in the objects, and with it all earlier ones.
@@ -144,7 +144,7 @@ fn docker_fluentd_driver_while_the_router_restarts() {
         "fluentd-max-retries=1000",
     ];
     docker.start_nginx("web", &web, &[&logging[..], &patient, &often].concat());
-    greeted(&lake);
+    greeted(&lake, "ecs");
     web.visit(100);
     first.terminate();
     web.visit(100);
@@ -180,6 +180,7 @@ fn docker_json_files_that_are_rotated() {
     let lake = Lake::start(folder, &aws);
     lake.create_stream("eks-stream", "eks");
     let eks = Eks::place(folder);
+    let router = Router::tailing(&eks.configuration, &lake);
     let mut web = Web::new(folder);
     docker.start_nginx(
         "web",
@@ -187,7 +188,8 @@ fn docker_json_files_that_are_rotated() {
         &["--log-opt", "max-size=50k", "--log-opt", "max-file=20"],
     );
     link(&docker, "web", &eks.containers);
-    let router = Router::start(&eks.configuration, &lake);
+    // The router looks for new files every ten seconds; what is rotated before it knows the file, it cannot see.
+    greeted(&lake, "eks");
 
     for _ in 0..4 {
         web.visit(200);
@@ -219,11 +221,10 @@ fn docker_json_files_over_a_restart() {
     let lake = Lake::start(folder, &aws);
     lake.create_stream("eks-stream", "eks");
     let eks = Eks::place(folder);
+    let first = Router::tailing(&eks.configuration, &lake);
     let mut web = Web::new(folder);
     docker.start_nginx("web", &web, &[]);
     link(&docker, "web", &eks.containers);
-
-    let first = Router::start(&eks.configuration, &lake);
     web.visit(100);
     delivered(&lake, "eks", &web);
     web.visit(100);

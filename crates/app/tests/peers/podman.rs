@@ -30,10 +30,10 @@ fn podman_cri_lines() {
     let lake = Lake::start(folder, &aws);
     lake.create_stream("eks-stream", "eks");
     let eks = Eks::place(folder);
+    let router = Router::tailing(&eks.configuration, &lake);
     let log = eks.containers.join("web_default_nginx.log");
     let mut web = Web::new(folder);
     podman.start_nginx("web", &web, &log);
-    let router = Router::start(&eks.configuration, &lake);
     web.visit(300);
     podman.stop("web");
 
@@ -72,6 +72,7 @@ fn podman_odd_lines() {
     let lake = Lake::start(folder, &aws);
     lake.create_stream("eks-stream", "eks");
     let eks = Eks::place(folder);
+    let router = Router::tailing(&eks.configuration, &lake);
     let script = r#"
         printf 'tab\there "quotes" back\\slash <a&b>\n\n'
         printf 'caf\303\251 \346\227\245\346\234\254\n'
@@ -79,7 +80,6 @@ fn podman_odd_lines() {
         printf '\033[31mred\033[0m\n'
         echo to stderr >&2"#;
     podman.run_shell(script, &eks.containers.join("odd_default_shell.log"));
-    let router = Router::start(&eks.configuration, &lake);
     let mut logs: Vec<String> = lake.delivered("eks", 6).iter().map(log_of).collect();
     router.terminate();
     logs.sort();

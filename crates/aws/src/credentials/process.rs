@@ -2,8 +2,8 @@
 //!
 //! As in Fluent Bit the command is split into words, with double quotes and backslashes, and run without a shell.
 
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,10 +51,7 @@ async fn output_of(program: &str, arguments: &[String]) -> Result<Vec<u8>, Strin
     let reading = move || {
         let mut output = Vec::new();
         let read = stdout.take(OUTPUT_BYTES_MAX).read_to_end(&mut output);
-        let ended = waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .wait();
+        let ended = wait(&waiting);
         drop(answer.send(read.and(ended).map(|status| (status, output))));
     };
     std::thread::Builder::new()
@@ -70,15 +67,27 @@ async fn output_of(program: &str, arguments: &[String]) -> Result<Vec<u8>, Strin
     }
 }
 
+/// Waits for the end of a program that has closed its output, and leaves room for ending it meanwhile.
+fn wait(child: &Mutex<Child>) -> io::Result<ExitStatus> {
+    loop {
+        let ended = child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_wait()?;
+        if let Some(status) = ended {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Ends the program when dropped, if it has not ended by itself.
 struct Running(Arc<Mutex<Child>>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Held only while the program's end is awaited after it closed its output; then it is ending anyway.
-        if let Ok(mut child) = self.0.try_lock() {
-            drop(child.kill());
-        }
+        let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(child.kill());
     }
 }
 
@@ -160,25 +169,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_program_that_nobody_waits_for_is_ended() {
+    /// Starts a script that writes down its process id, gives up waiting for it, and gives the id.
+    fn abandoned(last_command: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("slow");
         let pid = folder.path().join("pid");
-        std::fs::write(
-            &script,
-            format!(
-                "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000\n",
-                pid.display()
-            ),
-        )
-        .unwrap();
+        let text = format!(
+            "echo $$ > {0}.new; mv {0}.new {0}; exec {last_command}\n",
+            pid.display()
+        );
+        std::fs::write(&script, text).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         let command = format!("/bin/sh {}", script.display());
-        let process = runtime.block_on(async {
+        runtime.block_on(async {
             let mut running = Box::pin(run(&command));
             loop {
                 assert!(
@@ -190,10 +196,16 @@ mod tests {
                     break text.trim().to_owned();
                 }
             }
-        });
-        let entry = format!("/proc/{process}/cmdline");
-        while std::fs::read(&entry).is_ok_and(|line| !line.is_empty()) {
-            std::thread::yield_now();
+        })
+    }
+
+    #[test]
+    fn a_program_that_nobody_waits_for_is_ended() {
+        for last_command in ["sleep 1000", "sleep 1000 >&-"] {
+            let entry = format!("/proc/{}/cmdline", abandoned(last_command));
+            while std::fs::read(&entry).is_ok_and(|line| !line.is_empty()) {
+                std::thread::yield_now();
+            }
         }
     }
 }

@@ -192,7 +192,7 @@ impl fmt::Debug for CredentialsProvider {
 /// STS as these options reach it.
 fn sts(options: &CredentialsOptions) -> ClientOptions {
     let net = NetOptions {
-        connect_timeout: options.net.connect_timeout.min(CONNECT_MAX),
+        connect_timeout: options.net.connect_max().min(CONNECT_MAX),
         ..options.net.clone()
     };
     ClientOptions {

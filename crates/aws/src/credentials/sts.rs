@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::uri::PathAndQuery;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -124,7 +125,8 @@ async fn post(client: &Client, parameters: &[(&str, &str)]) -> Result<Credential
         body.extend(utf8_percent_encode(value, FORM));
     }
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    let request = Request::new(Method::POST, "/", body).with_header(CONTENT_TYPE, form);
+    let request = Request::new(Method::POST, PathAndQuery::from_static("/"), body)
+        .with_header(CONTENT_TYPE, form);
     let answer = client.send(request).await?;
     read(&answer.body).map_err(Problem::Answer)
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -148,11 +149,29 @@ impl fmt::Debug for Connection {
 fn reached(problem: &Problem, sent: bool, reused_without_answer: bool) -> Reached {
     match problem {
         _ if !sent => Reached::Unsent,
-        Problem::Http(error) if reused_without_answer && !error.is_parse() => {
+        Problem::Http(error) if reused_without_answer && is_closed(error) => {
             Reached::ClosedWhileIdle
         }
         _ => Reached::Sent,
     }
+}
+
+/// Whether the peer closed the connection, as opposed to being out of reach or talking nonsense.
+fn is_closed(error: &hyper::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    let kind = cause.map(io::Error::kind);
+    let reset = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionReset,
+        UnexpectedEof,
+    ];
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || error.is_closed()
+        || kind.is_some_and(|kind| reset.contains(&kind))
 }
 
 /// Polls until there is a result, no byte has moved for too long, or the whole takes too long.

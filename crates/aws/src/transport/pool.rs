@@ -56,14 +56,15 @@ impl Pool {
 
     /// Keeps a connection for the next call. Needs a runtime, as all of its calls do.
     pub fn put(&self, connection: Connection) {
-        let mut state = self.shelf.state();
-        state.idle.push(Idle {
-            connection,
-            since: Instant::now(),
-        });
-        if !std::mem::replace(&mut state.swept, true) {
-            let sweeper = Sweeper(Arc::downgrade(&self.shelf));
-            drop(tokio::spawn(sweeper.run()));
+        let since = Instant::now();
+        let swept = {
+            let mut state = self.shelf.state();
+            state.idle.push(Idle { connection, since });
+            std::mem::replace(&mut state.swept, true)
+        };
+        // A runtime that is ending drops the task at once, which takes the lock again.
+        if !swept {
+            drop(tokio::spawn(Sweeper(Arc::downgrade(&self.shelf)).run()));
         }
     }
 

@@ -6,6 +6,7 @@ use aws::{
     CallError, Client, ClientOptions, CredentialsProvider, Delivery, Environment, ErrorClass,
     Request, Service, SetupError,
 };
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method};
 
 use crate::server::{Reply, Server, time_of};
@@ -80,7 +81,7 @@ fn targets_go_below_the_endpoints_path() {
             service: Service::S3,
             ..options(&format!("{}{path}", server.url()))
         };
-        let request = Request::new(Method::PUT, target, "");
+        let request = Request::new(Method::PUT, PathAndQuery::from_static(target), "");
         on_a_shard(client(with).send(request)).unwrap();
         let [seen] = server.seen().try_into().unwrap();
         assert_eq!(seen.head.uri.to_string(), expected);

@@ -102,6 +102,22 @@ fn a_connection_that_the_server_closed_is_not_used_again() {
     assert_eq!((server.connections(), server.seen().len()), (2, 2));
 }
 
+#[test]
+fn a_connection_that_the_server_does_not_keep_is_not_used_again() {
+    let close = || vec![("connection", "close".to_owned())];
+    let server = Server::start(move |_, _| Reply::Answer(200, close(), "".into()));
+    let client = client(aws::ClientOptions {
+        auto_retry_requests: false,
+        ..options(&server.url())
+    });
+    on_a_shard(async {
+        for _ in 0..3 {
+            client.post_json(TARGET, "{}").await.unwrap();
+        }
+    });
+    assert_eq!(server.connections(), 3);
+}
+
 /// The server closes when the second request is already on its way, as it happens when a connection grows too old.
 fn closing_on_second_request() -> Server {
     Server::start(|_, number| {

@@ -68,6 +68,8 @@ impl Eks {
             None => (folder.join("containers"), folder.join("flb_kube.db")),
         };
         fs::create_dir_all(&containers).expect("the folder of container logs can be made");
+        // By which a router shows that it has begun to read: see `Router::tailing`.
+        fs::write(containers.join("empty.log"), "").expect("an empty log file");
         let configuration = seed(
             folder,
             "eks-fluent-bit.conf",

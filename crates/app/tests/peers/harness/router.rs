@@ -27,11 +27,28 @@ impl Router {
 
     /// Starts a router, and waits until it listens on the unix socket that its configuration names.
     pub fn listening(configuration: &Path, socket: &Path, lake: &Lake) -> Router {
+        Router::started(configuration, lake, "its socket", |_| socket.exists())
+    }
+
+    /// Starts a router, and waits until it tails a file that is there already. What is written from then on, to that or to
+    /// files that are found later, it reads from the first line.
+    pub fn tailing(configuration: &Path, lake: &Lake) -> Router {
+        Router::started(configuration, lake, "its first file", |log| {
+            log.contains("inotify_fs_add()")
+        })
+    }
+
+    fn started(
+        configuration: &Path,
+        lake: &Lake,
+        what: &str,
+        ready: impl Fn(&str) -> bool,
+    ) -> Router {
         let mut router = Router::start(configuration, lake);
-        until("the router's socket", || {
-            let ended = router.process.ended();
-            assert!(ended.is_none(), "the router ended: {}", router.log());
-            socket.exists()
+        until(&format!("the router and {what}"), || {
+            let log = router.log();
+            assert!(router.process.ended().is_none(), "the router ended: {log}");
+            ready(&log)
         });
         router
     }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine: past it, a test says what it was waiting for and fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long a condition is left alone before it is looked at again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Panics
 ///
-/// When it has found nothing for two minutes.
+/// When it has found nothing for three minutes.
 pub fn until_some<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -32,7 +32,7 @@ pub fn until_some<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 ///
-/// When it has said false for two minutes.
+/// When it has said false for three minutes.
 pub fn until(what: &str, mut probe: impl FnMut() -> bool) {
     until_some(what, || probe().then_some(()));
 }
