@@ -133,7 +133,7 @@ impl Report {
     fn top_ten(&self) -> Table {
         let mut table = Table::new();
         table
-            .load_preset(UTF8_FULL_CONDENSED)
+            .load_style(UTF8_FULL_CONDENSED)
             .set_header(&self.findings.columns);
         for row in &self.findings.top_ten {
             table.add_row(row);

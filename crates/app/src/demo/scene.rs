@@ -224,18 +224,17 @@ fn prepare(folder: &Path) -> Result<(), Error> {
     if mark.exists() {
         std::fs::remove_dir_all(folder)?;
     }
-    match std::fs::read_dir(folder) {
-        Ok(mut entries) if entries.next().is_some() => {
-            return Err(format!(
-                "{} is not empty and not a demo's; choose another --data",
-                folder.display()
-            )
-            .into());
-        }
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
+    let first_entry = match std::fs::read_dir(folder) {
+        Ok(mut entries) => entries.next(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    if first_entry.is_some() {
+        let folder = folder.display();
+        return Err(
+            format!("{folder} is not empty and not a demo's; choose another --data").into(),
+        );
     }
-    std::fs::create_dir_all(folder)?;
     std::fs::create_dir_all(folder.join(CONTAINERS))?;
     std::fs::write(
         mark,

@@ -36,7 +36,7 @@ pub async fn result(execution: &mut Execution, format: Format) -> Result<(), Err
 async fn table(execution: &mut Execution, columns: &[Column]) -> Result<(), Error> {
     let mut table = Table::new();
     table
-        .load_preset(UTF8_FULL_CONDENSED)
+        .load_style(UTF8_FULL_CONDENSED)
         .set_header(columns.iter().map(|column| &column.name));
     let (mut shown, mut left) = (0, 0);
     while let Some(rows) = execution.next_rows().await? {
