@@ -358,10 +358,6 @@ impl fmt::Debug for Obligation {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::single_range_in_vec_init,
-    reason = "a list of one range is meant"
-)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
