@@ -6,7 +6,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use record::{Batch, Field, Fields, Span, Tag, Value, json};
+use record::accessor::Accessor;
+use record::{Batch, Field, Fields, Record, Span, Tag, Time, Value, json, msgpack};
 
 /// A Docker json-file line of 300 bytes around an NGINX access line, as the containers of the tests write it.
 const DOCKER: &str = concat!(
@@ -25,10 +26,13 @@ fn main() {
     let wanted = std::env::args()
         .skip(1)
         .find(|argument| !argument.starts_with('-'));
-    let steps: [(&str, Step); 3] = [
+    let steps: [(&str, Step); 6] = [
         ("docker_read", docker_read),
-        ("nginx_write", nginx_write),
         ("docker_write", docker_write),
+        ("nginx_write", nginx_write),
+        ("nginx_msgpack_write", nginx_msgpack_write),
+        ("nginx_msgpack_read", nginx_msgpack_read),
+        ("nginx_accessor", nginx_accessor),
     ];
     for (name, step) in steps {
         match &wanted {
@@ -86,7 +90,7 @@ const NGINX: [(&str, &str); 9] = [
     ),
 ];
 
-fn nginx_write() -> Duration {
+fn nginx() -> (Batch, Vec<Fields>) {
     let values: String = NGINX.iter().map(|(_, value)| *value).collect();
     let mut batch = Batch::new(Tag::from("kube.a"), Bytes::from(values.repeat(LINES)));
     let keys: Vec<Span> = NGINX
@@ -94,7 +98,7 @@ fn nginx_write() -> Duration {
         .map(|(key, _)| batch.put(key.as_bytes()))
         .collect();
     let mut at = 0;
-    let records: Vec<Fields> = (0..LINES)
+    let records = (0..LINES)
         .map(|_| {
             let mark = batch.mark();
             for (key, (_, value)) in keys.iter().zip(&NGINX) {
@@ -105,7 +109,54 @@ fn nginx_write() -> Duration {
             batch.close(mark)
         })
         .collect();
+    (batch, records)
+}
+
+fn nginx_write() -> Duration {
+    let (batch, records) = nginx();
     write_all(&batch, &records)
+}
+
+fn nginx_events(out: &mut Vec<u8>) -> Duration {
+    let (batch, records) = nginx();
+    timed(|| {
+        for &body in &records {
+            let record = Record {
+                time: Time::new(1_700_000_000, 5),
+                body,
+                ..Record::default()
+            };
+            msgpack::write::event_v2(&batch, &record, out);
+            black_box(&mut *out);
+        }
+    })
+}
+
+fn nginx_msgpack_write() -> Duration {
+    nginx_events(&mut Vec::with_capacity(LINES * 512))
+}
+
+fn nginx_msgpack_read() -> Duration {
+    let mut events = Vec::new();
+    nginx_events(&mut events);
+    let mut batch = Batch::new(Tag::from("kube.a"), Bytes::from(events));
+    timed(|| {
+        let mut at = 0;
+        while at < batch.source().len() {
+            let span = batch.span(at..batch.source().len());
+            at += black_box(msgpack::read::event(&mut batch, span).expect("an event")).1;
+        }
+    })
+}
+
+fn nginx_accessor() -> Duration {
+    let (batch, records) = nginx();
+    let accessor = Accessor::new("$code").expect("well formed");
+    timed(|| {
+        for fields in records {
+            black_box(accessor.value(&batch, black_box(fields)));
+        }
+    })
 }
 
 fn docker_write() -> Duration {

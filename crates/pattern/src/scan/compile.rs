@@ -4,8 +4,11 @@
 use memchr::memmem::Finder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 
+use super::find::Until;
 use super::first::{ByteSet, CharSet, First};
-use super::program::{Entry, Gate, Group, Pc, Program, Run, Step, Stop, Tables};
+use super::program::{
+    Branch, Entry, Field, Group, GroupRange, Limits, Pc, Program, Run, Step, Tables, Word,
+};
 use crate::automaton::Anchor;
 
 /// A program with more steps is no scanner any more.
@@ -25,6 +28,12 @@ impl Program {
         let mut compiler = Compiler::default();
         compiler.steps.push(Step::Match);
         compiler.hir(hir, First::ANYTHING, false).ok()?;
+        if let (Entry::Anchor(Anchor::Line), Some(Step::LineStart)) =
+            (&entry, compiler.steps.last())
+        {
+            // Attempts are made at the starts of lines only.
+            compiler.steps.pop();
+        }
         Some(compiler.finish(entry))
     }
 }
@@ -56,14 +65,14 @@ struct Compiler {
 type Compiled = Result<(), Unsuitable>;
 
 impl Compiler {
-    /// Adds the steps of `hir` in front of those made so far. `follow`: what those demand. `is_optional`: a match may pass
-    /// without these steps, or pass them several times.
-    fn hir(&mut self, hir: &Hir, follow: First, is_optional: bool) -> Compiled {
+    /// Adds the steps of `hir` in front of those made so far. `follow`: what those demand. `is_repeated`: a match may pass
+    /// these steps several times.
+    fn hir(&mut self, hir: &Hir, follow: First, is_repeated: bool) -> Compiled {
         match hir.kind() {
             HirKind::Empty => Ok(()),
             HirKind::Literal(literal) => self.literal(&literal.0),
-            HirKind::Class(class) => {
-                let set = char_set(class)?;
+            HirKind::Class(_) => {
+                let set = char_set(hir)?;
                 let table = self.tables.index(set.bytes);
                 self.push(Step::One {
                     table,
@@ -71,49 +80,41 @@ impl Compiler {
                 })
             }
             HirKind::Look(look) => self.look(*look),
-            HirKind::Repetition(repetition) => match repetition.sub.kind() {
-                HirKind::Class(class) => self.run(class, repetition, follow, None),
-                _ => self.repetition(repetition, follow),
+            HirKind::Repetition(repetition) => match char_set(&repetition.sub) {
+                Ok(set) => self.run(set, repetition, follow, Group::NONE),
+                Err(Unsuitable) => self.repetition(repetition, follow, is_repeated),
             },
             HirKind::Capture(capture) => {
                 let number = u16::try_from(capture.index).map_err(|_| Unsuitable)?;
                 let group = Group {
                     number,
-                    is_optional,
+                    is_repeated,
                 };
                 if let HirKind::Repetition(repetition) = capture.sub.kind()
-                    && let HirKind::Class(class) = repetition.sub.kind()
+                    && let Ok(set) = char_set(&repetition.sub)
                 {
-                    return self.run(class, repetition, follow, Some(group));
+                    return self.run(set, repetition, follow, group);
                 }
                 self.push(Step::Close(group))?;
-                self.hir(&capture.sub, follow, is_optional)?;
+                self.hir(&capture.sub, follow, is_repeated)?;
                 self.push(Step::Open(group))
             }
-            HirKind::Concat(subs) => self.concat(subs, follow, is_optional),
-            HirKind::Alternation(subs) => self.alternation(subs, follow),
+            HirKind::Concat(subs) => self.concat(subs, follow, is_repeated),
+            HirKind::Alternation(subs) => self.alternation(subs, follow, is_repeated),
         }
     }
 
-    fn concat(&mut self, subs: &[Hir], mut follow: First, is_optional: bool) -> Compiled {
+    fn concat(&mut self, subs: &[Hir], mut follow: First, is_repeated: bool) -> Compiled {
         for sub in subs.iter().rev() {
-            self.hir(sub, follow, is_optional)?;
+            self.hir(sub, follow, is_repeated)?;
             follow = First::of(sub, follow);
         }
         Ok(())
     }
 
     fn literal(&mut self, bytes: &[u8]) -> Compiled {
-        if bytes.len() <= 8 {
-            let mut word = [0; 8];
-            word[..bytes.len()].copy_from_slice(bytes);
-            let mask = u64::MAX >> (64 - 8 * bytes.len());
-            let value = u64::from_le_bytes(word);
-            return self.push(Step::Word {
-                value,
-                mask,
-                len: bytes.len() as u8,
-            });
+        if let Some(word) = Word::new(bytes) {
+            return self.push(Step::Word(word));
         }
         let start = self.literals.len() as u32;
         self.literals.extend_from_slice(bytes);
@@ -135,58 +136,82 @@ impl Compiler {
 
     fn run(
         &mut self,
-        class: &Class,
+        set: CharSet,
         repetition: &Repetition,
         follow: First,
-        group: Option<Group>,
+        group: Group,
     ) -> Compiled {
-        let set = char_set(class)?;
+        let Repetition {
+            min, max, greedy, ..
+        } = *repetition;
         let run = Run {
-            stop: self.tables.stop(set.bytes),
-            min: repetition.min,
-            max: repetition.max.unwrap_or(u32::MAX),
+            table: self.tables.index(set.bytes),
+            until: self.tables.until(set.bytes),
             is_high: set.is_high,
-            follow_is_high: follow.bytes.intersects(&ByteSet::HIGH),
-            is_lazy: !repetition.greedy,
+            is_filled: min > 0,
+            needs_boundary: set.is_high && follow.bytes.intersects(&ByteSet::HIGH),
             follow: self.tables.gate(follow),
             group,
         };
-        // Within the run, the next byte is one of the run's: what follows cannot begin there.
-        let has_one_length = !set.bytes.intersects(&follow.bytes);
-        self.push(match run.stop {
-            Stop::Byte(stop) if has_one_length && run.min <= 1 && run.max == u32::MAX => {
-                Step::Field {
+        if min > 1 || max.is_some() {
+            let limits = Limits {
+                min,
+                max: max.unwrap_or(u32::MAX),
+                is_lazy: !greedy,
+            };
+            return self.push(Step::Counted { run, limits });
+        }
+        // Within the run, the next byte is one of the run's: if what follows cannot begin there, only one length is left.
+        if !set.bytes.intersects(&follow.bytes) {
+            return self.push(match run.until {
+                Until::Byte(stop) if !group.is_repeated => Step::Field(Field {
                     stop,
-                    min: run.min,
-                    group,
-                }
-            }
-            _ if has_one_length => Step::Span(run),
-            _ => Step::Choice(run),
-        })
+                    is_filled: run.is_filled,
+                    group: group.number,
+                    word: self.next_word(),
+                }),
+                _ => Step::Span(run),
+            });
+        }
+        if greedy {
+            return self.push(Step::Longest(run));
+        }
+        let candidate = self.tables.until(set.bytes.without(follow.bytes));
+        self.push(Step::Shortest { run, candidate })
     }
 
-    fn alternation(&mut self, subs: &[Hir], follow: First) -> Compiled {
+    /// The word that comes next, if one does.
+    fn next_word(&self) -> Word {
+        match self.steps.last() {
+            Some(Step::Word(word)) => *word,
+            _ => Word::default(),
+        }
+    }
+
+    fn alternation(&mut self, subs: &[Hir], follow: First, is_repeated: bool) -> Compiled {
         let exit = self.here();
         let (last, others) = subs.split_last().ok_or(Unsuitable)?;
-        self.hir(last, follow, true)?;
+        self.hir(last, follow, is_repeated)?;
         let mut rest = First::of(last, follow);
-        for sub in others.iter().rev() {
-            let second = (self.here(), self.tables.gate(rest));
+        for (index, sub) in others.iter().enumerate().rev() {
+            let second = self.branch(rest, groups(&[sub], is_repeated));
             self.push(Step::Jump(exit))?;
-            self.hir(sub, follow, true)?;
-            let first = First::of(sub, follow);
-            let first_gate = (self.here(), self.tables.gate(first));
-            self.push(Step::Split {
-                first: first_gate,
-                second,
-            })?;
-            rest = rest.union(first);
+            self.hir(sub, follow, is_repeated)?;
+            let demand = First::of(sub, follow);
+            let later: Vec<&Hir> = subs[index + 1..].iter().collect();
+            let first = self.branch(demand, groups(&later, is_repeated));
+            self.push(Step::Split { first, second })?;
+            rest = rest.union(demand);
         }
         Ok(())
     }
 
-    fn repetition(&mut self, repetition: &Repetition, mut follow: First) -> Compiled {
+    fn repetition(
+        &mut self,
+        repetition: &Repetition,
+        mut follow: First,
+        is_repeated: bool,
+    ) -> Compiled {
         let Repetition {
             min,
             max,
@@ -196,16 +221,21 @@ impl Compiler {
         if max.unwrap_or(*min) > COPIES_MAX {
             return Err(Unsuitable);
         }
-        let exit = (self.here(), follow);
+        if (*min, *max) == (0, Some(1)) {
+            let exit = self.branch(follow, groups(&[sub], is_repeated));
+            return self.optional(sub, *greedy, follow, exit, is_repeated);
+        }
+        let exit = self.branch(follow, GroupRange::default());
         match max {
             None => {
-                self.endless(sub, *greedy, follow)?;
+                self.endless(sub, *greedy, follow, exit)?;
                 follow = First::of(sub, follow).union(follow);
             }
             Some(max) => {
+                let behind = follow;
                 for _ in *min..*max {
-                    self.optional(sub, *greedy, follow, exit)?;
-                    follow = First::of(sub, follow).union(exit.1);
+                    self.optional(sub, *greedy, follow, exit, true)?;
+                    follow = First::of(sub, follow).union(behind);
                 }
             }
         }
@@ -213,36 +243,53 @@ impl Compiler {
             self.hir(sub, follow, true)?;
             follow = First::of(sub, follow);
         }
-        Ok(())
+        match groups(&[sub], is_repeated) {
+            none if none == GroupRange::default() => Ok(()),
+            groups => self.push(Step::Clear(groups)),
+        }
     }
 
     /// `sub`, or at once to `exit`.
-    fn optional(&mut self, sub: &Hir, greedy: bool, follow: First, exit: (Pc, First)) -> Compiled {
-        self.hir(sub, follow, true)?;
-        let turn = (self.here(), self.tables.gate(First::of(sub, follow)));
-        let exit = (exit.0, self.tables.gate(exit.1));
+    fn optional(
+        &mut self,
+        sub: &Hir,
+        greedy: bool,
+        follow: First,
+        exit: Branch,
+        is_repeated: bool,
+    ) -> Compiled {
+        self.hir(sub, follow, is_repeated)?;
+        let turn = self.branch(First::of(sub, follow), GroupRange::default());
         self.split(turn, exit, greedy)
     }
 
     /// `sub` any number of times. It must consume something, or a turn could go on for ever.
-    fn endless(&mut self, sub: &Hir, greedy: bool, follow: First) -> Compiled {
+    fn endless(&mut self, sub: &Hir, greedy: bool, follow: First, exit: Branch) -> Compiled {
         if sub.properties().minimum_len().unwrap_or(0) == 0 {
             return Err(Unsuitable);
         }
         let first = First::of(sub, follow);
-        let exit = (self.here(), self.tables.gate(follow));
         let back = self.steps.len();
         self.push(Step::Jump(0))?;
         self.hir(sub, first.union(follow), true)?;
-        let turn = (self.here(), self.tables.gate(first));
+        let turn = self.branch(first, GroupRange::default());
         self.split(turn, exit, greedy)?;
         self.steps[back] = Step::Jump(self.here());
         Ok(())
     }
 
-    fn split(&mut self, turn: (Pc, Gate), exit: (Pc, Gate), greedy: bool) -> Compiled {
+    fn split(&mut self, turn: Branch, exit: Branch, greedy: bool) -> Compiled {
         let (first, second) = if greedy { (turn, exit) } else { (exit, turn) };
         self.push(Step::Split { first, second })
+    }
+
+    /// The way to the step that was made last.
+    fn branch(&mut self, demand: First, clears: GroupRange) -> Branch {
+        Branch {
+            pc: self.here(),
+            gate: self.tables.gate(demand),
+            clears,
+        }
     }
 
     fn push(&mut self, step: Step) -> Compiled {
@@ -265,8 +312,8 @@ impl Compiler {
             match step {
                 Step::Jump(to) => *to = last - *to,
                 Step::Split { first, second } => {
-                    first.0 = last - first.0;
-                    second.0 = last - second.0;
+                    first.pc = last - first.pc;
+                    second.pc = last - second.pc;
                 }
                 _ => {}
             }
@@ -280,10 +327,44 @@ impl Compiler {
     }
 }
 
-fn char_set(class: &Class) -> Result<CharSet, Unsuitable> {
-    let set = match class {
-        Class::Unicode(class) => CharSet::new(class),
-        Class::Bytes(class) => class.to_unicode_class().as_ref().and_then(CharSet::new),
+/// The groups in `subs`, which follow each other. Empty in what is repeated: there a turn leaves the groups of the turn
+/// before as they are, and going back restores them.
+fn groups(subs: &[&Hir], is_repeated: bool) -> GroupRange {
+    let mut range: Option<GroupRange> = None;
+    if !is_repeated {
+        subs.iter()
+            .for_each(|sub| extend_over_groups(sub, &mut range));
+    }
+    range.unwrap_or_default()
+}
+
+fn extend_over_groups(hir: &Hir, range: &mut Option<GroupRange>) {
+    if let HirKind::Capture(capture) = hir.kind() {
+        let (start, end) = (capture.index as u16, capture.index as u16 + 1);
+        let known = range.unwrap_or(GroupRange { start, end });
+        *range = Some(GroupRange {
+            start: known.start.min(start),
+            end: known.end.max(end),
+        });
+    }
+    hir.kind()
+        .subs()
+        .iter()
+        .for_each(|sub| extend_over_groups(sub, range));
+}
+
+/// The set that `hir` matches one character of.
+fn char_set(hir: &Hir) -> Result<CharSet, Unsuitable> {
+    let set = match hir.kind() {
+        HirKind::Class(Class::Unicode(class)) => CharSet::new(class),
+        HirKind::Literal(literal) => match literal.0[..] {
+            [byte] => Some(CharSet {
+                bytes: ByteSet::of(byte),
+                is_high: false,
+            }),
+            _ => None,
+        },
+        _ => None,
     };
     set.ok_or(Unsuitable)
 }

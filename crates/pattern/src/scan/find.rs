@@ -1,44 +1,143 @@
-//! Byte searches. Fields of log lines are short: the first bytes are looked at without a call.
+//! Byte searches. Fields of log lines are short: their bytes are looked at in blocks, without a call.
+
+/// Bytes that are compared at once.
+const BLOCK: usize = 16;
+/// Beyond this distance `memchr` is faster, which uses wider blocks.
+const NEAR: usize = 64;
+
+/// What ends a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// This byte.
+    Byte(u8),
+    /// One of these bytes.
+    Either(u8, u8),
+    /// Any byte that is not in this table.
+    Outside(u16),
+}
 
 /// Where `byte` stands first in `text` at or behind `from`, or the end of the text.
 #[inline]
 pub(super) fn byte(text: &[u8], from: usize, byte: u8) -> usize {
-    let rest = &text[from..];
-    let mut seen = 0;
-    while seen < 16 {
-        let Some(word) = rest.get(seen..seen + 8) else {
-            let tail = rest[seen..].iter().position(|&other| other == byte);
-            return from + tail.map_or(rest.len(), |at| seen + at);
-        };
-        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        let zero_where_equal = word ^ (LOW * u64::from(byte));
-        let found = zero_where_equal.wrapping_sub(LOW) & !zero_where_equal & (LOW << 7);
-        if found != 0 {
-            return from + seen + found.trailing_zeros() as usize / 8;
-        }
-        seen += 8;
-    }
-    from + memchr::memchr(byte, &rest[seen..]).map_or(rest.len(), |at| seen + at)
+    let far = |rest: &[u8]| memchr::memchr(byte, rest);
+    find(
+        text,
+        from,
+        |block| block.equal(byte),
+        |other| other == byte,
+        far,
+    )
 }
 
-/// The lowest bit of each byte of a word.
-const LOW: u64 = 0x0101_0101_0101_0101;
+/// Where `one` or `two` stands first in `text` at or behind `from`, or the end of the text.
+#[inline]
+pub(super) fn either(text: &[u8], from: usize, one: u8, two: u8) -> usize {
+    let far = |rest: &[u8]| memchr::memchr2(one, two, rest);
+    let in_block = |block: Block| block.equal(one) | block.equal(two);
+    find(
+        text,
+        from,
+        in_block,
+        |other| other == one || other == two,
+        far,
+    )
+}
+
+#[inline(always)]
+fn find(
+    text: &[u8],
+    from: usize,
+    in_block: impl Fn(Block) -> u32,
+    is_found: impl Fn(u8) -> bool,
+    far: impl Fn(&[u8]) -> Option<usize>,
+) -> usize {
+    let mut at = from;
+    while let Some(block) = text.get(at..at + BLOCK) {
+        let found = in_block(Block::new(block));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize;
+        }
+        at += BLOCK;
+        if at - from >= NEAR {
+            return far(&text[at..]).map_or(text.len(), |found| at + found);
+        }
+    }
+    // The last block overlaps the one before: what it shares with it has been looked at.
+    if let Some(start) = text.len().checked_sub(BLOCK) {
+        let found = in_block(Block::new(&text[start..])) >> (at - start);
+        return if found == 0 {
+            text.len()
+        } else {
+            at + found.trailing_zeros() as usize
+        };
+    }
+    text[at..]
+        .iter()
+        .position(|&byte| is_found(byte))
+        .map_or(text.len(), |found| at + found)
+}
+
+/// Sixteen bytes of a text.
+#[derive(Clone, Copy)]
+struct Block(u64, u64);
+
+impl Block {
+    #[inline(always)]
+    fn new(bytes: &[u8]) -> Block {
+        let (low, high) = bytes.split_at(BLOCK / 2);
+        let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("half a block"));
+        Block(word(low), word(high))
+    }
+
+    /// A bit for each byte that equals `byte`.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn equal(self, byte: u8) -> u32 {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+        // SAFETY: SSE2 is part of x86-64.
+        unsafe {
+            let block = _mm_set_epi64x(self.1 as i64, self.0 as i64);
+            _mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(byte as i8))) as u32
+        }
+    }
+
+    /// A bit for each byte that equals `byte`.
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline(always)]
+    fn equal(self, byte: u8) -> u32 {
+        let bit = |index: usize, other: u8| u32::from(other == byte) << index;
+        let bytes = self.0.to_le_bytes().into_iter().chain(self.1.to_le_bytes());
+        bytes
+            .enumerate()
+            .fold(0, |bits, (index, other)| bits | bit(index, other))
+    }
+}
 
 /// Where the first byte outside of `table` stands in `text` at or behind `from`, or the end of the text.
 #[inline]
 pub(super) fn outside(text: &[u8], from: usize, table: &[bool; 256]) -> usize {
-    let end = text[from..].iter().position(|&byte| !table[byte as usize]);
-    end.map_or(text.len(), |at| from + at)
+    let mut at = from;
+    while let Some(&byte) = text.get(at)
+        && table[byte as usize]
+    {
+        at += 1;
+    }
+    at
 }
 
 /// How many bytes the character at `at` has. A byte that belongs to no character counts as one.
 #[inline]
 pub(super) fn char_len(text: &[u8], at: usize) -> usize {
-    let first = text[at];
-    if first < 0x80 {
-        return 1;
+    if text[at] < 0x80 {
+        1
+    } else {
+        long_char_len(text, at)
     }
-    let len = match first {
+}
+
+#[inline(never)]
+fn long_char_len(text: &[u8], at: usize) -> usize {
+    let len = match text[at] {
         0xC2..=0xDF => 2,
         0xE0..=0xEF => 3,
         0xF0..=0xF4 => 4,
@@ -74,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_byte_is_found_at_every_distance() {
-        for len in 0..64 {
+        for len in 0..100 {
             for at in 0..=len {
                 let mut text = vec![b'\x81'; len];
                 if at < len {
@@ -82,8 +181,23 @@ mod tests {
                 }
                 for from in 0..=at {
                     assert_eq!(byte(&text, from, b'\x80'), at, "{len} {from}");
+                    assert_eq!(either(&text, from, b'a', b'\x80'), at, "{len} {from}");
+                    assert_eq!(either(&text, from, b'\x80', b'a'), at, "{len} {from}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_first_of_several_bytes_is_found() {
+        let text = b"a b\"c d\"e f\"g h\"i j\"k l\"m n\"o p\"q r\"s t";
+        for from in 0..=text.len() {
+            let expected = |wanted: &[u8]| {
+                let rest = text[from..].iter().position(|other| wanted.contains(other));
+                rest.map_or(text.len(), |found| from + found)
+            };
+            assert_eq!(byte(text, from, b' '), expected(b" "));
+            assert_eq!(either(text, from, b' ', b'"'), expected(b" \""));
         }
     }
 

@@ -34,10 +34,9 @@ impl ByteSet {
         self
     }
 
-    /// The one byte that is missing from it.
-    pub fn only_missing(&self) -> Option<u8> {
-        let mut missing = (0..=255).filter(|&byte| !self.contains(byte));
-        missing.next().filter(|_| missing.next().is_none())
+    pub fn without(mut self, other: ByteSet) -> ByteSet {
+        self.0.iter_mut().zip(other.0).for_each(|(a, b)| *a &= !b);
+        self
     }
 }
 

@@ -1,7 +1,11 @@
 //! Runs a program over a text.
+//!
+//! What changes is passed as separate arguments rather than held in one structure, so that it stays in registers.
 
-use super::find;
-use super::program::{Entry, Gate, Group, Pc, Program, Run, Step, Stop};
+use super::find::{self, Until};
+use super::program::{
+    Branch, Entry, Field, Gate, Group, GroupRange, Limits, Pc, Program, Run, Step, Word,
+};
 use crate::captures::Slots;
 
 /// How a search ended.
@@ -13,32 +17,55 @@ pub(crate) enum Found {
     GaveUp,
 }
 
+/// A position in the text. Texts are shorter than 4 GiB, so that adding to one never overflows.
+type At = u32;
+
+/// A step and the position at which it is made.
+type Place = (Pc, At);
+
 /// A place to come back to.
 #[derive(Clone, Copy, Debug)]
 enum Frame {
     /// The second way of a split.
-    Way { pc: Pc, at: u32 },
-    /// The other lengths of a run: the places from `low` to `high` where it may end.
-    Lengths {
-        pc: Pc,
-        start: u32,
-        low: u32,
-        high: u32,
-    },
-    /// What stood in a slot.
-    Slot { slot: u16, value: usize },
+    Way { pc: Pc, at: At, clears: GroupRange },
+    /// The other lengths of the run of a step.
+    Lengths { pc: Pc, span: Span },
+    /// Where a group was.
+    Group { number: u16, start: At, end: At },
 }
 
-/// The frames of a search, kept for the next one.
+/// Where a run begins, and the positions from `low` to `high` where it may end.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: At,
+    low: At,
+    high: At,
+}
+
+/// The places to come back to, kept from search to search, and what has been done.
 #[derive(Debug, Default)]
-pub(crate) struct Stack(Vec<Frame>);
+pub(crate) struct Stack {
+    frames: Vec<Frame>,
+    /// Steps back, jumps, and pieces of [`WORK_BYTES`] that have been passed.
+    work: usize,
+}
 
 /// Frames that are kept for the next search.
 const KEPT_FRAMES: usize = 1024;
-/// Work is counted in steps back and in pieces of this many bytes that runs pass.
-const WORK_BYTES: usize = 8;
+const WORK_BYTES: u32 = 8;
 const WORK_BASE: usize = 2048;
 const WORK_PER_BYTE: usize = 4;
+
+/// Where a run ends, and where else it may end.
+type Picked = Option<(At, Option<Span>)>;
+
+/// How far a way through the program led.
+enum Way {
+    /// To a match that ends here.
+    Match(At),
+    /// To a step that failed at this position.
+    Fail(At),
+}
 
 impl Program {
     /// Searches `text` for the first match.
@@ -46,162 +73,194 @@ impl Program {
         if text.len() >= u32::MAX as usize {
             return Found::GaveUp;
         }
-        let work = WORK_BASE + WORK_PER_BYTE * text.len();
-        let slots = slots.raw_mut();
-        let mut machine = Machine {
-            program: self,
-            text,
-            stack: &mut stack.0,
-            slots,
-            work,
-        };
-        let found = machine.search();
-        stack.0.clear();
-        stack.0.shrink_to(KEPT_FRAMES);
+        stack.work = 0;
+        let mut from = 0;
+        let mut found = Found::Nothing;
+        while let Some(start) = self.next_start(text, from) {
+            found = self.attempt(text, start as At, stack, slots.raw_mut());
+            if found != Found::Nothing {
+                break;
+            }
+            from = start + 1;
+        }
+        stack.frames.clear();
+        if stack.frames.capacity() > KEPT_FRAMES {
+            stack.frames.shrink_to(KEPT_FRAMES);
+        }
         found
     }
-}
 
-struct Machine<'a> {
-    program: &'a Program,
-    text: &'a [u8],
-    stack: &'a mut Vec<Frame>,
-    slots: &'a mut [usize],
-    /// What may still be done.
-    work: usize,
-}
-
-impl Machine<'_> {
-    fn search(&mut self) -> Found {
-        let mut from = 0;
-        while let Some(start) = self.next_start(from) {
-            match self.attempt(start) {
-                Found::Nothing => from = start + 1,
-                found => return found,
-            }
-        }
-        Found::Nothing
-    }
-
-    fn next_start(&self, from: usize) -> Option<usize> {
-        match &self.program.entry {
-            Entry::Anchor(anchor) => anchor.next(self.text, from),
-            Entry::Literal(literal) => literal.find(&self.text[from..]).map(|at| from + at),
+    fn next_start(&self, text: &[u8], from: usize) -> Option<usize> {
+        match &self.entry {
+            Entry::Anchor(anchor) => anchor.next(text, from),
+            Entry::Literal(literal) => literal.find(&text[from..]).map(|at| from + at),
         }
     }
 
     /// Tries to match at `start`.
-    fn attempt(&mut self, start: usize) -> Found {
-        self.slots.fill(usize::MAX);
-        self.stack.clear();
-        self.slots[0] = start;
-        let mut pc = 0;
-        let mut at = start;
+    fn attempt(&self, text: &[u8], start: At, stack: &mut Stack, slots: &mut [usize]) -> Found {
+        let work_max = WORK_BASE + WORK_PER_BYTE * text.len();
+        let mut place = (0, start);
         loop {
-            match self.advance(pc, at) {
-                Some(end) => {
-                    self.slots[1] = end;
+            match self.advance(text, place, stack, slots) {
+                Way::Match(end) => {
+                    slots[..2].copy_from_slice(&[start as usize, end as usize]);
                     return Found::Match;
                 }
-                None if self.work == 0 => return Found::GaveUp,
-                None => match self.back() {
-                    Some(next) => (pc, at) = next,
-                    None => return Found::Nothing,
-                },
+                Way::Fail(end) => stack.work += 1 + ((end - place.1) / WORK_BYTES) as usize,
+            }
+            if stack.work > work_max {
+                return Found::GaveUp;
+            }
+            match self.back(text, stack, slots) {
+                Some(next) => place = next,
+                None => return Found::Nothing,
             }
         }
     }
 
-    /// Goes on from a step at a place of the text until a match, whose end it gives, or a step that fails.
-    #[inline]
-    fn advance(&mut self, mut pc: Pc, mut at: usize) -> Option<usize> {
-        let program = self.program;
+    /// Goes on from a place until a match or a step that fails.
+    fn advance(&self, text: &[u8], place: Place, stack: &mut Stack, slots: &mut [usize]) -> Way {
+        let (mut pc, mut at) = place;
         loop {
-            let step = &program.steps[pc as usize];
+            let step = &self.steps[pc as usize];
             pc += 1;
-            match step {
-                Step::Field { stop, min, group } => {
-                    let end = find::byte(self.text, at, *stop);
-                    self.spend(end - at);
-                    if end - at < *min as usize {
-                        return None;
-                    }
-                    self.write(*group, at, end);
-                    at = end;
+            let next = match step {
+                Step::Field(field) => {
+                    let (next_pc, next) = self.fields(text, (pc, at), field, slots);
+                    pc = next_pc;
+                    next
                 }
-                Step::Word { value, mask, len } => {
-                    if !self.has_word(at, *value, *mask, *len) {
-                        return None;
-                    }
-                    at += *len as usize;
-                }
+                Step::Word(word) => word_end(text, word, at),
                 Step::Split { first, second } => {
-                    pc = self.split(*first, *second, at)?;
+                    let second_is_open = self.is_open(text, second.gate, at);
+                    let taken = if self.is_open(text, first.gate, at) {
+                        if second_is_open {
+                            let Branch { pc, clears, .. } = *second;
+                            stack.frames.push(Frame::Way { pc, at, clears });
+                        }
+                        first
+                    } else if second_is_open {
+                        second
+                    } else {
+                        return Way::Fail(at);
+                    };
+                    clear(slots, taken.clears);
+                    pc = taken.pc;
+                    continue;
                 }
                 Step::Span(run) => {
-                    let (_, end) = self.measure(run, at)?;
-                    self.write(run.group, at, end);
-                    at = end;
-                }
-                Step::Choice(run) => {
-                    let (low, high) = self.measure(run, at)?;
-                    at = self.choose(pc - 1, run, (at, low, high))?;
-                }
-                Step::Open(group) => self.write_slot(*group, 0, at),
-                Step::Close(group) => self.write_slot(*group, 1, at),
-                Step::One { table, is_high } => {
-                    let byte = *self.text.get(at)?;
-                    if !program.tables[*table as usize][byte as usize] {
-                        return None;
+                    let end = self.find(text, run.until, at);
+                    if run.is_filled && end == at {
+                        return Way::Fail(at);
                     }
-                    at += if *is_high {
-                        find::char_len(self.text, at)
-                    } else {
-                        1
-                    };
+                    write(slots, stack, run.group, (at, end));
+                    Some(end)
                 }
+                Step::Longest(run) => self.free_span(text, run, false, at).and_then(|span| {
+                    let picked = self.longest(text, run, span, &mut stack.work);
+                    settle((pc - 1, span.start), run.group, picked, stack, slots)
+                }),
+                Step::Shortest { run, candidate } => {
+                    self.free_span(text, run, true, at).and_then(|span| {
+                        let picked = self.shortest(text, run, *candidate, span, &mut stack.work);
+                        settle((pc - 1, span.start), run.group, picked, stack, slots)
+                    })
+                }
+                Step::Counted { run, limits } => {
+                    self.counted_span(text, run, limits, at).and_then(|span| {
+                        let picked = self.counted(text, run, limits, span, &mut stack.work);
+                        settle((pc - 1, span.start), run.group, picked, stack, slots)
+                    })
+                }
+                Step::One { table, is_high } => self.one(text, *table, *is_high, at),
                 Step::Literal { start, end } => {
-                    let literal = &program.literals[*start as usize..*end as usize];
-                    if !self.text[at..].starts_with(literal) {
-                        return None;
-                    }
-                    at += literal.len();
+                    let literal = &self.literals[*start as usize..*end as usize];
+                    text[at as usize..]
+                        .starts_with(literal)
+                        .then_some(at + literal.len() as At)
+                }
+                Step::Open(group) => {
+                    let end = slots[group.number as usize * 2 + 1] as At;
+                    write(slots, stack, *group, (at, end));
+                    Some(at)
+                }
+                Step::Close(group) => {
+                    slots[group.number as usize * 2 + 1] = at as usize;
+                    Some(at)
+                }
+                Step::Clear(groups) => {
+                    clear(slots, *groups);
+                    Some(at)
                 }
                 Step::Jump(to) => {
                     pc = *to;
-                    self.work = self.work.saturating_sub(1);
+                    stack.work += 1;
+                    Some(at)
                 }
-                Step::LineEnd if self.text.get(at).is_none_or(|&byte| byte == b'\n') => {}
-                Step::LineStart if self.is_line_start(at) => {}
-                Step::TextStart if at == 0 => {}
-                Step::TextEnd if at == self.text.len() => {}
-                Step::LineEnd | Step::LineStart | Step::TextStart | Step::TextEnd => return None,
-                Step::Match => return Some(at),
+                Step::LineEnd => text
+                    .get(at as usize)
+                    .is_none_or(|&byte| byte == b'\n')
+                    .then_some(at),
+                Step::LineStart => is_line_start(text, at as usize).then_some(at),
+                Step::TextStart => (at == 0).then_some(at),
+                Step::TextEnd => (at as usize == text.len()).then_some(at),
+                Step::Match => return Way::Match(at),
+            };
+            match next {
+                Some(next) => at = next,
+                None => return Way::Fail(at),
             }
+        }
+    }
+
+    /// Makes a step and those behind it as long as they are fields: most of what log lines consist of.
+    #[inline(always)]
+    fn fields<'p>(
+        &'p self,
+        text: &[u8],
+        (mut pc, mut at): Place,
+        mut field: &'p Field,
+        slots: &mut [usize],
+    ) -> (Pc, Option<At>) {
+        loop {
+            let end = find::byte(text, at as usize, field.stop) as At;
+            if field.is_filled && end == at {
+                return (pc, None);
+            }
+            let slot = field.group as usize * 2;
+            if let Some(group) = slots.get_mut(slot..slot + 2) {
+                group.copy_from_slice(&[at as usize, end as usize]);
+            }
+            pc += Pc::from(field.word.len > 0);
+            match word_end(text, &field.word, end) {
+                Some(next) => at = next,
+                None => return (pc, None),
+            }
+            match self.steps.get(pc as usize) {
+                Some(Step::Field(next)) => field = next,
+                _ => return (pc, Some(at)),
+            }
+            pc += 1;
         }
     }
 
     /// Takes up the last thing that was left open.
-    fn back(&mut self) -> Option<(Pc, usize)> {
+    #[inline(never)]
+    fn back(&self, text: &[u8], stack: &mut Stack, slots: &mut [usize]) -> Option<Place> {
         loop {
-            match self.stack.pop()? {
-                Frame::Slot { slot, value } => self.slots[slot as usize] = value,
-                Frame::Way { pc, at } => {
-                    self.work = self.work.saturating_sub(1);
-                    return Some((pc, at as usize));
+            stack.work += 1;
+            match stack.frames.pop()? {
+                Frame::Group { number, start, end } => {
+                    let slot = number as usize * 2;
+                    slots[slot..slot + 2].copy_from_slice(&[widen(start), widen(end)]);
                 }
-                Frame::Lengths {
-                    pc,
-                    start,
-                    low,
-                    high,
-                } => {
-                    self.work = self.work.saturating_sub(1);
-                    let Step::Choice(run) = &self.program.steps[pc as usize] else {
-                        unreachable!("only a choice leaves lengths")
-                    };
-                    let places = (start as usize, low as usize, high as usize);
-                    if let Some(at) = self.choose(pc, run, places) {
+                Frame::Way { pc, at, clears } => {
+                    clear(slots, clears);
+                    return Some((pc, at));
+                }
+                Frame::Lengths { pc, span } => {
+                    if let Some(at) = self.next_length(text, (pc, span), stack, slots) {
                         return Some((pc + 1, at));
                     }
                 }
@@ -209,137 +268,242 @@ impl Machine<'_> {
         }
     }
 
-    #[inline]
-    fn has_word(&self, at: usize, value: u64, mask: u64, len: u8) -> bool {
-        match self.text.get(at..at + 8) {
-            Some(word) => u64::from_le_bytes(word.try_into().expect("eight bytes")) & mask == value,
-            None => self.text[at..].starts_with(&value.to_le_bytes()[..len as usize]),
-        }
+    /// Picks another end for the run of a step.
+    fn next_length(
+        &self,
+        text: &[u8],
+        (pc, span): (Pc, Span),
+        stack: &mut Stack,
+        slots: &mut [usize],
+    ) -> Option<At> {
+        let work = &mut stack.work;
+        let (run, picked) = match &self.steps[pc as usize] {
+            Step::Longest(run) => (run, self.longest(text, run, span, work)),
+            Step::Shortest { run, candidate } => {
+                (run, self.shortest(text, run, *candidate, span, work))
+            }
+            Step::Counted { run, limits } => (run, self.counted(text, run, limits, span, work)),
+            _ => return None,
+        };
+        settle((pc, span.start), run.group, picked, stack, slots)
     }
 
-    /// A newline that ends the text begins no line.
-    fn is_line_start(&self, at: usize) -> bool {
-        at == 0 || (at < self.text.len() && self.text[at - 1] == b'\n')
-    }
-
-    #[inline]
-    fn is_open(&self, gate: Gate, at: usize) -> bool {
-        match self.text.get(at) {
-            Some(&byte) => self.program.tables[gate.table as usize][byte as usize],
+    #[inline(always)]
+    fn is_open(&self, text: &[u8], gate: Gate, at: At) -> bool {
+        match text.get(at as usize) {
+            Some(&byte) => self.tables[gate.table as usize][byte as usize],
             None => gate.end,
         }
     }
 
-    #[inline]
-    fn split(&mut self, first: (Pc, Gate), second: (Pc, Gate), at: usize) -> Option<Pc> {
-        let second_is_open = self.is_open(second.1, at);
-        if self.is_open(first.1, at) {
-            if second_is_open {
-                self.stack.push(Frame::Way {
-                    pc: second.0,
-                    at: at as u32,
-                });
-            }
-            return Some(first.0);
-        }
-        second_is_open.then_some(second.0)
-    }
-
-    /// Where the shortest and the longest form of a run at `at` end.
-    #[inline]
-    fn measure(&mut self, run: &Run, at: usize) -> Option<(usize, usize)> {
-        if run.is_high && (run.min > 1 || run.max != u32::MAX) {
-            return self.measure_chars(run, at);
-        }
-        let text = match at.checked_add(run.max as usize) {
-            Some(limit) if limit < self.text.len() => &self.text[..limit],
-            _ => self.text,
-        };
-        let high = match run.stop {
-            Stop::Byte(stop) => find::byte(text, at, stop),
-            Stop::Outside(table) => find::outside(text, at, &self.program.tables[table as usize]),
-        };
-        self.spend(high - at);
-        if high - at < run.min as usize {
+    #[inline(always)]
+    fn one(&self, text: &[u8], table: u16, is_high: bool, at: At) -> Option<At> {
+        let byte = *text.get(at as usize)?;
+        if !self.tables[table as usize][byte as usize] {
             return None;
         }
-        let low = match run.min {
-            1 if run.is_high => at + find::char_len(self.text, at),
-            min => at + min as usize,
-        };
-        Some((low, high))
+        Some(
+            at + if is_high {
+                find::char_len(text, at as usize) as At
+            } else {
+                1
+            },
+        )
     }
 
-    /// The same character by character.
-    fn measure_chars(&mut self, run: &Run, start: usize) -> Option<(usize, usize)> {
-        let is_in = |byte: u8| match run.stop {
-            Stop::Byte(stop) => byte != stop,
-            Stop::Outside(table) => self.program.tables[table as usize][byte as usize],
+    /// Where the first byte that ends a run stands at or behind `at`.
+    #[inline(always)]
+    fn find(&self, text: &[u8], until: Until, at: At) -> At {
+        let at = at as usize;
+        let end = match until {
+            Until::Byte(byte) => find::byte(text, at, byte),
+            Until::Either(one, two) => find::either(text, at, one, two),
+            Until::Outside(table) => find::outside(text, at, &self.tables[table as usize]),
         };
-        let mut at = start;
-        let mut low = start;
+        end as At
+    }
+
+    /// The shortest and the longest form of a run without limits at `start`; that of a lazy run is not known.
+    #[inline(always)]
+    fn free_span(&self, text: &[u8], run: &Run, is_lazy: bool, start: At) -> Option<Span> {
+        let low = match run.is_filled {
+            true => self.one(text, run.table, run.is_high, start)?,
+            false => start,
+        };
+        let high = if is_lazy {
+            At::MAX
+        } else {
+            self.find(text, run.until, start)
+        };
+        Some(Span { start, low, high })
+    }
+
+    /// The shortest and the longest form of a run within `limits` at `start`.
+    fn counted_span(&self, text: &[u8], run: &Run, limits: &Limits, start: At) -> Option<Span> {
+        let mut span = Span {
+            start,
+            low: start,
+            high: start,
+        };
         let mut chars = 0;
-        while chars < run.max && self.text.get(at).is_some_and(|&byte| is_in(byte)) {
-            at += find::char_len(self.text, at);
+        while chars < limits.max
+            && let Some(next) = self.one(text, run.table, run.is_high, span.high)
+        {
+            span.high = next;
             chars += 1;
-            if chars == run.min {
-                low = at;
+            if chars == limits.min {
+                span.low = next;
             }
         }
-        self.spend(at - start);
-        (chars >= run.min).then_some((low, at))
+        (chars >= limits.min).then_some(span)
     }
 
-    /// Picks the preferred end of a run among those where what follows has a chance, and leaves the others for later.
-    fn choose(&mut self, pc: Pc, run: &Run, places: (usize, usize, usize)) -> Option<usize> {
-        let (start, low, high) = places;
-        let is_end = |machine: &Self, at: usize| {
-            machine.is_open(run.follow, at)
-                && (!run.follow_is_high || !run.is_high || find::is_boundary(machine.text, at))
-        };
-        let mut ends = low..=high;
-        let end = match run.is_lazy {
-            true => ends.find(|&at| is_end(self, at))?,
-            false => ends.rfind(|&at| is_end(self, at))?,
-        };
-        let (passed, others) = match run.is_lazy {
-            true => (end - low, end + 1..high + 1),
-            false => (high - end, low..end),
-        };
-        self.spend(passed);
-        if !others.is_empty() {
-            let (start, low, high) = (start as u32, others.start as u32, others.end as u32 - 1);
-            self.stack.push(Frame::Lengths {
-                pc,
+    /// Whether a run may end at `at`: what follows has a chance there.
+    #[inline(always)]
+    fn is_end(&self, text: &[u8], run: &Run, at: At) -> bool {
+        self.is_open(text, run.follow, at)
+            && (!run.needs_boundary || find::is_boundary(text, at as usize))
+    }
+
+    /// The last end within `span`, and the span of those before it.
+    #[inline(always)]
+    fn longest(&self, text: &[u8], run: &Run, span: Span, work: &mut usize) -> Picked {
+        let mut end = span.high;
+        while !self.is_end(text, run, end) {
+            if end == span.low {
+                *work += ((span.high - end) / WORK_BYTES) as usize;
+                return None;
+            }
+            end -= 1;
+        }
+        *work += ((span.high - end) / WORK_BYTES) as usize;
+        Some((
+            end,
+            (end > span.low).then(|| Span {
+                high: end - 1,
+                ..span
+            }),
+        ))
+    }
+
+    /// The first end at or behind the lowest of `span`, and the span of those behind it.
+    #[inline(always)]
+    fn shortest(
+        &self,
+        text: &[u8],
+        run: &Run,
+        candidate: Until,
+        span: Span,
+        work: &mut usize,
+    ) -> Picked {
+        let mut end = self.find(text, candidate, span.low);
+        while run.needs_boundary && !find::is_boundary(text, end as usize) {
+            // Within a character of the class.
+            end = self.find(text, candidate, end + 1);
+        }
+        *work += ((end - span.low) / WORK_BYTES) as usize;
+        if !self.is_open(text, run.follow, end) {
+            return None;
+        }
+        Some((
+            end,
+            self.one(text, run.table, false, end)
+                .map(|low| Span { low, ..span }),
+        ))
+    }
+
+    fn counted(
+        &self,
+        text: &[u8],
+        run: &Run,
+        limits: &Limits,
+        span: Span,
+        work: &mut usize,
+    ) -> Picked {
+        if !limits.is_lazy {
+            return self.longest(text, run, span, work);
+        }
+        let end = (span.low..=span.high).find(|&at| self.is_end(text, run, at))?;
+        *work += ((end - span.low) / WORK_BYTES) as usize;
+        Some((
+            end,
+            (end < span.high).then(|| Span {
+                low: end + 1,
+                ..span
+            }),
+        ))
+    }
+}
+
+/// Remembers the other ends of the run of a step and writes its group.
+#[inline(always)]
+fn settle(
+    (pc, start): Place,
+    group: Group,
+    picked: Picked,
+    stack: &mut Stack,
+    slots: &mut [usize],
+) -> Option<At> {
+    let (end, others) = picked?;
+    if let Some(span) = others {
+        stack.frames.push(Frame::Lengths { pc, span });
+    }
+    write(slots, stack, group, (start, end));
+    Some(end)
+}
+
+/// A newline that ends the text begins no line.
+fn is_line_start(text: &[u8], at: usize) -> bool {
+    at == 0 || (at < text.len() && text[at - 1] == b'\n')
+}
+
+#[inline(always)]
+fn word_end(text: &[u8], word: &Word, at: At) -> Option<At> {
+    let is_equal = match text.get(at as usize..at as usize + 8) {
+        Some(bytes) => {
+            u64::from_le_bytes(bytes.try_into().expect("eight bytes")) & word.mask == word.value
+        }
+        None => is_short_equal(&text[at as usize..], word),
+    };
+    is_equal.then_some(at + word.len)
+}
+
+/// The same near the end of the text.
+#[inline(never)]
+fn is_short_equal(text: &[u8], word: &Word) -> bool {
+    text.starts_with(&word.value.to_le_bytes()[..word.len as usize])
+}
+
+/// Writes where a group is.
+#[inline(always)]
+fn write(slots: &mut [usize], stack: &mut Stack, group: Group, (start, end): (At, At)) {
+    let slot = group.number as usize * 2;
+    if let Some(old) = slots.get_mut(slot..slot + 2) {
+        if group.is_repeated && !stack.frames.is_empty() {
+            let (start, end) = (old[0] as At, old[1] as At);
+            stack.frames.push(Frame::Group {
+                number: group.number,
                 start,
-                low,
-                high,
+                end,
             });
         }
-        self.write(run.group, start, end);
-        Some(end)
+        old.copy_from_slice(&[start as usize, end as usize]);
     }
+}
 
-    #[inline]
-    fn write(&mut self, group: Option<Group>, start: usize, end: usize) {
-        if let Some(group) = group {
-            self.write_slot(group, 0, start);
-            self.write_slot(group, 1, end);
-        }
+/// Writes that groups have no part in the match.
+#[inline(always)]
+fn clear(slots: &mut [usize], groups: GroupRange) {
+    if groups.start < groups.end {
+        slots[groups.start as usize * 2..groups.end as usize * 2].fill(usize::MAX);
     }
+}
 
-    #[inline]
-    fn write_slot(&mut self, group: Group, side: u16, at: usize) {
-        let slot = group.number * 2 + side;
-        if group.is_optional && !self.stack.is_empty() {
-            let value = self.slots[slot as usize];
-            self.stack.push(Frame::Slot { slot, value });
-        }
-        self.slots[slot as usize] = at;
-    }
-
-    #[inline]
-    fn spend(&mut self, bytes: usize) {
-        self.work = self.work.saturating_sub(bytes / WORK_BYTES);
+/// A position that a frame holds, [`u32::MAX`] being none.
+fn widen(position: At) -> usize {
+    if position == At::MAX {
+        usize::MAX
+    } else {
+        position as usize
     }
 }

@@ -2,6 +2,7 @@
 
 use memchr::memmem::Finder;
 
+use super::find::Until;
 use super::first::{ByteSet, First};
 use crate::automaton::Anchor;
 
@@ -17,80 +18,144 @@ pub(super) struct Gate {
     pub end: bool,
 }
 
-/// What ends a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// This byte.
-    Byte(u8),
-    /// Any byte that is not in the table.
-    Outside(u16),
-}
-
-/// A group whose positions a step writes.
+/// A group whose positions a step writes. Number 0 stands for no group: the whole match is written at the very end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Group {
     pub number: u16,
-    /// Whether a match may pass without writing them again, so that going back must restore them.
-    pub is_optional: bool,
+    /// Whether it may be written several times on the way to a match, so that going back must restore it. Of other groups
+    /// every way to a match writes or clears each.
+    pub is_repeated: bool,
+}
+
+impl Group {
+    pub const NONE: Group = Group {
+        number: 0,
+        is_repeated: false,
+    };
+}
+
+/// Consecutive groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct GroupRange {
+    pub start: u16,
+    pub end: u16,
+}
+
+/// One of two ways.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Branch {
+    pub pc: Pc,
+    pub gate: Gate,
+    /// The groups of the other way.
+    pub clears: GroupRange,
+}
+
+/// Up to eight bytes, compared at once: those of the text under the mask must be equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Word {
+    pub value: u64,
+    pub mask: u64,
+    pub len: u32,
+}
+
+impl Word {
+    /// A word of at most eight bytes.
+    pub fn new(bytes: &[u8]) -> Option<Word> {
+        let mut word = [0; 8];
+        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        let mask = u64::MAX
+            .checked_shr(64 - 8 * bytes.len() as u32)
+            .unwrap_or(0);
+        Some(Word {
+            value: u64::from_le_bytes(word),
+            mask,
+            len: bytes.len() as u32,
+        })
+    }
+}
+
+/// Everything up to a byte: no other length can lead to a match.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    pub stop: u8,
+    /// Whether it must hold something.
+    pub is_filled: bool,
+    /// The number of its group, which is not repeated; 0 for none.
+    pub group: u16,
+    /// What follows, if it is literal; the step for it is skipped then.
+    pub word: Word,
 }
 
 /// A class several times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
-    pub stop: Stop,
-    /// Characters.
-    pub min: u32,
-    /// Characters.
-    pub max: u32,
+    /// The class.
+    pub table: u16,
+    /// What is not in the class.
+    pub until: Until,
     /// Whether characters may be longer than a byte.
     pub is_high: bool,
+    /// Whether there must be at least one character.
+    pub is_filled: bool,
     /// Whether what follows may begin with a byte that does not begin a character.
-    pub follow_is_high: bool,
-    /// Whether shorter ones are preferred.
-    pub is_lazy: bool,
+    pub needs_boundary: bool,
     /// What follows.
     pub follow: Gate,
-    pub group: Option<Group>,
+    pub group: Group,
+}
+
+/// How often a class occurs, in characters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub min: u32,
+    pub max: u32,
+    /// Whether fewer are preferred.
+    pub is_lazy: bool,
 }
 
 /// One step. Those that are not jumps go on with the step behind them.
+///
+/// The tag is a byte of its own, so that dispatch is one load and one jump.
 #[derive(Clone, Debug)]
+#[repr(u8)]
 pub(super) enum Step {
-    /// Up to eight bytes: those under the mask must be equal.
-    Word {
-        value: u64,
-        mask: u64,
-        len: u8,
+    Field(Field),
+    Word(Word),
+    /// Two ways, the preferred one first.
+    Split {
+        first: Branch,
+        second: Branch,
     },
-    /// More bytes: a range of the program's literals.
-    Literal {
-        start: u32,
-        end: u32,
+    /// A run that has one length only.
+    Span(Run),
+    /// A run of which long ones are preferred.
+    Longest(Run),
+    /// A run of which short ones are preferred. `candidate`: what is not in the class or what something that follows can
+    /// begin with.
+    Shortest {
+        run: Run,
+        candidate: Until,
+    },
+    /// A run with limits.
+    Counted {
+        run: Run,
+        limits: Limits,
     },
     /// One character of a set.
     One {
         table: u16,
         is_high: bool,
     },
-    /// As much as there is up to a byte, at least `min` bytes: nothing less can lead to a match.
-    Field {
-        stop: u8,
-        min: u32,
-        group: Option<Group>,
+    /// More bytes than a word holds: a range of the program's literals.
+    Literal {
+        start: u32,
+        end: u32,
     },
-    /// The same up to the end of a table, with limits.
-    Span(Run),
-    /// A run with several lengths to try.
-    Choice(Run),
     /// Writes the start of a group.
     Open(Group),
     /// Writes the end of a group.
     Close(Group),
-    /// Two ways, the preferred one first.
-    Split {
-        first: (Pc, Gate),
-        second: (Pc, Gate),
-    },
+    Clear(GroupRange),
     Jump(Pc),
     LineStart,
     LineEnd,
@@ -140,9 +205,14 @@ impl Tables {
         }
     }
 
-    pub fn stop(&mut self, set: ByteSet) -> Stop {
-        set.only_missing()
-            .map_or_else(|| Stop::Outside(self.index(set)), Stop::Byte)
+    /// What ends a run of `set`.
+    pub fn until(&mut self, set: ByteSet) -> Until {
+        let mut missing = (0..=255).filter(|&byte| !set.contains(byte));
+        match (missing.next(), missing.next(), missing.next()) {
+            (Some(byte), None, _) => Until::Byte(byte),
+            (Some(one), Some(two), None) => Until::Either(one, two),
+            _ => Until::Outside(self.index(set)),
+        }
     }
 
     pub fn into_tables(self) -> Vec<[bool; 256]> {

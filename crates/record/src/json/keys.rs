@@ -1,11 +1,12 @@
 //! The keys of objects that are written again and again.
 
 use std::hash::{BuildHasher, RandomState};
-use std::ops::Range;
+use std::mem::MaybeUninit;
 
 use super::scan::BLOCK;
+use super::text;
 use super::values::Values;
-use crate::{Batch, Field, Key};
+use crate::{Batch, Field, Key, Value};
 
 /// Finds fields whose key comes again later. Only text keys count, compared byte by byte.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +81,7 @@ pub(super) struct Layout {
     /// The keys one after the other, and where each ends.
     names: Vec<u8>,
     name_ends: Vec<u32>,
-    /// `,"key":` for each, and where each ends.
+    /// `,"key":"` for each, and where each ends.
     texts: Vec<u8>,
     text_ends: Vec<u32>,
 }
@@ -133,21 +134,68 @@ impl Layout {
             self.name_ends.push(self.names.len() as u32);
             self.texts.push(b',');
             values.string(name, &mut self.texts);
-            self.texts.push(b':');
+            self.texts.extend_from_slice(b":\"");
             self.text_ends.push(self.texts.len() as u32);
         }
         // Whole blocks can be loaded at the last key too.
         self.texts.extend_from_slice(&[0; BLOCK]);
     }
 
-    /// `,"key":` of each key: where it lies, and the bytes in which it does.
-    #[inline]
-    pub fn texts(&self) -> impl Iterator<Item = (&[u8], Range<usize>)> {
-        let mut start = 0;
-        self.text_ends.iter().map(move |&end| {
-            let range = start..end as usize;
-            start = end as usize;
-            (&self.texts[..], range)
-        })
+    /// Writes the members whose values are plain strings into `room`, from the first on, until one is something else.
+    /// There must be as much room as [`Layout::room_for`] tells.
+    pub fn fill(&self, batch: &Batch, fields: &[Field], room: &mut [MaybeUninit<u8>]) -> Filled {
+        let skipped = self.text_ends.len() - fields.len();
+        let mut start = skipped
+            .checked_sub(1)
+            .map_or(0, |last| self.text_ends[last] as usize);
+        let mut len = 0;
+        for (index, (field, &end)) in fields.iter().zip(&self.text_ends[skipped..]).enumerate() {
+            let end = end as usize;
+            let (Value::Str(span) | Value::Bin(span)) = field.value else {
+                len += text::copy(&self.texts, start..end - 1, &mut room[len..]);
+                return Filled {
+                    len,
+                    fields: index,
+                    text: 0,
+                };
+            };
+            len += text::copy(&self.texts, start..end, &mut room[len..]);
+            let clean = text::copy_clean(batch.space(span), span.range(), &mut room[len..]);
+            len += clean;
+            if clean < span.len() {
+                return Filled {
+                    len,
+                    fields: index,
+                    text: clean,
+                };
+            }
+            room[len].write(b'"');
+            len += 1;
+            start = end;
+        }
+        Filled {
+            len,
+            fields: fields.len(),
+            text: 0,
+        }
     }
+
+    /// How many bytes the last `fields` take at most if their values are plain strings.
+    pub fn room_for(&self, fields: &[Field]) -> usize {
+        let texts = fields.iter().map(|field| match field.value {
+            Value::Str(span) | Value::Bin(span) => span.len() + 1,
+            _ => 0,
+        });
+        self.texts.len() + texts.sum::<usize>() + 2 * BLOCK
+    }
+}
+
+/// What [`Layout::fill`] did.
+pub(super) struct Filled {
+    /// Bytes written.
+    pub len: usize,
+    /// Members written. If that is not all, the key of the next is written too, with a quote if its value is a string.
+    pub fields: usize,
+    /// How many bytes of that string.
+    pub text: usize,
 }

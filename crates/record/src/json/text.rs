@@ -4,7 +4,7 @@
 //! overlong one, and every other byte above 0x7f the character U+E000 + byte, itself written as UTF-8. With it off,
 //! characters are copied and every byte that belongs to none becomes U+FFFD.
 //!
-//! Three accidents of upstream's code are not repeated: 0x7f is escaped everywhere (upstream leaves it between sixteen
+//! Two accidents of upstream's code are not repeated: 0x7f is escaped everywhere (upstream leaves it between sixteen
 //! plain bytes), and a sequence cut off by the end of the text is written like any other malformed one (upstream drops
 //! its first byte).
 
@@ -28,36 +28,20 @@ pub(super) fn write(space: &[u8], range: Range<usize>, escape_unicode: bool, out
     }
 }
 
-/// Appends the bytes `prefix` of `prefixes` as they are, and the bytes `range` of `space` as a JSON string with quotes.
-#[inline]
-pub(super) fn write_after(
-    (prefixes, prefix): (&[u8], Range<usize>),
-    (space, range): (&[u8], Range<usize>),
-    escape_unicode: bool,
-    out: &mut Vec<u8>,
-) {
-    out.reserve(prefix.len() + range.len() + 2 + 2 * BLOCK);
-    let room = out.spare_capacity_mut();
-    let mut len = copy(prefixes, prefix, room);
-    room[len].write(b'"');
-    len += 1;
-    let clean = copy_clean(space, range.clone(), &mut room[len..]);
-    len += clean;
-    // SAFETY: so many bytes of the room have been written.
-    unsafe { out.set_len(out.len() + len) };
-    if clean < range.len() {
-        write(space, range.start + clean..range.end, escape_unicode, out);
-    }
+/// Appends the bytes `range` of `space` as a JSON string with its quotes.
+pub(super) fn quoted(space: &[u8], range: Range<usize>, escape_unicode: bool, out: &mut Vec<u8>) {
+    out.push(b'"');
+    write(space, range, escape_unicode, out);
     out.push(b'"');
 }
 
-/// Copies the bytes `range` of `space`: how many.
+/// Copies the bytes `range` of `space`: how many. Writes whole blocks, so more than that.
 #[inline(always)]
-fn copy(space: &[u8], range: Range<usize>, room: &mut [MaybeUninit<u8>]) -> usize {
+pub(super) fn copy(space: &[u8], range: Range<usize>, room: &mut [MaybeUninit<u8>]) -> usize {
     let mut done = 0;
     while done < range.len() {
         match scan::block_at(space, range.start + done) {
-            Some(block) => room[done..][..BLOCK].write_copy_of_slice(block),
+            Some(block) => room[done..done + BLOCK].write_copy_of_slice(block),
             None => {
                 return done + copy_last(&space[range.start + done..range.end], &mut room[done..]);
             }
@@ -77,14 +61,14 @@ fn copy_last(text: &[u8], room: &mut [MaybeUninit<u8>]) -> usize {
 /// Copies the bytes of `range` up to the first that may not stand for itself: how many. Writes whole blocks, so more
 /// than that.
 #[inline(always)]
-fn copy_clean(space: &[u8], range: Range<usize>, room: &mut [MaybeUninit<u8>]) -> usize {
+pub(super) fn copy_clean(space: &[u8], range: Range<usize>, room: &mut [MaybeUninit<u8>]) -> usize {
     let mut done = 0;
     while done < range.len() {
         let Some(&block) = scan::block_at(space, range.start + done) else {
             return done
                 + copy_last_clean(&space[range.start + done..range.end], &mut room[done..]);
         };
-        room[done..][..BLOCK].write_copy_of_slice(&block);
+        room[done..done + BLOCK].write_copy_of_slice(&block);
         let marks = scan::to_escape(&block);
         if marks != 0 {
             // Perhaps a byte after the range.

@@ -38,7 +38,7 @@ fn decode(
         let clean = match scan::block_at(space, at) {
             Some(&block) => {
                 // The whole block is copied; what is too much of it is overwritten by what comes next.
-                room[len..][..BLOCK].write_copy_of_slice(&block);
+                room[len..len + BLOCK].write_copy_of_slice(&block);
                 let marks = scan::block_quotes(&block);
                 if marks == 0 {
                     at += BLOCK;

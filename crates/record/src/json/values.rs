@@ -1,7 +1,5 @@
 //! Values as JSON text.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 
 use super::keys::Duplicates;
@@ -26,48 +24,21 @@ impl Values {
         }
     }
 
-    /// Appends `value`.
-    pub fn write(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) {
-        self.write_after((&[], 0..0), batch, value, out);
-    }
-
-    /// Appends the bytes of `prefix` as they are, and `value`.
-    #[inline(always)]
-    pub fn write_after(
-        &mut self,
-        prefix: (&[u8], Range<usize>),
-        batch: &Batch,
-        value: Value,
-        out: &mut Vec<u8>,
-    ) {
-        match value {
-            Value::Str(span) | Value::Bin(span) => {
-                text::write_after(
-                    prefix,
-                    (batch.space(span), span.range()),
-                    self.options.escape_unicode,
-                    out,
-                );
-            }
-            other => {
-                out.extend_from_slice(&prefix.0[prefix.1]);
-                self.other(batch, other, out);
-            }
-        }
-    }
-
     /// Appends `text` as a JSON string with its quotes.
     pub fn string(&self, text: &[u8], out: &mut Vec<u8>) {
-        text::write_after(
-            (&[], 0..0),
-            (text, 0..text.len()),
-            self.options.escape_unicode,
-            out,
-        );
+        text::quoted(text, 0..text.len(), self.options.escape_unicode, out);
     }
 
-    #[inline(never)]
-    fn other(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) {
+    /// Appends the rest of the string `span`, of which `done` bytes are written, and its closing quote.
+    pub fn rest_of_string(&self, batch: &Batch, span: Span, done: usize, out: &mut Vec<u8>) {
+        let range = span.range();
+        let rest = range.start + done..range.end;
+        text::write(batch.space(span), rest, self.options.escape_unicode, out);
+        out.push(b'"');
+    }
+
+    /// Appends `value`.
+    pub fn write(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) {
         match value {
             Value::Null => out.extend_from_slice(b"null"),
             Value::Bool(true) => out.extend_from_slice(b"true"),
@@ -82,7 +53,7 @@ impl Values {
                 out.extend_from_slice(b"null")
             }
             Value::Float(value) => number::write_float(value, out),
-            Value::Str(span) | Value::Bin(span) => self.string(batch.bytes(span), out),
+            Value::Str(span) | Value::Bin(span) => self.text(batch, span, out),
             Value::Ext(_, span) => extension(batch.bytes(span), out),
             Value::Array(items) => self.array(batch, items, out),
             Value::Map(fields) => self.map(batch, fields, out),
@@ -155,8 +126,12 @@ impl Values {
     }
 
     fn text(&self, batch: &Batch, span: Span, out: &mut Vec<u8>) {
-        let text = (batch.space(span), span.range());
-        text::write_after((&[], 0..0), text, self.options.escape_unicode, out);
+        text::quoted(
+            batch.space(span),
+            span.range(),
+            self.options.escape_unicode,
+            out,
+        );
     }
 }
 

@@ -123,8 +123,22 @@ impl Writer {
         if !self.layout.fits(batch, fields) && !self.learn(batch, fields) {
             return self.values.members(batch, fields, out);
         }
-        for (key, field) in self.layout.texts().zip(fields) {
-            self.values.write_after(key, batch, field.value, out);
+        let mut rest = fields;
+        while !rest.is_empty() {
+            out.reserve(self.layout.room_for(rest));
+            let filled = self.layout.fill(batch, rest, out.spare_capacity_mut());
+            // SAFETY: so many bytes of the room have been written.
+            unsafe { out.set_len(out.len() + filled.len) };
+            let Some(stopped) = rest.get(filled.fields) else {
+                return;
+            };
+            match stopped.value {
+                Value::Str(span) | Value::Bin(span) => {
+                    self.values.rest_of_string(batch, span, filled.text, out);
+                }
+                other => self.values.write(batch, other, out),
+            }
+            rest = &rest[filled.fields + 1..];
         }
     }
 
