@@ -15,10 +15,10 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  test [--no-peers] [--only FILTER]
-             sets up the real peers, then runs the formatter's check, the linter, every test, the slim build,
+  test [--peers] [--only FILTER]
+             runs the formatter's check, the linter, every test, the slim build,
              `tidy` and cargo-deny, and ends with what passed, failed and was skipped
-               --no-peers     sets up no peers: the tests that need one are skipped
+               --peers        sets up real peers (Docker, Podman, AWS CLI …) for the tests that need one
                --only FILTER  runs only the tests whose name contains FILTER, and none of the other steps
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
@@ -84,7 +84,7 @@ fn parse_test(arguments: &[String]) -> Result<suite::Options, String> {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--no-peers" => options.no_peers = true,
+            "--peers" => options.peers = true,
             "--only" => match arguments.next() {
                 Some(filter) => options.only = Some(filter.clone()),
                 None => return Err("--only needs a part of a test's name".into()),
@@ -114,11 +114,11 @@ mod tests {
     #[test]
     fn commands_and_options() {
         let only = suite::Options {
-            no_peers: true,
+            peers: true,
             only: Some("docker".into()),
         };
         assert_eq!(
-            parse_line("test --no-peers --only docker"),
+            parse_line("test --peers --only docker"),
             Ok(Chore::Test(only))
         );
         assert_eq!(

@@ -12,8 +12,8 @@ use crate::tidy;
 /// What `cargo xtask test` was asked to do.
 #[derive(Debug, Default, PartialEq)]
 pub struct Options {
-    /// Set up no peers; the tests that need one skip themselves.
-    pub no_peers: bool,
+    /// Set up the peers. Without them the tests that need one skip themselves and are counted as skipped.
+    pub peers: bool,
     /// Run only the tests whose name contains this, and none of the other steps.
     pub only: Option<String>,
 }
@@ -28,7 +28,7 @@ const CARGO_DENY: &str = "0.20.2";
 /// Runs the steps, prints the table and the closing line, and returns true when nothing failed.
 pub fn run(root: &Path, options: &Options) -> bool {
     let suite = Suite { root };
-    let (peers, first) = suite.peers(options.no_peers);
+    let (peers, first) = suite.peers(!options.peers);
     let filter = options.only.as_deref();
     let mut steps = vec![first];
     if filter.is_none() {
@@ -50,7 +50,7 @@ impl Suite<'_> {
     fn peers(&self, none: bool) -> (Peers, Step) {
         let start = begin("peers");
         let peers = if none {
-            peers::none("--no-peers was given")
+            peers::none("--peers was not given")
         } else {
             peers::set_up(self.root)
         };

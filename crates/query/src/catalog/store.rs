@@ -65,6 +65,7 @@ impl Catalog {
     }
 
     /// Comment, location and properties of a database.
+    #[allow(dead_code, reason = "kept for the statements that describe databases")]
     pub(crate) fn database(&self, database: &str) -> Result<DatabaseDef> {
         Ok(read_json(&self.root.join(database).join(DATABASE_FILE))?.unwrap_or_default())
     }
