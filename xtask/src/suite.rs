@@ -105,6 +105,10 @@ impl Suite<'_> {
         let clippy = [
             "--release",
             "--workspace",
+            "--exclude",
+            "flumen",
+            "--exclude",
+            "query",
             "--all-targets",
             "--",
             "--deny",
