@@ -53,6 +53,11 @@ impl CallError {
         }
     }
 
+    /// Whether the service has too much to do: fewer requests at once would help.
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.is_throttled())
+    }
+
     /// How long the service asks to wait before the next attempt.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

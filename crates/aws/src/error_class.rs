@@ -110,6 +110,29 @@ impl ErrorClass {
     }
 }
 
+/// Codes with which a service asks for less: those of the AWS SDKs' retry rules.
+const LOAD_CODES: [&str; 14] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "LimitExceededException",
+    "SlowDown",
+    "PriorRequestNotComplete",
+    "ServiceUnavailableException",
+];
+
+/// Whether a service says with this code that it has too much to do.
+pub(crate) fn is_about_load(code: &str) -> bool {
+    LOAD_CODES.contains(&code)
+}
+
 /// Whether this code may mean that the clock is wrong.
 pub(crate) fn is_about_the_clock(code: &str) -> bool {
     CLOCK_CODES.contains(&code)

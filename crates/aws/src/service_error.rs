@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
 
-use crate::error_class::ErrorClass;
+use crate::error_class::{ErrorClass, is_about_load};
 use crate::transport::Answer;
 use crate::xml;
 
@@ -53,6 +53,11 @@ impl ServiceError {
             date: header(&DATE)
                 .and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok()),
         }
+    }
+
+    /// Whether it is about too much work for the service, rather than about this request.
+    pub fn is_throttled(&self) -> bool {
+        matches!(self.status, 429 | 503) || is_about_load(&self.code)
     }
 
     /// What the error calls for.

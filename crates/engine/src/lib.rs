@@ -12,6 +12,7 @@
 //! budget); a record's obligation is settled only by an answer, a counted drop or a filter, and a panic refuses it.
 
 mod instance;
+mod pace;
 mod pipeline;
 mod plan;
 mod retry;

@@ -23,8 +23,11 @@ use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
+use crate::pace::{Generation, Pace};
 use crate::retry::{Backoff, is_allowed};
 use crate::road::Delivery;
+
+use lanes::Lanes;
 
 /// An output without work for this long gives back the memory that it keeps for later requests.
 const IDLE: Duration = Duration::from_secs(3);
@@ -62,17 +65,24 @@ struct Flight {
     retries: u32,
 }
 
+/// A request under way.
+type Sending = LocalFuture<'static, (Flight, Answer, Generation)>;
+
 /// What waits for its time.
 enum Again {
     /// The same bytes.
     Flight(Flight),
-    /// Records that a service refused one by one: they make a request of their own.
-    Records(Vec<Piece>, u32),
+    /// Records of one request that a service refused one by one: they make requests of their own.
+    Records {
+        pieces: Vec<Piece>,
+        retries: u32,
+        lane: Option<u64>,
+    },
 }
 
 enum Event {
     Delivery(Option<Delivery>),
-    Answer(Flight, Answer),
+    Answer(Flight, Answer, Generation),
     FlushIsDue,
     RetryIsDue,
     Idle,
@@ -86,8 +96,9 @@ pub struct Runner<'a> {
     deliveries: Slab<Tracked>,
     /// Offered, but not formatted while enough requests wait.
     waiting: VecDeque<Piece>,
-    ready: VecDeque<Flight>,
-    in_flight: FuturesUnordered<LocalFuture<'static, (Flight, Answer)>>,
+    lanes: Lanes,
+    pace: Pace,
+    in_flight: FuturesUnordered<Sending>,
     again: BinaryHeap<Reverse<(Instant, u64)>>,
     again_slots: Slab<Again>,
     /// When the open requests must be sealed.
@@ -100,12 +111,14 @@ pub struct Runner<'a> {
 impl<'a> Runner<'a> {
     /// A runner without work.
     pub fn new(output: RunOutput, settings: &'a RunnerSettings) -> Runner<'a> {
+        let pace = Pace::new(output.concurrency, &settings.counters.own);
         Runner {
             settings,
             output,
             deliveries: Slab::new(),
             waiting: VecDeque::new(),
-            ready: VecDeque::new(),
+            lanes: Lanes::default(),
+            pace,
             in_flight: FuturesUnordered::new(),
             again: BinaryHeap::new(),
             again_slots: Slab::new(),
@@ -127,6 +140,7 @@ impl<'a> Runner<'a> {
             self.apply(event);
             self.send_ready();
         }
+        self.output.deliver.close().await;
     }
 
     async fn next_event(
@@ -140,7 +154,7 @@ impl<'a> Runner<'a> {
         let stop = &self.settings.stop;
         tokio::select! {
             biased;
-            Some((flight, answer)) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(flight, answer),
+            Some((flight, answer, sent)) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(flight, answer, sent),
             delivery = deliveries.recv(), if open => Event::Delivery(delivery),
             () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Event::FlushIsDue,
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
@@ -153,7 +167,10 @@ impl<'a> Runner<'a> {
         match event {
             Event::Delivery(Some(delivery)) => self.accept(delivery),
             Event::Delivery(None) => self.seal(),
-            Event::Answer(flight, answer) => self.answered(flight, answer),
+            Event::Answer(flight, answer, sent) => {
+                self.pace.answered(sent, answer.is_throttled());
+                self.answered(flight, answer);
+            }
             Event::FlushIsDue => self.seal(),
             Event::RetryIsDue => self.retry_due(),
             Event::Idle => {
@@ -187,12 +204,12 @@ impl<'a> Runner<'a> {
 
     /// Formats what waits, as long as no finished request waits for its turn.
     fn format_waiting(&mut self) {
-        while self.ready.is_empty() {
+        while !self.lanes.is_full() {
             let Some((id, records)) = self.waiting.pop_front() else {
                 return;
             };
             self.format(id, records);
-            self.collect(0);
+            self.collect();
             if self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + self.settings.flush);
             }
@@ -209,7 +226,7 @@ impl<'a> Runner<'a> {
     fn seal(&mut self) {
         self.flush_at = None;
         self.output.format.seal(&mut self.outbox);
-        self.collect(0);
+        self.collect();
         if !self.waiting.is_empty() {
             // What could not be formatted yet waits no longer than what came first.
             self.flush_at = Some(Instant::now() + self.settings.flush);
@@ -217,10 +234,18 @@ impl<'a> Runner<'a> {
     }
 
     /// Takes what formatting left in the outbox.
-    fn collect(&mut self, retries: u32) {
-        let requests = self.outbox.requests.drain(..);
-        self.ready
-            .extend(requests.map(|request| Flight { request, retries }));
+    fn collect(&mut self) {
+        for request in self.outbox.requests.drain(..) {
+            self.lanes.add(Flight {
+                request,
+                retries: 0,
+            });
+        }
+        self.collect_unsent();
+    }
+
+    /// Answers for the records that are in no request.
+    fn collect_unsent(&mut self) {
         for (id, record) in std::mem::take(&mut self.outbox.filtered) {
             self.settings.counters.filtered.add(1);
             self.settle(id, record..record + 1);
@@ -233,21 +258,22 @@ impl<'a> Runner<'a> {
     fn send_ready(&mut self) {
         loop {
             self.format_waiting();
-            if self.in_flight.len() >= self.output.concurrency.max(1) {
-                return;
+            if self.in_flight.len() >= self.pace.limit() {
+                break;
             }
-            let Some(flight) = self.ready.pop_front() else {
-                return;
+            let Some(flight) = self.lanes.next() else {
+                break;
             };
-            self.in_flight
-                .push(Box::pin(send(Rc::clone(&self.output.deliver), flight)));
+            let (deliver, sent) = (Rc::clone(&self.output.deliver), self.pace.generation());
+            self.in_flight.push(Box::pin(send(deliver, flight, sent)));
         }
+        self.pace.show(self.in_flight.len());
     }
 
     fn answered(&mut self, flight: Flight, answer: Answer) {
         match answer {
             Answer::Done => self.done(flight, &[]),
-            Answer::Except { records, why } => {
+            Answer::Except { records, why, .. } => {
                 let count = records.len();
                 self.settings.log.warn(format_args!(
                     "{count} out of {} records failed to be delivered and are sent again alone: {why}",
@@ -255,7 +281,7 @@ impl<'a> Runner<'a> {
                 ));
                 self.done(flight, &records);
             }
-            Answer::Again { after, why } => self.again(flight, after, &why),
+            Answer::Again { after, why, .. } => self.again(flight, after, &why),
             Answer::Never { reason, why } => self.never(flight, reason, &why),
         }
     }
@@ -271,23 +297,36 @@ impl<'a> Runner<'a> {
         counters.records.add(delivered);
         counters.bytes.add(request.body.len() as u64);
         let parts = std::mem::take(&mut request.parts);
-        if exceptions.is_empty() {
+        let failed = if exceptions.is_empty() {
             for (id, records) in parts.ranges() {
                 self.settle(*id, records.clone());
             }
+            Vec::new()
         } else {
-            self.settle_except(parts.ranges(), exceptions, retries);
+            self.settle_except(parts.ranges(), exceptions)
+        };
+        let lane = request.lane;
+        if failed.is_empty() {
+            self.lanes.advance(lane);
+        } else {
+            let retries = retries + 1;
+            let work = Again::Records {
+                pieces: failed,
+                retries,
+                lane,
+            };
+            self.schedule(work, None);
         }
         request.parts = parts;
         self.output.format.recycle(request);
     }
 
+    /// Settles the records of a request but for `exceptions`, and returns those that must be sent again.
     fn settle_except(
         &mut self,
         ranges: &[Piece],
         exceptions: &[(u32, RecordAnswer)],
-        retries: u32,
-    ) {
+    ) -> Vec<Piece> {
         let (delivered, excepted) = split(ranges, exceptions);
         for (id, records) in delivered {
             self.settle(id, records);
@@ -301,9 +340,7 @@ impl<'a> Runner<'a> {
                 }
             }
         }
-        if !failed.is_empty() {
-            self.schedule(Again::Records(failed, retries + 1), None);
-        }
+        failed
     }
 
     fn again(&mut self, flight: Flight, after: Option<Duration>, why: &str) {
@@ -321,33 +358,35 @@ impl<'a> Runner<'a> {
     fn never(&mut self, flight: Flight, reason: Reason, why: &str) {
         let Flight { request, retries } = flight;
         let pieces: Vec<Piece> = request.parts.ranges().to_vec();
-        let count = request.parts.len();
+        let (count, lane) = (request.parts.len(), request.lane);
         self.output.format.recycle(request);
         if count <= 1 {
             self.settings.log.error(format_args!(
                 "a record can never be delivered and is dropped: {why}"
             ));
             self.drop_records(pieces, reason);
+            self.lanes.advance(lane);
             return;
         }
         self.settings.log.warn(format_args!(
             "a request of {count} records is refused and taken apart: {why}"
         ));
         let (first, second) = halve(pieces, count / 2);
-        for half in [first, second] {
-            self.format_apart(half, retries);
-        }
+        self.seal();
+        let mut flights = self.format_apart(first, retries);
+        flights.append(&mut self.format_apart(second, retries));
+        self.lanes.replace(lane, flights);
     }
 
     /// Schedules work again, or gives it up when the limit is reached. Returns the wait.
     fn schedule(&mut self, work: Again, after: Option<Duration>) -> Option<Duration> {
-        let retries = match &work {
-            Again::Flight(flight) => flight.retries,
-            Again::Records(_, retries) => *retries,
+        let (retries, lane) = match &work {
+            Again::Flight(flight) => (flight.retries, flight.request.lane),
+            Again::Records { retries, lane, .. } => (*retries, *lane),
         };
         let pieces = || match &work {
             Again::Flight(flight) => flight.request.parts.ranges().to_vec(),
-            Again::Records(pieces, _) => pieces.clone(),
+            Again::Records { pieces, .. } => pieces.clone(),
         };
         let counters = &self.settings.counters;
         let count: u64 = pieces()
@@ -360,6 +399,7 @@ impl<'a> Runner<'a> {
                 "{count} records cannot be retried (Retry_Limit) and are dropped"
             ));
             self.drop_records(pieces(), RETRY_LIMIT);
+            self.lanes.advance(lane);
             return None;
         }
         counters.retries.add(1);
@@ -383,20 +423,32 @@ impl<'a> Runner<'a> {
             }
             self.again.pop();
             match self.again_slots.remove(slot as usize) {
-                Again::Flight(flight) => self.ready.push_back(flight),
-                Again::Records(pieces, retries) => self.format_apart(pieces, retries),
+                Again::Flight(flight) => self.lanes.repeat(flight),
+                Again::Records {
+                    pieces,
+                    retries,
+                    lane,
+                } => {
+                    self.seal();
+                    let flights = self.format_apart(pieces, retries);
+                    self.lanes.replace(lane, flights);
+                }
             }
         }
     }
 
-    /// Makes requests of these records alone.
-    fn format_apart(&mut self, pieces: Vec<Piece>, retries: u32) {
-        self.seal();
+    /// Makes requests of these records alone. Nothing else may be open.
+    fn format_apart(&mut self, pieces: Vec<Piece>, retries: u32) -> Vec<Flight> {
         for (id, records) in pieces {
             self.format(id, records);
         }
         self.output.format.seal(&mut self.outbox);
-        self.collect(retries);
+        let requests = self.outbox.requests.drain(..);
+        let flights = requests
+            .map(|request| Flight { request, retries })
+            .collect();
+        self.collect_unsent();
+        flights
     }
 
     /// A stop: nothing waits any longer than it must.
@@ -433,9 +485,13 @@ impl<'a> Runner<'a> {
     }
 }
 
-async fn send(deliver: Rc<dyn Deliver>, flight: Flight) -> (Flight, Answer) {
+async fn send(
+    deliver: Rc<dyn Deliver>,
+    flight: Flight,
+    sent: Generation,
+) -> (Flight, Answer, Generation) {
     let answer = deliver.deliver(&flight.request).await;
-    (flight, answer)
+    (flight, answer, sent)
 }
 
 fn push_record(pieces: &mut Vec<Piece>, id: DeliveryId, record: u32) {
@@ -489,5 +545,6 @@ fn halve(pieces: Vec<Piece>, count: u32) -> (Vec<Piece>, Vec<Piece>) {
     (first, second)
 }
 
+mod lanes;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use plugin::Metrics;
+use plugin::{Metrics, Number};
 
 use crate::Pipeline;
 
@@ -178,11 +178,16 @@ impl Text {
                     escape(reason)
                 ),
             };
-            self.counter(
+            let kind = match metric.number {
+                Number::Counter(_) => "counter",
+                Number::Gauge(_) => "gauge",
+            };
+            self.sample(
+                kind,
                 &format!("{prefix}_{}", metric.name),
                 metric.help,
                 &labels,
-                metric.counter.get(),
+                metric.number.get(),
             );
         }
     }

@@ -21,7 +21,7 @@ pub fn metrics(pipeline: &Pipeline) -> Value {
         {
             entry.insert(
                 metric.name.trim_end_matches("_total").into(),
-                metric.counter.get().into(),
+                metric.number.get().into(),
             );
         }
         inputs.insert(input.name.to_string(), entry.into());

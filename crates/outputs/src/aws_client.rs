@@ -1,8 +1,31 @@
-//! From the options of an AWS output to a client.
+//! From the options of an AWS output to a client, and from a failed call to the answer for its request.
 
-use aws::{Client, ClientOptions, CredentialsOptions, CredentialsProvider, Environment, Service};
+use aws::{
+    CallError, Client, ClientOptions, CredentialsOptions, CredentialsProvider, Environment,
+    ErrorClass, Service,
+};
 use config::{NetOptions, Options, TlsOptions, TlsVersion};
-use plugin::{BuildError, OutputContext};
+use plugin::{Answer, BuildError, OutputContext, Reason};
+
+/// What a call's failure means for the whole request.
+pub fn failed(error: &CallError) -> Answer {
+    let why = error.to_string();
+    match error.class() {
+        ErrorClass::Retry | ErrorClass::RefreshCredentials => Answer::Again {
+            after: error.retry_after(),
+            why,
+            throttled: error.is_throttled(),
+        },
+        ErrorClass::Split => Answer::Never {
+            reason: Reason("request_too_large"),
+            why,
+        },
+        ErrorClass::Permanent => Answer::Never {
+            reason: Reason("refused"),
+            why,
+        },
+    }
+}
 
 /// Options that every AWS output has.
 #[derive(Clone, Debug, Options)]

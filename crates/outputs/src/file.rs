@@ -198,14 +198,8 @@ impl Deliver for Append {
                 tokio::task::spawn_blocking(move || append(directory, &path, &header, &body)).await;
             match appended {
                 Ok(Ok(())) => Answer::Done,
-                Ok(Err(error)) => Answer::Again {
-                    after: None,
-                    why: format!("{shown}: {error}"),
-                },
-                Err(error) => Answer::Again {
-                    after: None,
-                    why: format!("{shown}: {error}"),
-                },
+                Ok(Err(error)) => Answer::again(format!("{shown}: {error}")),
+                Err(error) => Answer::again(format!("{shown}: {error}")),
             }
         })
     }

@@ -9,14 +9,14 @@ mod time_key;
 
 use std::rc::Rc;
 
-use ::aws::{Client, ErrorClass, Service};
+use ::aws::{Client, Service};
 use config::Options;
 use plugin::{
-    Answer, BuildError, Deliver, LocalFuture, Output, OutputContext, OutputPlugin, Reason, Request,
+    Answer, BuildError, Deliver, LocalFuture, Output, OutputContext, OutputPlugin, Request,
     RunOutput,
 };
 
-use crate::aws_client::AwsOptions;
+use crate::aws_client::{AwsOptions, failed};
 use payload::Payload;
 
 /// `firehose`: the name of AWS's Go plugin.
@@ -75,20 +75,7 @@ impl Deliver for Firehose {
                 .await
             {
                 Ok(response) => answer::read(&response.body, request.parts.len()),
-                Err(error) => match error.class() {
-                    ErrorClass::Retry | ErrorClass::RefreshCredentials => Answer::Again {
-                        after: error.retry_after(),
-                        why: error.to_string(),
-                    },
-                    ErrorClass::Split => Answer::Never {
-                        reason: Reason("request_too_large"),
-                        why: error.to_string(),
-                    },
-                    ErrorClass::Permanent => Answer::Never {
-                        reason: Reason("refused"),
-                        why: error.to_string(),
-                    },
-                },
+                Err(error) => failed(&error),
             }
         })
     }

@@ -41,6 +41,7 @@ impl OpenRequest {
             outbox.requests.push(Request {
                 body: Bytes::from(body),
                 parts,
+                lane: None,
                 note: None,
             });
         }

@@ -188,14 +188,8 @@ impl Deliver for Terminal {
             });
             match written.await {
                 Ok(Ok(())) => Answer::Done,
-                Ok(Err(error)) => Answer::Again {
-                    after: None,
-                    why: format!("the standard output: {error}"),
-                },
-                Err(error) => Answer::Again {
-                    after: None,
-                    why: error.to_string(),
-                },
+                Ok(Err(error)) => Answer::again(format!("the standard output: {error}")),
+                Err(error) => Answer::again(error.to_string()),
             }
         })
     }

@@ -29,7 +29,7 @@ pub use input::{
     BuildInput, Emit, Emitter, Ended, Handover, Input, InputContext, InputPlugin, RunInput,
 };
 pub use log::{Log, LogSink};
-pub use metrics::{Counter, Metric, Metrics};
+pub use metrics::{Counter, Gauge, Metric, Metrics, Number};
 pub use output::{
     Answer, BuildOutput, Deliver, DeliveryId, Format, Outbox, Output, OutputContext, OutputPlugin,
     Parts, Reason, RecordAnswer, Request, RunOutput,

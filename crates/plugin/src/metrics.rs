@@ -1,4 +1,4 @@
-//! Counters that a plugin adds to those that every instance has.
+//! Counters and gauges that a plugin adds to those that every instance has.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,35 +19,80 @@ impl Counter {
     }
 }
 
-/// A registered counter.
+/// A number that is set.
+#[derive(Clone, Debug, Default)]
+pub struct Gauge(Arc<AtomicU64>);
+
+impl Gauge {
+    /// Replaces the value.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The value set last.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The number of a metric.
+#[derive(Clone, Debug)]
+pub enum Number {
+    /// Only grows.
+    Counter(Counter),
+    /// Goes up and down.
+    Gauge(Gauge),
+}
+
+impl Number {
+    /// Its present value.
+    pub fn get(&self) -> u64 {
+        match self {
+            Number::Counter(counter) => counter.get(),
+            Number::Gauge(gauge) => gauge.get(),
+        }
+    }
+}
+
+/// A registered number.
 #[derive(Clone, Debug)]
 pub struct Metric {
     /// Its name without the prefix of the kind, e.g. `files_opened_total`.
     pub name: &'static str,
-    /// What it counts, for `# HELP`.
+    /// What it says, for `# HELP`.
     pub help: &'static str,
     /// The value of the label `reason`, for what was dropped.
     pub reason: Option<&'static str>,
     /// The number.
-    pub counter: Counter,
+    pub number: Number,
 }
 
-/// The counters of one plugin instance.
+/// The numbers of one plugin instance.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Arc<Mutex<Vec<Metric>>>);
 
 impl Metrics {
     /// The counter `name`, registered at the first call.
     pub fn counter(&self, name: &'static str, help: &'static str) -> Counter {
-        self.register(name, help, None)
+        self.count(name, help, None)
     }
 
     /// The counter of records that the instance dropped for `reason` (a few words joined by `_`).
     pub fn dropped(&self, reason: &'static str) -> Counter {
-        self.register("dropped_total", "Records dropped, by reason.", Some(reason))
+        self.count("dropped_total", "Records dropped, by reason.", Some(reason))
     }
 
-    /// All counters registered so far.
+    /// The gauge `name`, registered at the first call.
+    pub fn gauge(&self, name: &'static str, help: &'static str) -> Gauge {
+        let number = self.register(name, help, None, || Number::Gauge(Gauge::default()));
+        match number {
+            Number::Gauge(gauge) => gauge,
+            // A name has one kind; one that nobody reads does no harm.
+            Number::Counter(_) => Gauge::default(),
+        }
+    }
+
+    /// All numbers registered so far.
     pub fn all(&self) -> Vec<Metric> {
         self.0
             .lock()
@@ -55,12 +100,26 @@ impl Metrics {
             .clone()
     }
 
-    fn register(
+    fn count(
         &self,
         name: &'static str,
         help: &'static str,
         reason: Option<&'static str>,
     ) -> Counter {
+        let number = self.register(name, help, reason, || Number::Counter(Counter::default()));
+        match number {
+            Number::Counter(counter) => counter,
+            Number::Gauge(_) => Counter::default(),
+        }
+    }
+
+    fn register(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        reason: Option<&'static str>,
+        new: fn() -> Number,
+    ) -> Number {
         let mut all = self
             .0
             .lock()
@@ -69,15 +128,15 @@ impl Metrics {
             .iter()
             .find(|metric| metric.name == name && metric.reason == reason)
         {
-            return known.counter.clone();
+            return known.number.clone();
         }
-        let counter = Counter::default();
+        let number = new();
         all.push(Metric {
             name,
             help,
             reason,
-            counter: counter.clone(),
+            number: number.clone(),
         });
-        counter
+        number
     }
 }

@@ -90,6 +90,9 @@ pub struct Request {
     pub body: Bytes,
     /// Whose records it carries: entry `i` of an answer is for the `i`-th of them.
     pub parts: Parts,
+    /// Requests of one lane (a log stream, the keys of a shard) are sent one after the other and in order: one that must
+    /// be repeated holds back the later ones of its lane, and none of another. `None`: it waits for no other request.
+    pub lane: Option<u64>,
     /// What the sending half needs besides (a stream's name, say).
     pub note: Option<Box<dyn Any>>,
 }
@@ -151,6 +154,8 @@ pub enum Answer {
         after: Option<Duration>,
         /// In a few words.
         why: String,
+        /// Whether the service has too much to do: fewer requests are then under way at once.
+        throttled: bool,
     },
     /// Delivered but for these records (index in the request, ascending). `why` describes the first of them.
     Except {
@@ -158,6 +163,8 @@ pub enum Answer {
         records: Vec<(u32, RecordAnswer)>,
         /// In a few words.
         why: String,
+        /// As in [`Answer::Again`].
+        throttled: bool,
     },
     /// No record of it can ever be delivered as a whole: the engine takes the request apart until single records are left,
     /// which are then given up for this reason.
@@ -169,10 +176,41 @@ pub enum Answer {
     },
 }
 
+impl Answer {
+    /// The request must be sent again, for no reason that the service gave.
+    pub fn again(why: impl Into<String>) -> Answer {
+        Answer::Again {
+            after: None,
+            why: why.into(),
+            throttled: false,
+        }
+    }
+
+    /// Whether the service has too much to do.
+    pub fn is_throttled(&self) -> bool {
+        matches!(
+            self,
+            Answer::Again {
+                throttled: true,
+                ..
+            } | Answer::Except {
+                throttled: true,
+                ..
+            }
+        )
+    }
+}
+
 /// The half that does I/O. Several requests may be under way at once.
 pub trait Deliver {
     /// Sends `request` once and reports. Never retries by itself beyond what is certain not to repeat anything.
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer>;
+
+    /// The last request is answered and none will follow: finishes what was answered as durable but is not at its
+    /// destination yet. Is dropped when the grace ends first.
+    fn close(&self) -> LocalFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Both halves of a built output.
@@ -181,7 +219,7 @@ pub struct RunOutput {
     pub format: Box<dyn Format>,
     /// Sending.
     pub deliver: Rc<dyn Deliver>,
-    /// How many requests may be under way at once on one shard.
+    /// How many requests may be under way at once on one shard, as long as the service does not throttle.
     pub concurrency: usize,
 }
 

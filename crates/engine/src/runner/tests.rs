@@ -13,11 +13,19 @@ use super::*;
 /// Requests of at most `full` records; a record's body is its position.
 struct Lines {
     full: u32,
+    /// With so many lanes, a record's lane is its position modulo this number. 0: none has a lane.
+    lanes: u64,
     body: Vec<u8>,
     parts: Parts,
 }
 
 impl Lines {
+    /// The lane of a request of one record, whose number is its position.
+    fn lane(&self, parts: &Parts) -> Option<u64> {
+        let (_, records) = &parts.ranges()[0];
+        u64::from(records.start).checked_rem(self.lanes)
+    }
+
     fn finish(&mut self, outbox: &mut Outbox) {
         if !self.parts.is_empty() {
             let (body, parts) = (
@@ -26,6 +34,7 @@ impl Lines {
             );
             outbox.requests.push(Request {
                 body: Bytes::from(body),
+                lane: self.lane(&parts),
                 parts,
                 note: None,
             });
@@ -116,6 +125,17 @@ async fn run(
     answers: Vec<Answer>,
     deliveries: &[Range<u64>],
 ) -> World {
+    run_in_lanes(0, full, limit, answers, deliveries).await
+}
+
+/// The same with an output that has so many lanes and may send four requests at once.
+async fn run_in_lanes(
+    lanes: u64,
+    full: u32,
+    limit: RetryLimit,
+    answers: Vec<Answer>,
+    deliveries: &[Range<u64>],
+) -> World {
     let script = Rc::new(Script {
         answers: RefCell::new(answers.into()),
         ..Script::default()
@@ -136,11 +156,12 @@ async fn run(
     let output = RunOutput {
         format: Box::new(Lines {
             full,
+            lanes,
             body: Vec::new(),
             parts: Parts::default(),
         }),
         deliver: Rc::clone(&script) as Rc<dyn Deliver>,
-        concurrency: 1,
+        concurrency: if lanes == 0 { 1 } else { 4 },
     };
     let (sender, mut receiver) = unbounded_channel();
     for offsets in deliveries {
@@ -180,6 +201,7 @@ fn again(after: Option<u64>) -> Answer {
     Answer::Again {
         after: after.map(Duration::from_secs),
         why: "busy".into(),
+        throttled: false,
     }
 }
 
@@ -201,6 +223,7 @@ async fn exactly_the_failed_records_are_sent_again() {
     let answers = vec![Answer::Except {
         records: failed,
         why: "Slow down.".into(),
+        throttled: true,
     }];
     let world = run(6, RetryLimit::Unset, answers, &[0..3, 3..6]).await;
     assert_eq!(world.sent(), ["0 1 2 3 4 5", "1 4"]);
@@ -310,6 +333,7 @@ async fn a_dropped_runner_refuses_what_it_held() {
     let output = RunOutput {
         format: Box::new(Lines {
             full: 2,
+            lanes: 0,
             body: Vec::new(),
             parts: Parts::default(),
         }),
@@ -327,6 +351,43 @@ async fn a_dropped_runner_refuses_what_it_held() {
     );
     // 0 1 failed and waits; 2 3 and 4 were sent meanwhile.
     assert_eq!((ledger.discharged(), ledger.refused()), (0, vec![0..2]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_waits_for_its_own_retries_alone() {
+    // 0 and 5 have to be sent again: 2 and 4 wait for 0, and nothing for 5.
+    let answers = vec![again(None), Answer::Done, Answer::Done, again(None)];
+    let world = run_in_lanes(2, 1, RetryLimit::Unset, answers, &[0..6]).await;
+    assert_eq!(world.sent(), ["0", "1", "3", "5", "0", "5", "2", "4"]);
+    world.assert_settled(6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_refused_alone_stay_ahead_in_their_lane() {
+    // The first request, 0 and 1 of the only lane, comes back in part; it is repeated before 2 3 may go.
+    let refused = Answer::Except {
+        records: vec![(1, RecordAnswer::Again)],
+        why: "busy".into(),
+        throttled: false,
+    };
+    let world = run_in_lanes(1, 2, RetryLimit::Unset, vec![refused], &[0..4]).await;
+    assert_eq!(world.sent(), ["0 1", "1", "2 3"]);
+    world.assert_settled(4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lane_goes_on_after_what_is_given_up() {
+    let never = || Answer::Never {
+        reason: Reason("bad"),
+        why: "bad".into(),
+    };
+    // 0 1 is refused as a whole and taken apart: 0 is given up, 1 is fine. Then 2 3 reaches its limit, and 4 goes.
+    let answers = vec![never(), never(), Answer::Done, again(None)];
+    let world = run_in_lanes(1, 2, RetryLimit::NoRetries, answers, &[0..5]).await;
+    assert_eq!(world.sent(), ["0 1", "0", "1", "2 3", "4"]);
+    assert_eq!(world.counters.own.dropped("bad").get(), 1);
+    assert_eq!(world.counters.own.dropped("retry_limit").get(), 2);
+    world.assert_settled(5);
 }
 
 #[test]

@@ -33,16 +33,13 @@ pub fn read(body: &[u8], records: u32) -> Answer {
     let output: PutRecordBatchOutput<'_> = match serde_json::from_slice(body) {
         Ok(output) => output,
         Err(error) => {
-            return Answer::Again {
-                after: None,
-                why: format!("the answer cannot be read: {error}"),
-            };
+            return Answer::again(format!("the answer cannot be read: {error}"));
         }
     };
     if output.request_responses.len() != records as usize {
         let count = output.request_responses.len();
         let why = format!("the answer is about {count} records instead of {records}");
-        return Answer::Again { after: None, why };
+        return Answer::again(why);
     }
     let failed: Vec<(u32, &RecordResponse<'_>)> = (0..)
         .zip(&output.request_responses)
@@ -51,7 +48,7 @@ pub fn read(body: &[u8], records: u32) -> Answer {
     let Some((_, first)) = failed.first() else {
         let count = output.failed_put_count;
         let why = format!("the answer counts {count} failures and names none");
-        return Answer::Again { after: None, why };
+        return Answer::again(why);
     };
     let code = first.error_code.as_deref().unwrap_or_default();
     let why = format!(
@@ -65,6 +62,7 @@ pub fn read(body: &[u8], records: u32) -> Answer {
             .map(|(index, _)| (index, RecordAnswer::Again))
             .collect(),
         why,
+        throttled: true,
     }
 }
 
@@ -96,7 +94,8 @@ mod tests {
             read(partial, 3),
             Answer::Except {
                 records: vec![again(0), again(2)],
-                why
+                why,
+                throttled: true,
             }
         );
         for done in [

@@ -65,7 +65,7 @@ impl Rig {
         let metric = all
             .iter()
             .find(|metric| metric.name == name && metric.reason == reason);
-        metric.expect("a registered counter").counter.get()
+        metric.expect("a registered counter").number.get()
     }
 
     /// Requests the stop.

@@ -153,7 +153,7 @@ fn a_sender_that_leaves_in_mid_frame_is_counted() {
                 .iter()
                 .find(|m| m.name == name)
                 .expect("registered")
-                .counter
+                .number
                 .get()
         };
         assert_eq!(

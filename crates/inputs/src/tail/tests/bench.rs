@@ -335,14 +335,14 @@ impl Bench {
     pub fn count(&self, name: &str) -> u64 {
         let all = self.metrics.all();
         let metric = all.iter().find(|metric| metric.name == name);
-        metric.map_or(0, |metric| metric.counter.get())
+        metric.map_or(0, |metric| metric.number.get())
     }
 
     /// What was dropped for `reason`.
     pub fn dropped(&self, reason: &str) -> u64 {
         let all = self.metrics.all();
         let metric = all.iter().find(|metric| metric.reason == Some(reason));
-        metric.map_or(0, |metric| metric.counter.get())
+        metric.map_or(0, |metric| metric.number.get())
     }
 
     /// The log lines that name this bench's directory and contain `text`.

@@ -1,0 +1,87 @@
+//! Sealed requests in the order in which they may go: those of one lane one after the other.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::Flight;
+
+/// Bodies of requests that wait for their lane may take so much memory; then nothing more is formatted.
+const HELD_BYTES_MAX: usize = 16 << 20;
+
+/// Requests that are sealed and not sent.
+#[derive(Default)]
+pub(super) struct Lanes {
+    /// May be sent now.
+    ready: VecDeque<Flight>,
+    /// Lanes with a request that is ready, under way or to be repeated, and what waits behind it.
+    busy: HashMap<u64, VecDeque<Flight>>,
+    held_bytes: usize,
+}
+
+impl Lanes {
+    /// Whether enough requests wait: formatting more would only take memory.
+    pub fn is_full(&self) -> bool {
+        !self.ready.is_empty() || self.held_bytes >= HELD_BYTES_MAX
+    }
+
+    /// The next request that may be sent.
+    pub fn next(&mut self) -> Option<Flight> {
+        self.ready.pop_front()
+    }
+
+    /// A new request, behind all others of its lane.
+    pub fn add(&mut self, flight: Flight) {
+        match flight.request.lane {
+            None => self.ready.push_back(flight),
+            Some(lane) => match self.busy.get_mut(&lane) {
+                Some(held) => {
+                    self.held_bytes += flight.request.body.len();
+                    held.push_back(flight);
+                }
+                None => {
+                    self.busy.insert(lane, VecDeque::new());
+                    self.ready.push_back(flight);
+                }
+            },
+        }
+    }
+
+    /// A request whose time to be repeated has come; its lane has been waiting for it.
+    pub fn repeat(&mut self, flight: Flight) {
+        self.ready.push_back(flight);
+    }
+
+    /// What stood first in `lane` is made of these requests now; those of the lane go before all that waits in it.
+    pub fn replace(&mut self, lane: Option<u64>, flights: Vec<Flight>) {
+        let Some(lane) = lane else {
+            flights.into_iter().for_each(|flight| self.add(flight));
+            return;
+        };
+        let (own, others): (Vec<_>, Vec<_>) = flights
+            .into_iter()
+            .partition(|flight| flight.request.lane == Some(lane));
+        let held = self.busy.entry(lane).or_default();
+        for flight in own.into_iter().rev() {
+            self.held_bytes += flight.request.body.len();
+            held.push_front(flight);
+        }
+        others.into_iter().for_each(|flight| self.add(flight));
+        self.advance(Some(lane));
+    }
+
+    /// What stood first in `lane` is answered for: the next one may go.
+    pub fn advance(&mut self, lane: Option<u64>) {
+        let Some(lane) = lane else { return };
+        let Some(held) = self.busy.get_mut(&lane) else {
+            return;
+        };
+        match held.pop_front() {
+            Some(flight) => {
+                self.held_bytes -= flight.request.body.len();
+                self.ready.push_back(flight);
+            }
+            None => {
+                self.busy.remove(&lane);
+            }
+        }
+    }
+}
