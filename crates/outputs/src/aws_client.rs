@@ -66,6 +66,16 @@ pub struct AwsOptions {
 impl AwsOptions {
     /// A client of `service` with these options and the environment of the process.
     pub fn client(&self, service: Service, context: &OutputContext) -> Result<Client, BuildError> {
+        self.client_with_user_agent(service, None, context)
+    }
+
+    /// The same with a text behind the `User-Agent`.
+    pub fn client_with_user_agent(
+        &self,
+        service: Service,
+        extra_user_agent: Option<&str>,
+        context: &OutputContext,
+    ) -> Result<Client, BuildError> {
         let environment = Environment::process();
         let (tls, net) = (self.tls(context), self.net()?);
         let credentials = CredentialsOptions {
@@ -82,6 +92,7 @@ impl AwsOptions {
             port: self.port,
             profile: self.profile.clone(),
             auto_retry_requests: self.auto_retry_requests,
+            extra_user_agent: extra_user_agent.map(str::to_owned),
             tls,
             net,
             ..ClientOptions::new(service, &self.region)

@@ -1,0 +1,220 @@
+//! A request for one stream that is being written, by the rules of `PutLogEvents`.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use plugin::{DeliveryId, Parts, Request};
+use record::json::write::Writer;
+
+use super::message::{Said, names_writer};
+
+/// The service's limits (API reference of `PutLogEvents`): events, bytes with those that are added for each event, and
+/// the time between the first and the last one, in milliseconds.
+pub const EVENTS_MAX: usize = 10_000;
+pub const REQUEST_BYTES_MAX: usize = 1_048_576;
+pub const EVENT_BYTES: usize = 26;
+pub const SPAN_MAX: i64 = 24 * 60 * 60 * 1000;
+
+const END: &[u8] = b"]}";
+
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The name of the group.
+    pub group: String,
+    /// The name of the stream.
+    pub stream: String,
+}
+
+/// A record and its message.
+pub struct Event<'a> {
+    /// The batch that it stands in.
+    pub delivery: DeliveryId,
+    /// Its index there.
+    pub record: u32,
+    /// Its time since 1970.
+    pub millis: i64,
+    /// Its message.
+    pub said: Said<'a>,
+}
+
+/// Memory of a request that is done with.
+pub type Spare = (Vec<u8>, Parts);
+
+/// An event that stands in the body.
+#[derive(Clone, Copy)]
+struct Written {
+    millis: i64,
+    /// Where it ends in the body.
+    end: u32,
+    delivery: DeliveryId,
+    record: u32,
+}
+
+/// See the module's documentation.
+pub struct OpenStream {
+    target: Rc<Target>,
+    lane: u64,
+    /// The body up to the entity.
+    names: Vec<u8>,
+    entity: Vec<u8>,
+    body: Vec<u8>,
+    /// Where the first event begins.
+    start: usize,
+    events: Vec<Written>,
+    /// As the service counts.
+    bytes: usize,
+    oldest: i64,
+    newest: i64,
+    is_sorted: bool,
+}
+
+impl OpenStream {
+    /// A stream without events.
+    pub fn new(target: Target) -> OpenStream {
+        let mut hasher = DefaultHasher::new();
+        target.hash(&mut hasher);
+        let writer = names_writer();
+        let mut names = b"{\"logGroupName\":".to_vec();
+        writer.string(target.group.as_bytes(), &mut names);
+        names.extend_from_slice(b",\"logStreamName\":");
+        writer.string(target.stream.as_bytes(), &mut names);
+        names.push(b',');
+        OpenStream {
+            target: Rc::new(target),
+            lane: hasher.finish(),
+            names,
+            entity: Vec::new(),
+            body: Vec::new(),
+            start: 0,
+            events: Vec::new(),
+            bytes: 0,
+            oldest: i64::MAX,
+            newest: i64::MIN,
+            is_sorted: true,
+        }
+    }
+
+    /// Whether no event stands in it.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Whether it holds as many events as a request can.
+    pub fn is_full(&self) -> bool {
+        self.events.len() == EVENTS_MAX
+    }
+
+    /// Bytes of memory that it holds because of its events.
+    pub fn held(&self) -> usize {
+        self.body.len() + self.events.len() * size_of::<Written>()
+    }
+
+    /// Whether the request may hold this event too.
+    pub fn has_room_for(&self, event: &Event<'_>) -> bool {
+        let span = self
+            .newest
+            .max(event.millis)
+            .saturating_sub(self.oldest.min(event.millis));
+        self.is_empty()
+            || (self.bytes + event.said.bytes + EVENT_BYTES <= REQUEST_BYTES_MAX
+                && self.events.len() < EVENTS_MAX
+                && span < SPAN_MAX
+                && self.entity == event.said.entity)
+    }
+
+    /// Writes an event for which there is room.
+    pub fn add(&mut self, event: &Event<'_>, writer: &Writer, spare: &mut Vec<Spare>) {
+        if self.is_empty() {
+            self.begin(event.said.entity, spare);
+        } else {
+            self.body.push(b',');
+        }
+        self.body.extend_from_slice(b"{\"timestamp\":");
+        let mut digits = itoa::Buffer::new();
+        self.body
+            .extend_from_slice(digits.format(event.millis).as_bytes());
+        self.body.extend_from_slice(b",\"message\":");
+        writer.string(event.said.text, &mut self.body);
+        self.body.push(b'}');
+        self.is_sorted &= self.newest <= event.millis;
+        self.newest = self.newest.max(event.millis);
+        self.oldest = self.oldest.min(event.millis);
+        self.bytes += event.said.bytes + EVENT_BYTES;
+        self.events.push(Written {
+            millis: event.millis,
+            end: self.body.len() as u32,
+            delivery: event.delivery,
+            record: event.record,
+        });
+    }
+
+    fn begin(&mut self, entity: &[u8], spare: &mut Vec<Spare>) {
+        if self.body.capacity() == 0
+            && let Some((body, _)) = spare.pop()
+        {
+            self.body = body;
+        }
+        self.body.clear();
+        self.entity.clear();
+        self.entity.extend_from_slice(entity);
+        self.body.extend_from_slice(&self.names);
+        self.body.extend_from_slice(entity);
+        self.body.extend_from_slice(b"\"logEvents\":[");
+        self.start = self.body.len();
+    }
+
+    /// The request, with its events in the order of their times (those of one time in the order in which they came), and
+    /// the stream is empty again. `None` when it was already.
+    pub fn finish(&mut self, spare: &mut Vec<Spare>) -> Option<Request> {
+        if self.is_empty() {
+            return None;
+        }
+        if !self.is_sorted {
+            self.sort(spare);
+        }
+        let mut body = std::mem::take(&mut self.body);
+        body.extend_from_slice(END);
+        let mut parts = Parts::default();
+        for event in &self.events {
+            parts.push(event.delivery, event.record);
+        }
+        self.events.clear();
+        self.bytes = 0;
+        (self.oldest, self.newest, self.is_sorted) = (i64::MAX, i64::MIN, true);
+        Some(Request {
+            body: Bytes::from(body),
+            parts,
+            lane: Some(self.lane),
+            note: Some(Box::new(Rc::clone(&self.target))),
+        })
+    }
+
+    /// Writes the body anew, in the order of time.
+    fn sort(&mut self, spare: &mut Vec<Spare>) {
+        let mut start = self.start;
+        let mut order: Vec<(usize, Written)> = Vec::with_capacity(self.events.len());
+        for event in &self.events {
+            order.push((start, *event));
+            // A comma stands between two.
+            start = event.end as usize + 1;
+        }
+        order.sort_by_key(|(_, event)| event.millis);
+        let mut sorted = spare.pop().unwrap_or_default().0;
+        sorted.clear();
+        sorted.reserve(self.body.len() + END.len());
+        sorted.extend_from_slice(&self.body[..self.start]);
+        for (index, (start, event)) in order.iter().enumerate() {
+            if index > 0 {
+                sorted.push(b',');
+            }
+            sorted.extend_from_slice(&self.body[*start..event.end as usize]);
+        }
+        let unsorted = std::mem::replace(&mut self.body, sorted);
+        spare.push((unsorted, Parts::default()));
+        self.events.clear();
+        self.events
+            .extend(order.into_iter().map(|(_, event)| event));
+    }
+}
