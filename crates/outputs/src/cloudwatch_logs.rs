@@ -99,7 +99,7 @@ pub struct CommonOptions {
     /// What the service is told about the format: `json/emf` for metrics embedded in records.
     #[option(name = "log_format")]
     pub log_format: Option<String>,
-    /// Create a group that is missing. Streams always are.
+    /// Create a group that is missing. Otherwise its records wait until somebody creates it.
     #[option(name = "auto_create_group", default = "false")]
     pub auto_create_group: bool,
     /// How many days a group that is created keeps its events; 0 is forever.

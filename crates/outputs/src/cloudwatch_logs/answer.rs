@@ -37,15 +37,18 @@ pub struct Verdict {
     pub entity_error: Option<String>,
 }
 
-/// Reads the body of an answer with status 200 to a request of `events` events. An empty body counts as success, as
-/// upstream; one that is no JSON object does not.
-pub fn read(body: &[u8], events: u32) -> Verdict {
+/// Reads the body of an answer with status 200 to a request of `events` events. An empty body counts as success if the
+/// answer `has_id`, which those of the service have (`x-amzn-requestid`); a body that is no JSON object does not.
+pub fn read(body: &[u8], has_id: bool, events: u32) -> Verdict {
     let verdict = |answer| Verdict {
         answer,
         entity_error: None,
     };
     if body.is_empty() {
-        return verdict(Answer::Done);
+        return verdict(match has_id {
+            true => Answer::Done,
+            false => Answer::again("an empty answer that is not the service's"),
+        });
     }
     let output: PutLogEventsOutput = match serde_json::from_slice(body) {
         Ok(output) => output,
@@ -116,7 +119,7 @@ mod tests {
     fn reasons(info: &str) -> String {
         let body = format!(r#"{{"nextSequenceToken":"1","rejectedLogEventsInfo":{info}}}"#);
         let mut all = vec!['.'; 6];
-        match read(body.as_bytes(), 6).answer {
+        match read(body.as_bytes(), true, 6).answer {
             Answer::Done => {}
             Answer::Except {
                 records, throttled, ..
@@ -166,14 +169,21 @@ mod tests {
     #[test]
     fn only_an_answer_of_the_service_is_a_success() {
         for body in ["", "{}", r#"{"nextSequenceToken":"49"}"#] {
-            assert_eq!(read(body.as_bytes(), 1).answer, Answer::Done, "{body}");
+            assert_eq!(
+                read(body.as_bytes(), true, 1).answer,
+                Answer::Done,
+                "{body}"
+            );
         }
         for body in ["<html>", "[1]", r#"{"rejectedLogEventsInfo":7}"#, "{\"next"] {
-            let answer = read(body.as_bytes(), 1).answer;
+            let answer = read(body.as_bytes(), true, 1).answer;
             assert!(matches!(answer, Answer::Again { .. }), "{body}");
         }
+        assert_eq!(read(b"{}", false, 1).answer, Answer::Done);
+        assert!(matches!(read(b"", false, 1).answer, Answer::Again { .. }));
         let verdict = read(
             br#"{"rejectedEntityInfo":{"errorType":"InvalidAttributes"}}"#,
+            true,
             1,
         );
         assert_eq!(verdict.answer, Answer::Done);

@@ -17,6 +17,8 @@ pub const EVENT_BYTES: usize = 26;
 pub const SPAN_MAX: i64 = 24 * 60 * 60 * 1000;
 
 const END: &[u8] = b"]}";
+/// Memory of so many requests that are done with is kept for later ones.
+const SPARE_MAX: usize = 10;
 
 /// Where a request goes.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -39,8 +41,34 @@ pub struct Event<'a> {
     pub said: Said<'a>,
 }
 
-/// Memory of a request that is done with.
-pub type Spare = (Vec<u8>, Parts);
+/// Memory of bodies and lists that are done with. Of many little used streams none keeps its own.
+#[derive(Default)]
+pub struct Spare {
+    bodies: Vec<Vec<u8>>,
+    lists: Vec<Vec<Written>>,
+}
+
+impl Spare {
+    /// Keeps the memory of a body.
+    pub fn keep_body(&mut self, body: Vec<u8>) {
+        if self.bodies.len() < SPARE_MAX {
+            self.bodies.push(body);
+        }
+    }
+
+    fn keep_list(&mut self, mut list: Vec<Written>) {
+        if self.lists.len() < SPARE_MAX {
+            list.clear();
+            self.lists.push(list);
+        }
+    }
+
+    fn body(&mut self) -> Vec<u8> {
+        let mut body = self.bodies.pop().unwrap_or_default();
+        body.clear();
+        body
+    }
+}
 
 /// An event that stands in the body.
 #[derive(Clone, Copy)]
@@ -125,7 +153,7 @@ impl OpenStream {
     }
 
     /// Writes an event for which there is room.
-    pub fn add(&mut self, event: &Event<'_>, writer: &Writer, spare: &mut Vec<Spare>) {
+    pub fn add(&mut self, event: &Event<'_>, writer: &Writer, spare: &mut Spare) {
         if self.is_empty() {
             self.begin(event.said.entity, spare);
         } else {
@@ -150,13 +178,9 @@ impl OpenStream {
         });
     }
 
-    fn begin(&mut self, entity: &[u8], spare: &mut Vec<Spare>) {
-        if self.body.capacity() == 0
-            && let Some((body, _)) = spare.pop()
-        {
-            self.body = body;
-        }
-        self.body.clear();
+    fn begin(&mut self, entity: &[u8], spare: &mut Spare) {
+        self.body = spare.body();
+        self.events = spare.lists.pop().unwrap_or_default();
         self.entity.clear();
         self.entity.extend_from_slice(entity);
         self.body.extend_from_slice(&self.names);
@@ -167,7 +191,7 @@ impl OpenStream {
 
     /// The request, with its events in the order of their times (those of one time in the order in which they came), and
     /// the stream is empty again. `None` when it was already.
-    pub fn finish(&mut self, spare: &mut Vec<Spare>) -> Option<Request> {
+    pub fn finish(&mut self, spare: &mut Spare) -> Option<Request> {
         if self.is_empty() {
             return None;
         }
@@ -180,7 +204,7 @@ impl OpenStream {
         for event in &self.events {
             parts.push(event.delivery, event.record);
         }
-        self.events.clear();
+        spare.keep_list(std::mem::take(&mut self.events));
         self.bytes = 0;
         (self.oldest, self.newest, self.is_sorted) = (i64::MAX, i64::MIN, true);
         Some(Request {
@@ -192,7 +216,7 @@ impl OpenStream {
     }
 
     /// Writes the body anew, in the order of time.
-    fn sort(&mut self, spare: &mut Vec<Spare>) {
+    fn sort(&mut self, spare: &mut Spare) {
         let mut start = self.start;
         let mut order: Vec<(usize, Written)> = Vec::with_capacity(self.events.len());
         for event in &self.events {
@@ -201,8 +225,7 @@ impl OpenStream {
             start = event.end as usize + 1;
         }
         order.sort_by_key(|(_, event)| event.millis);
-        let mut sorted = spare.pop().unwrap_or_default().0;
-        sorted.clear();
+        let mut sorted = spare.body();
         sorted.reserve(self.body.len() + END.len());
         sorted.extend_from_slice(&self.body[..self.start]);
         for (index, (start, event)) in order.iter().enumerate() {
@@ -212,7 +235,7 @@ impl OpenStream {
             sorted.extend_from_slice(&self.body[*start..event.end as usize]);
         }
         let unsorted = std::mem::replace(&mut self.body, sorted);
-        spare.push((unsorted, Parts::default()));
+        spare.keep_body(unsorted);
         self.events.clear();
         self.events
             .extend(order.into_iter().map(|(_, event)| event));

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use ::aws::{CallError, Client, Request as Call};
+use ::aws::{Answer as Response, CallError, Client, Request as Call};
 use http::{HeaderName, HeaderValue};
 use plugin::{Answer, BuildError, Deliver, LocalFuture, Log, OutputContext, Request};
 
@@ -13,6 +13,7 @@ use super::open_stream::Target;
 use crate::aws_client::failed;
 
 const PUT_LOG_EVENTS: &str = "Logs_20140328.PutLogEvents";
+const REQUEST_ID: &str = "x-amzn-requestid";
 const LOGS_FORMAT: HeaderName = HeaderName::from_static("x-amzn-logs-format");
 
 /// Sends requests.
@@ -64,22 +65,23 @@ impl Sender {
             outcome = self.send(request).await;
         }
         match outcome {
-            Ok(body) => self.accepted(&body, request.parts.len()),
+            Ok(answer) => self.accepted(&answer, request.parts.len()),
             Err(error) if has_code(&error, "DataAlreadyAcceptedException") => Answer::Done,
             Err(error) => failed(&error),
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<bytes::Bytes, CallError> {
+    async fn send(&self, request: &Request) -> Result<Response, CallError> {
         let mut call = Call::json(PUT_LOG_EVENTS, request.body.clone());
         if let Some(format) = &self.format {
             call = call.with_header(LOGS_FORMAT, format.clone());
         }
-        Ok(self.client.send(call).await?.body)
+        self.client.send(call).await
     }
 
-    fn accepted(&self, body: &[u8], events: u32) -> Answer {
-        let verdict = answer::read(body, events);
+    fn accepted(&self, response: &Response, events: u32) -> Answer {
+        let has_id = response.headers.contains_key(REQUEST_ID);
+        let verdict = answer::read(&response.body, has_id, events);
         if let Some(error) = verdict.entity_error
             && !self.said.replace(true)
         {

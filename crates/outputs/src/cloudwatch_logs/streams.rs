@@ -14,8 +14,6 @@ const HELD_BYTES_MAX: usize = 8 << 20;
 const OPEN_MAX: usize = 4096;
 /// The names of so many streams are kept from one flush to the next.
 const KEPT_MAX: usize = 64;
-/// Memory of so many requests that are done with is kept for later ones.
-const SPARE_MAX: usize = 10;
 
 /// Open requests by stream.
 #[derive(Default)]
@@ -24,7 +22,7 @@ pub struct Streams {
     /// By name, as [`Names::write`](super::names::Names::write) makes it.
     slots: HashMap<Box<[u8]>, usize>,
     held: usize,
-    spare: Vec<Spare>,
+    spare: Spare,
 }
 
 impl Streams {
@@ -76,16 +74,14 @@ impl Streams {
 
     /// Keeps the memory of a request that is done with, if nothing else has it.
     pub fn recycle(&mut self, done: Request) {
-        if self.spare.len() < SPARE_MAX
-            && let Ok(body) = done.body.try_into_mut()
-        {
-            self.spare.push((Vec::from(body), done.parts));
+        if let Ok(body) = done.body.try_into_mut() {
+            self.spare.keep_body(Vec::from(body));
         }
     }
 
     /// Gives back what is not in use.
     pub fn trim(&mut self) {
-        self.spare = Vec::new();
+        self.spare = Spare::default();
         if self.open.iter().all(OpenStream::is_empty) {
             self.forget();
         }

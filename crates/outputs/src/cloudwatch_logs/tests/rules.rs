@@ -158,14 +158,14 @@ fn event() -> impl Strategy<Value = (u8, i64, usize, bool)> {
         1 => 0..3 * SPAN_MAX,
     ];
     let length = prop_oneof![
-        20 => 1usize..200,
-        1 => 100_000usize..1_100_000,
+        30 => 1usize..200,
+        1 => 300_000usize..1_100_000,
     ];
     (0u8..5, time, length, any::<bool>())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn every_record_stands_in_one_request_that_keeps_the_rules(
