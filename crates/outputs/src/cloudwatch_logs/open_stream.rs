@@ -10,7 +10,8 @@ use record::json::write::Writer;
 use super::message::{Said, names_writer};
 
 /// The service's limits (API reference of `PutLogEvents`): events, bytes with those that are added for each event, and
-/// the time between the first and the last one, in milliseconds.
+/// the time between the first and the last one, in milliseconds. The last is looked at when a request is finished, so that
+/// old and new events may come in turn.
 pub const EVENTS_MAX: usize = 10_000;
 pub const REQUEST_BYTES_MAX: usize = 1_048_576;
 pub const EVENT_BYTES: usize = 26;
@@ -141,14 +142,9 @@ impl OpenStream {
 
     /// Whether the request may hold this event too.
     pub fn has_room_for(&self, event: &Event<'_>) -> bool {
-        let span = self
-            .newest
-            .max(event.millis)
-            .saturating_sub(self.oldest.min(event.millis));
         self.is_empty()
             || (self.bytes + event.said.bytes + EVENT_BYTES <= REQUEST_BYTES_MAX
                 && self.events.len() < EVENTS_MAX
-                && span < SPAN_MAX
                 && self.entity == event.said.entity)
     }
 
@@ -189,55 +185,70 @@ impl OpenStream {
         self.start = self.body.len();
     }
 
-    /// The request, with its events in the order of their times (those of one time in the order in which they came), and
-    /// the stream is empty again. `None` when it was already.
-    pub fn finish(&mut self, spare: &mut Spare) -> Option<Request> {
+    /// Appends the request, and the stream is empty again. Its events stand in the order of their times, those of one time
+    /// in the order in which they came. Events of more than a day make several requests, the oldest first.
+    pub fn finish(&mut self, spare: &mut Spare, requests: &mut Vec<Request>) {
         if self.is_empty() {
-            return None;
-        }
-        if !self.is_sorted {
-            self.sort(spare);
+            return;
         }
         let mut body = std::mem::take(&mut self.body);
-        body.extend_from_slice(END);
-        let mut parts = Parts::default();
-        for event in &self.events {
-            parts.push(event.delivery, event.record);
+        let events = std::mem::take(&mut self.events);
+        if self.is_sorted && self.newest - self.oldest < SPAN_MAX {
+            body.extend_from_slice(END);
+            requests.push(self.request(body, events.iter()));
+        } else {
+            self.finish_in_order(&body, &events, spare, requests);
+            spare.keep_body(body);
         }
-        spare.keep_list(std::mem::take(&mut self.events));
+        spare.keep_list(events);
         self.bytes = 0;
         (self.oldest, self.newest, self.is_sorted) = (i64::MAX, i64::MIN, true);
-        Some(Request {
+    }
+
+    /// Writes the body anew, in the order of time, day by day.
+    fn finish_in_order(
+        &self,
+        body: &[u8],
+        events: &[Written],
+        spare: &mut Spare,
+        requests: &mut Vec<Request>,
+    ) {
+        let mut start = self.start;
+        let mut ordered: Vec<(usize, Written)> = Vec::with_capacity(events.len());
+        for event in events {
+            ordered.push((start, *event));
+            // A comma stands between two.
+            start = event.end as usize + 1;
+        }
+        ordered.sort_by_key(|(_, event)| event.millis);
+        let mut rest = &ordered[..];
+        while let Some((_, first)) = rest.first() {
+            let end = rest.partition_point(|(_, event)| event.millis - first.millis < SPAN_MAX);
+            let (day, later) = rest.split_at(end);
+            let mut part = spare.body();
+            part.extend_from_slice(&body[..self.start]);
+            for (index, (start, event)) in day.iter().enumerate() {
+                if index > 0 {
+                    part.push(b',');
+                }
+                part.extend_from_slice(&body[*start..event.end as usize]);
+            }
+            part.extend_from_slice(END);
+            requests.push(self.request(part, day.iter().map(|(_, event)| event)));
+            rest = later;
+        }
+    }
+
+    fn request<'a>(&self, body: Vec<u8>, events: impl Iterator<Item = &'a Written>) -> Request {
+        let mut parts = Parts::default();
+        for event in events {
+            parts.push(event.delivery, event.record);
+        }
+        Request {
             body: Bytes::from(body),
             parts,
             lane: Some(self.lane),
             note: Some(Box::new(Rc::clone(&self.target))),
-        })
-    }
-
-    /// Writes the body anew, in the order of time.
-    fn sort(&mut self, spare: &mut Spare) {
-        let mut start = self.start;
-        let mut order: Vec<(usize, Written)> = Vec::with_capacity(self.events.len());
-        for event in &self.events {
-            order.push((start, *event));
-            // A comma stands between two.
-            start = event.end as usize + 1;
         }
-        order.sort_by_key(|(_, event)| event.millis);
-        let mut sorted = spare.body();
-        sorted.reserve(self.body.len() + END.len());
-        sorted.extend_from_slice(&self.body[..self.start]);
-        for (index, (start, event)) in order.iter().enumerate() {
-            if index > 0 {
-                sorted.push(b',');
-            }
-            sorted.extend_from_slice(&self.body[*start..event.end as usize]);
-        }
-        let unsorted = std::mem::replace(&mut self.body, sorted);
-        spare.keep_body(unsorted);
-        self.events.clear();
-        self.events
-            .extend(order.into_iter().map(|(_, event)| event));
     }
 }

@@ -89,11 +89,8 @@ impl Streams {
 
     fn finish(&mut self, slot: usize, outbox: &mut Outbox) {
         let stream = &mut self.open[slot];
-        let held = stream.held();
-        if let Some(request) = stream.finish(&mut self.spare) {
-            outbox.requests.push(request);
-            self.held -= held;
-        }
+        self.held -= stream.held();
+        stream.finish(&mut self.spare, &mut outbox.requests);
     }
 
     /// Hands the largest requests over until half of the memory is free.
