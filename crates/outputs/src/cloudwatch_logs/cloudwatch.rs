@@ -57,6 +57,11 @@ impl Output for Cloudwatch {
                  AWS_CONTAINER_CREDENTIALS_FULL_URI"
             ));
         }
+        if options.new_log_group_tags.is_some() && !common.auto_create_group {
+            context.log.warn(format_args!(
+                "new_log_group_tags means nothing without auto_create_group"
+            ));
+        }
         let names = Names::new(
             Name::group(common)?.with_dollars(&options.default_log_group_name, context)?,
             Name::stream(common)?.with_dollars(&options.default_log_stream_name, context)?,

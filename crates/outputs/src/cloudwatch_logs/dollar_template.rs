@@ -118,8 +118,8 @@ fn piece(inside: &str, context: &OutputContext) -> Piece {
     if inside == "uuid" {
         return Piece::Text(unique::text(&context.name).into_bytes());
     }
-    if let Some(name) = inside.strip_prefix("ecs_") {
-        return match ecs::metadata(name, &context.log) {
+    if let Some(item) = ecs::Item::named(inside) {
+        return match ecs::metadata(item, &context.log) {
             Some(text) => Piece::Text(text.into_bytes()),
             None => Piece::Missing,
         };
@@ -156,7 +156,9 @@ mod tests {
         let template = DollarTemplate::new(template, &context()).expect("a template");
         let batch = batch(
             "a.b.c.d.e.f.g.h.i.j.k",
-            &[r#"{"k":"v","n":1,"kubernetes":{"pod":"p","labels":{"app.io/x":"y"}}}"#],
+            &[
+                r#"{"k":"v","n":1,"ecs_family":"f","kubernetes":{"pod":"p","labels":{"app.io/x":"y"}}}"#,
+            ],
         );
         let mut out = b"-".to_vec();
         let complete = template.render(&batch, batch.records()[0].body, &mut out);
@@ -179,6 +181,7 @@ mod tests {
             ("$(kubernetes['labels']['app.io/x'])", Some("y")),
             ("$(kubernetes)", Some("")),
             ("$(kubernetes['none'])", None),
+            ("$(ecs_family)", Some("f")),
             ("x$(n)", None),
             ("x$(none)", None),
             ("$k ${k} $", Some("$k ${k} $")),

@@ -26,34 +26,56 @@ struct Task {
     task_arn: String,
 }
 
-/// `task_id`, `cluster` or `task_arn`. `None`, after saying why, where that is not known. Blocks when it is asked for the
-/// first time, which is when the output is built.
-pub fn metadata(name: &str, log: &Log) -> Option<String> {
+/// What a name may hold of the task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Item {
+    /// The last part of the task's ARN.
+    TaskId,
+    /// The cluster.
+    Cluster,
+    /// The whole ARN.
+    TaskArn,
+}
+
+impl Item {
+    /// The item that stands for `$(name)`; other names are fields of the record.
+    pub fn named(name: &str) -> Option<Item> {
+        match name {
+            "ecs_task_id" => Some(Item::TaskId),
+            "ecs_cluster" => Some(Item::Cluster),
+            "ecs_task_arn" => Some(Item::TaskArn),
+            _ => None,
+        }
+    }
+}
+
+/// What the task says. `None`, after saying why, where there is no task or it cannot be asked. Blocks when it is asked for
+/// the first time, which is when the output is built.
+pub fn metadata(item: Item, log: &Log) -> Option<String> {
     static TASK: OnceLock<Option<Task>> = OnceLock::new();
     let task = TASK.get_or_init(|| {
         let Some(uri) = VARIABLES.iter().find_map(|name| std::env::var(name).ok()) else {
             log.error(format_args!(
-                "$(ecs_{name}) is not known outside of ECS: the default name is used"
+                "$(ecs_…) is not known outside of ECS: the default name is used"
             ));
             return None;
         };
         fetch(&uri)
             .inspect_err(|error| {
                 log.error(format_args!(
-                    "$(ecs_{name}) could not be read from {uri}: {error}; the default name is used"
+                    "$(ecs_…) could not be read from {uri}: {error}; the default name is used"
                 ));
             })
             .ok()
     });
-    value(task.as_ref()?, name)
+    value(task.as_ref()?, item)
 }
 
-fn value(task: &Task, name: &str) -> Option<String> {
-    let text = match name {
-        "cluster" => task.cluster.as_str(),
-        "task_arn" => task.task_arn.as_str(),
-        "task_id" => task.task_arn.rsplit('/').next()?,
-        _ => return None,
+fn value(task: &Task, item: Item) -> Option<String> {
+    let text = match item {
+        Item::Cluster => task.cluster.as_str(),
+        Item::TaskArn => task.task_arn.as_str(),
+        Item::TaskId => task.task_arn.rsplit('/').next()?,
     };
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -123,8 +145,8 @@ mod tests {
                 .expect("served")
                 .starts_with("GET /v4/abc/task ")
         );
-        assert_eq!(value(&task, "cluster").as_deref(), Some("c"));
-        assert_eq!(value(&task, "task_id").as_deref(), Some("37e8"));
-        assert_eq!(value(&task, "none"), None);
+        assert_eq!(value(&task, Item::Cluster).as_deref(), Some("c"));
+        assert_eq!(value(&task, Item::TaskId).as_deref(), Some("37e8"));
+        assert_eq!(Item::named("ecs_family"), None);
     }
 }
