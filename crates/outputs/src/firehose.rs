@@ -69,11 +69,7 @@ impl Output for Firehose {
 impl Deliver for Firehose {
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer> {
         Box::pin(async move {
-            match self
-                .client
-                .post_json(PUT_RECORD_BATCH, request.body.clone())
-                .await
-            {
+            match self.client.post_json(PUT_RECORD_BATCH, &request.body).await {
                 Ok(response) => answer::read(&response.body, request.parts.len()),
                 Err(error) => failed(&error),
             }

@@ -3,8 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
-use bytes::Bytes;
-use plugin::{DeliveryId, Parts, Request};
+use plugin::{Body, DeliveryId, Parts, Request};
 use record::json::write::Writer;
 
 use super::message::{Said, names_writer};
@@ -245,7 +244,7 @@ impl OpenStream {
             parts.push(event.delivery, event.record);
         }
         Request {
-            body: Bytes::from(body),
+            body: Body::from(body),
             parts,
             lane: Some(self.lane),
             note: Some(Box::new(Rc::clone(&self.target))),

@@ -72,7 +72,7 @@ impl Sender {
     }
 
     async fn send(&self, request: &Request) -> Result<Response, CallError> {
-        let mut call = Call::json(PUT_LOG_EVENTS, request.body.clone());
+        let mut call = Call::json(PUT_LOG_EVENTS, &request.body);
         if let Some(format) = &self.format {
             call = call.with_header(LOGS_FORMAT, format.clone());
         }
@@ -80,7 +80,7 @@ impl Sender {
     }
 
     fn accepted(&self, response: &Response, events: u32) -> Answer {
-        let has_id = response.headers.contains_key(REQUEST_ID);
+        let has_id = response.header(REQUEST_ID).is_some();
         let verdict = answer::read(&response.body, has_id, events);
         if let Some(error) = verdict.entity_error
             && !self.said.replace(true)

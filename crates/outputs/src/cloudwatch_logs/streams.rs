@@ -74,8 +74,9 @@ impl Streams {
 
     /// Keeps the memory of a request that is done with, if nothing else has it.
     pub fn recycle(&mut self, done: Request) {
-        if let Ok(body) = done.body.try_into_mut() {
-            self.spare.keep_body(Vec::from(body));
+        if let Some(mut body) = done.body.into_vec() {
+            body.clear();
+            self.spare.keep_body(body);
         }
     }
 

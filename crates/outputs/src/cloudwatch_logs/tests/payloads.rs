@@ -61,7 +61,7 @@ fn characters_stay_where_the_service_section_says_so() {
     let mut format_half = formatting_in(&[], &raw);
     let outbox = format(&mut *format_half, &batch("é", &[r#"{"k":"é"}"#]));
     let expected = r#"{"logGroupName":"g","logStreamName":"p.é","logEvents":[{"timestamp":1700000000123,"message":"{\"k\":\"é\"}"}]}"#;
-    assert_eq!(outbox.requests[0].body, expected.as_bytes());
+    assert_eq!(*outbox.requests[0].body, *expected.as_bytes());
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn events_are_sorted_by_time_and_keep_their_order_within_it() {
         r#"{"timestamp":1700000000127,"message":"3"},"#,
         r#"{"timestamp":1700000000128,"message":"0"},{"timestamp":1700000000128,"message":"2"}]}"#
     );
-    assert_eq!(request.body, expected.as_bytes());
+    assert_eq!(*request.body, *expected.as_bytes());
     let records: Vec<u32> = request
         .parts
         .ranges()
