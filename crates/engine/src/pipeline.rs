@@ -62,10 +62,9 @@ impl Pipeline {
     pub fn build(plan: Plan, level: Level) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
         let mut builder = Builder::new(&plan, level, stop.clone());
-        let memory = Budget::new(MEMORY);
         let (outputs, exits) = builder.outputs(plan.outputs);
         let filters = builder.filters(plan.filters);
-        let inputs = builder.inputs(plan.inputs, &memory);
+        let inputs = builder.inputs(plan.inputs);
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
@@ -312,6 +311,7 @@ async fn trim_when_idle(counters: monitor::Pipeline) {
 struct Builder {
     level: Level,
     stop: Stop,
+    memory: Arc<Budget>,
     parsers: Arc<dyn Parsers>,
     config_dir: PathBuf,
     flush: Duration,
@@ -333,6 +333,7 @@ impl Builder {
         Builder {
             level,
             stop,
+            memory: Budget::new(MEMORY),
             parsers: Arc::clone(&plan.parsers),
             config_dir: plan.config_dir.clone(),
             flush: service.flush.0,
@@ -417,6 +418,7 @@ impl Builder {
             counters,
             log,
             stop: self.stop.clone(),
+            memory: Arc::clone(&self.memory),
         }
     }
 
@@ -457,7 +459,6 @@ impl Builder {
     fn inputs(
         &mut self,
         planned: Vec<PlannedInput>,
-        memory: &Arc<Budget>,
     ) -> Vec<(Rc<str>, Box<dyn RunInput>, InputCounters)> {
         let mut inputs = Vec::new();
         for PlannedInput {
@@ -479,7 +480,7 @@ impl Builder {
                 log,
                 metrics: metrics.clone(),
                 parsers: Arc::clone(&self.parsers),
-                budget: memory.child(common.mem_buf_limit.0 as usize),
+                budget: self.memory.child(common.mem_buf_limit.0 as usize),
                 config_dir: self.config_dir.clone(),
             };
             match build(context, Handover::default()) {

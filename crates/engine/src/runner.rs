@@ -17,7 +17,7 @@ use monitor::OutputCounters;
 use plugin::{
     Answer, Deliver, DeliveryId, Log, Outbox, Reason, RecordAnswer, Request, RunOutput, Stop,
 };
-use record::{Batch, Receipt};
+use record::{Batch, Budget, Receipt};
 use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
@@ -44,6 +44,8 @@ pub struct RunnerSettings {
     pub counters: OutputCounters,
     pub log: Log,
     pub stop: Stop,
+    /// The memory that all batches are counted in.
+    pub memory: Arc<Budget>,
 }
 
 /// A batch that is not answered for yet.
@@ -83,6 +85,7 @@ enum Event {
     Delivery(Option<Delivery>),
     Answer(Flight, Answer, Generation),
     FlushIsDue,
+    MemoryIsWanted,
     RetryIsDue,
     Idle,
     StopIsRequested,
@@ -165,12 +168,15 @@ where
         let flush_at = self.flush_at;
         let retry_at = self.again.peek().map(|Reverse((at, _))| *at);
         let idle = self.busy && self.deliveries.is_empty();
+        // Open requests hold memory and nothing that is under way will free any.
+        let holding = flush_at.is_some() && self.in_flight.is_empty() && !self.lanes.is_full();
         let stop = &self.settings.stop;
         tokio::select! {
             biased;
             Some((flight, answer, sent)) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(flight, answer, sent),
             delivery = deliveries.recv(), if open => Event::Delivery(delivery),
             () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Event::FlushIsDue,
+            () = self.settings.memory.wanted(), if holding => Event::MemoryIsWanted,
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
             () = stop.requested(), if !self.stopping => Event::StopIsRequested,
             () = tokio::time::sleep(IDLE), if idle => Event::Idle,
@@ -185,7 +191,7 @@ where
                 self.pace.answered(sent, answer.is_throttled());
                 self.answered(flight, answer);
             }
-            Event::FlushIsDue => self.seal(),
+            Event::FlushIsDue | Event::MemoryIsWanted => self.seal(),
             Event::RetryIsDue => self.retry_due(),
             Event::Idle => {
                 self.busy = false;

@@ -402,9 +402,15 @@ impl Batch {
         self.source.len() + self.storage.footprint()
     }
 
+    /// Bytes of memory that what is in the batch takes: its footprint without room for more.
+    pub fn used(&self) -> usize {
+        self.source.len() + self.storage.used()
+    }
+
     /// Ends the time of changes: the batch may now be shared by several routes. Its permit is corrected to its footprint.
     pub fn freeze(mut self) -> (Arc<Batch>, Receipt) {
         let receipt = std::mem::replace(&mut self.receipt, Receipt::none());
+        self.storage.fit();
         let footprint = self.footprint();
         if let Some(permit) = &mut self.permit {
             permit.resize(footprint);

@@ -14,6 +14,8 @@ pub struct Budget {
     used: AtomicUsize,
     parent: Option<Arc<Budget>>,
     waiting: Mutex<VecDeque<Waker>>,
+    /// Of those who want to know when somebody begins to wait.
+    watching: Mutex<Vec<Waker>>,
 }
 
 impl Budget {
@@ -24,6 +26,7 @@ impl Budget {
             used: AtomicUsize::new(0),
             parent: None,
             waiting: Mutex::default(),
+            watching: Mutex::default(),
         })
     }
 
@@ -34,6 +37,7 @@ impl Budget {
             used: AtomicUsize::new(0),
             parent: Some(Arc::clone(self)),
             waiting: Mutex::default(),
+            watching: Mutex::default(),
         })
     }
 
@@ -71,6 +75,34 @@ impl Budget {
             self.try_take(bytes).map_or(Poll::Pending, Poll::Ready)
         })
         .await
+    }
+
+    /// Completes when somebody waits for room here or in a child: whoever holds bytes only to do more at once should let
+    /// go of them now.
+    pub async fn wanted(&self) {
+        poll_fn(|context| {
+            if self.is_wanted() {
+                return Poll::Ready(());
+            }
+            let mut watching = self.watching.lock().expect("no panic while held");
+            if !watching
+                .iter()
+                .any(|known| known.will_wake(context.waker()))
+            {
+                watching.push(context.waker().clone());
+            }
+            drop(watching);
+            // Somebody may have begun between the look and the registration.
+            match self.is_wanted() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    fn is_wanted(&self) -> bool {
+        !self.waiting.lock().expect("no panic while held").is_empty()
     }
 
     fn reserve(&self, bytes: usize) -> bool {
@@ -115,6 +147,8 @@ impl Budget {
             .lock()
             .expect("no panic while held")
             .push_back(waker.clone());
+        let watching = std::mem::take(&mut *self.watching.lock().expect("no panic while held"));
+        watching.into_iter().for_each(Waker::wake);
         if let Some(parent) = &self.parent {
             parent.register(waker);
         }
@@ -175,6 +209,27 @@ mod tests {
         assert!(
             budget.try_take(500).is_some(),
             "an empty budget always gives one permit"
+        );
+    }
+
+    #[test]
+    fn who_watches_hears_of_a_wait_in_a_child() {
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        let process = Budget::new(0);
+        let input = process.child(10);
+        let mut wanted = std::pin::pin!(process.wanted());
+        let held = input.try_take(10).expect("empty");
+        assert!(wanted.as_mut().poll(&mut context).is_pending());
+        let mut room = std::pin::pin!(input.take(1));
+        assert!(room.as_mut().poll(&mut context).is_pending());
+        assert!(wanted.as_mut().poll(&mut context).is_ready());
+        drop(held);
+        assert!(room.as_mut().poll(&mut context).is_ready());
+        assert!(
+            std::pin::pin!(process.wanted())
+                .poll(&mut context)
+                .is_pending(),
+            "nobody waits any more"
         );
     }
 

@@ -20,6 +20,9 @@ const KEPT: usize = 8;
 /// Larger vectors are given back to the system: one huge batch must not be remembered for ever.
 const KEPT_BYTES: usize = 3 << 20;
 
+/// So much more than it needs, and as much again as it needs, may a batch hold.
+const SLACK: usize = 64 << 10;
+
 thread_local! {
     static POOL: RefCell<Vec<Storage>> = const { RefCell::new(Vec::new()) };
 }
@@ -36,6 +39,24 @@ impl Storage {
             + self.made.capacity()
             + (self.fields.capacity() + self.scratch.capacity()) * size_of::<Field>()
             + self.records.capacity() * size_of::<Record>()
+    }
+
+    /// Bytes that what is in it takes.
+    pub fn used(&self) -> usize {
+        self.arena.len()
+            + (self.fields.len() + self.scratch.len()) * size_of::<Field>()
+            + self.records.len() * size_of::<Record>()
+    }
+
+    /// Gives memory back that a much larger batch has left: a small one must not hold it, nor be counted as large.
+    pub fn fit(&mut self) {
+        if self.footprint() > 2 * self.used() + SLACK {
+            self.made = Vec::new();
+            self.scratch = Vec::new();
+            self.arena.shrink_to_fit();
+            self.fields.shrink_to_fit();
+            self.records.shrink_to_fit();
+        }
     }
 
     /// Gives the storage back for the next batch.

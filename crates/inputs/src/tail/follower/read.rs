@@ -174,7 +174,8 @@ impl Follower {
                 file.ledger.skip(covers);
             } else {
                 let footprint = batch.footprint();
-                file.bulk = footprint as f32 / piece.bytes.len() as f32;
+                // By what is in it: the room that an earlier batch has left says nothing about this file.
+                file.bulk = batch.used() as f32 / piece.bytes.len() as f32;
                 let permit = piece.permit.split(footprint);
                 let batch = batch.with_obligation(file.ledger.open(covers));
                 self.emitter.emit(batch.with_permit(permit));
