@@ -8,6 +8,7 @@ mod compression;
 mod file;
 mod firehose;
 mod null;
+mod put_records;
 mod request;
 mod stdout;
 mod text_form;
