@@ -1,0 +1,126 @@
+//! The open request of one lane: `{"StreamName":"…","Records":[{"Data":"…","PartitionKey":"…"},…]}`.
+
+use base64_simd::STANDARD;
+use plugin::{Outbox, Reason};
+
+use super::partition::PartitionKey;
+use crate::put_records::TOO_LARGE;
+use crate::put_records::entry::{Entries, Origin};
+use crate::put_records::group::Group;
+use crate::request::OpenRequest;
+
+/// The limits of `PutRecords`: data before base64, with the partition keys. AWS has raised that of a request to 10 MiB in
+/// 2025; this one holds everywhere.
+pub const ENTRIES_MAX: u32 = 500;
+pub const REQUEST_BYTES_MAX: usize = 5 * 1024 * 1024;
+/// What every stream takes.
+pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
+/// What a stream takes whose `MaxRecordSizeInKiB` was raised as far as it goes.
+pub const LARGE_ENTRY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+const BEFORE: &[u8] = b"{\"Data\":\"";
+const BETWEEN: &[u8] = b"\",\"PartitionKey\":";
+const AFTER: &[u8] = b"}";
+const END: &[u8] = b"]}";
+
+/// What all requests of an output have in common.
+pub struct Frame {
+    /// The beginning of the body.
+    pub head: Vec<u8>,
+    /// Whether entries may stand for several records.
+    pub joins: bool,
+}
+
+/// See the module's documentation.
+#[derive(Default)]
+pub struct Lane {
+    /// Its number; none: nothing here waits for anything else.
+    pub number: Option<u64>,
+    /// Records that share the next entry, and its key.
+    pub group: Group,
+    pub key: PartitionKey,
+    /// The request, whose memory is used again.
+    pub request: OpenRequest,
+    entries: Entries,
+    count: u32,
+    /// Data and keys so far.
+    bytes: usize,
+    /// How large requests were: what a new one sets aside at once.
+    typical: usize,
+}
+
+impl Lane {
+    /// An empty one.
+    pub fn new(number: Option<u64>) -> Lane {
+        Lane {
+            number,
+            ..Lane::default()
+        }
+    }
+
+    /// Adds an entry; one that only some streams take stands alone, so that a refusal hits nothing else.
+    ///
+    /// # Errors
+    /// When no stream takes it.
+    pub fn add(
+        &mut self,
+        frame: &Frame,
+        (data, key): (&[u8], &PartitionKey),
+        origins: impl Iterator<Item = Origin>,
+        outbox: &mut Outbox,
+    ) -> Result<(), Reason> {
+        let len = data.len() + key.text.len();
+        if len > LARGE_ENTRY_BYTES_MAX {
+            return Err(TOO_LARGE);
+        }
+        let is_large = len > ENTRY_BYTES_MAX;
+        if self.count == ENTRIES_MAX || self.bytes + len > REQUEST_BYTES_MAX || is_large {
+            self.finish(frame, outbox);
+        }
+        let body = &mut self.request.body;
+        if self.count == 0 {
+            body.reserve(self.typical);
+            body.extend_from_slice(&frame.head);
+        } else {
+            body.push(b',');
+        }
+        body.extend_from_slice(BEFORE);
+        STANDARD.encode_append(data, body);
+        body.extend_from_slice(BETWEEN);
+        body.extend_from_slice(&key.json);
+        body.extend_from_slice(AFTER);
+        self.count += 1;
+        self.bytes += len;
+        origins.for_each(|(delivery, record)| self.request.add(delivery, record));
+        if frame.joins {
+            self.entries.push(self.request.len());
+        }
+        if is_large {
+            self.finish(frame, outbox);
+        }
+        Ok(())
+    }
+
+    /// Hands the open request over, if it has an entry.
+    pub fn finish(&mut self, frame: &Frame, outbox: &mut Outbox) {
+        if self.count == 0 {
+            return;
+        }
+        let body = &mut self.request.body;
+        body.extend_from_slice(END);
+        self.typical = self.typical.max(body.len() + body.len() / 8);
+        self.request.finish(outbox);
+        (self.count, self.bytes) = (0, 0);
+        if let Some(request) = outbox.requests.last_mut() {
+            request.lane = self.number;
+            request.note = frame.joins.then(|| self.entries.take());
+        }
+    }
+
+    /// Gives back memory that is not in use.
+    pub fn trim(&mut self) {
+        self.request.trim();
+        self.group.trim();
+        self.typical = 0;
+    }
+}
