@@ -14,7 +14,7 @@ use crate::compression::Compressor;
 use crate::put_records::entry::Origin;
 use crate::put_records::group::Member;
 use crate::put_records::line::LineWriter;
-use crate::put_records::{Dialect, reject};
+use crate::put_records::{Dialect, TOO_LARGE, reject};
 
 /// Larger records are not worth a share of an aggregate (as AWS's plugin).
 const AGGREGATED_BYTES_MAX: usize = 20 * 1024;
@@ -192,6 +192,9 @@ impl Payload {
             let end = if self.append_newline { 0 } else { 1 };
             let text = &data[..data.len() - end];
             let data = packed(&mut self.compressor, text, &mut self.packed)?;
+            if members.len() > 1 && data.len() + key.text.len() > ENTRY_BYTES_MAX {
+                return Err(TOO_LARGE);
+            }
             lane.add(&self.frame, (data, &key), origins, outbox)
         };
         let failed = if is_aggregate {

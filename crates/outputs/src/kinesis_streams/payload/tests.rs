@@ -377,6 +377,23 @@ fn lines_share_entries() {
     assert!(Payload::new(&both, Core, &context()).is_err());
 }
 
+#[test]
+fn lines_that_compression_makes_too_large_are_divided() {
+    // Snappy finds nothing in it and adds a little.
+    let mut random = fastrand::Rng::with_seed(7);
+    let noise: String = (0..524_265).map(|_| random.alphanumeric()).collect();
+    let half = format!("{{\"a\":\"{noise}\"}}");
+    let options = &[("compression", "snappy"), ("simple_aggregation", "on")];
+    let outbox = formatted(Core, options, &[&half, &half, r#"{"a":1}"#]);
+    let request = &outbox.requests[0];
+    let ranges: Vec<_> = (0..2)
+        .map(|index| Entries::records(request, index))
+        .collect();
+    assert_eq!(ranges, [0..1, 1..3]);
+    let data = entries(request).remove(1).0;
+    assert!(plain("snappy", &data) == format!("{half}\n{{\"a\":1}}\n").as_bytes());
+}
+
 /// A line of so many bytes.
 fn line_of(size: usize) -> String {
     format!("{{\"a\":\"{}\"}}", "x".repeat(size - 8))
