@@ -18,6 +18,9 @@ pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 /// What a stream takes whose `MaxRecordSizeInKiB` was raised as far as it goes.
 pub const LARGE_ENTRY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
+/// Of the groups that are done with, all but one keep no more memory than this.
+const SPARE_BYTES_MAX: usize = 32 * 1024;
+
 const BEFORE: &[u8] = b"{\"Data\":\"";
 const BETWEEN: &[u8] = b"\",\"PartitionKey\":";
 const AFTER: &[u8] = b"}";
@@ -31,14 +34,26 @@ pub struct Frame {
     pub joins: bool,
 }
 
+/// Records with one key that share an entry.
+#[derive(Default)]
+pub struct KeyedGroup {
+    /// The key.
+    pub key: PartitionKey,
+    /// The records.
+    pub group: Group,
+}
+
 /// See the module's documentation.
 #[derive(Default)]
 pub struct Lane {
     /// Its number; none: nothing here waits for anything else.
     pub number: Option<u64>,
-    /// Records that share the next entry, and its key.
-    pub group: Group,
-    pub key: PartitionKey,
+    /// Records that share an entry, in the order in which the groups were opened.
+    pub groups: Vec<KeyedGroup>,
+    /// How many bytes they hold.
+    pub grouped: usize,
+    /// Groups that hold nothing but memory.
+    spare: Vec<KeyedGroup>,
     /// The request, whose memory is used again.
     pub request: OpenRequest,
     entries: Entries,
@@ -101,6 +116,27 @@ impl Lane {
         Ok(())
     }
 
+    /// Opens a group with this key, behind the others.
+    pub fn open_group(&mut self, key: &PartitionKey) -> &mut KeyedGroup {
+        let mut new = self.spare.pop().unwrap_or_default();
+        new.key.copy(key);
+        self.groups.push(new);
+        let last = self.groups.len() - 1;
+        &mut self.groups[last]
+    }
+
+    /// Takes back the groups that were open: each is in the request now.
+    pub fn closed(&mut self, mut groups: Vec<KeyedGroup>) {
+        for mut keyed in groups.drain(..) {
+            keyed.group.clear();
+            if self.spare.is_empty() || keyed.group.data.capacity() <= SPARE_BYTES_MAX {
+                self.spare.push(keyed);
+            }
+        }
+        self.groups = groups;
+        self.grouped = 0;
+    }
+
     /// Hands the open request over, if it has an entry.
     pub fn finish(&mut self, frame: &Frame, outbox: &mut Outbox) {
         if self.count == 0 {
@@ -120,7 +156,7 @@ impl Lane {
     /// Gives back memory that is not in use.
     pub fn trim(&mut self) {
         self.request.trim();
-        self.group.trim();
+        self.spare = Vec::new();
         self.typical = 0;
     }
 }

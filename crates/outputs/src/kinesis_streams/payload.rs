@@ -8,16 +8,20 @@ use record::{Batch, Marker, Record};
 
 use super::KinesisOptions;
 use super::kpl;
-use super::lane::{ENTRY_BYTES_MAX, Frame, Lane};
+use super::lane::{ENTRY_BYTES_MAX, Frame, KeyedGroup, Lane};
 use super::partition::{LANES, PartitionKeys};
 use crate::compression::Compressor;
 use crate::put_records::entry::Origin;
-use crate::put_records::group::Member;
+use crate::put_records::group::Group;
 use crate::put_records::line::LineWriter;
 use crate::put_records::{Dialect, TOO_LARGE, reject};
 
 /// Larger records are not worth a share of an aggregate (as AWS's plugin).
 const AGGREGATED_BYTES_MAX: usize = 20 * 1024;
+
+/// A lane has at most so many open groups, and so many bytes in them.
+const GROUPS_MAX: usize = 64;
+const GROUPED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What an entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +134,7 @@ impl Payload {
         origin: Origin,
         outbox: &mut Outbox,
     ) -> Result<(), Reason> {
-        self.close_group(lane, outbox);
+        self.close_groups(lane, outbox);
         let key = match lane {
             Some(_) => self.keys.of_field(),
             None => self.keys.random(),
@@ -139,75 +143,95 @@ impl Payload {
     }
 
     fn aggregate(&mut self, lane: Option<u64>, data: &[u8], origin: Origin, outbox: &mut Outbox) {
-        self.open_group(lane, kpl::added_len(data.len()), outbox);
-        let group = &mut self.lanes[index(lane)].group;
+        let added = kpl::added_len(data.len());
+        let group = self.group_for(lane, added, outbox);
         kpl::add(data, &mut group.data);
         group.add(origin);
     }
 
     /// Adds the line in `text` to those before it.
     fn join(&mut self, lane: Option<u64>, origin: Origin, outbox: &mut Outbox) {
-        self.open_group(lane, self.text.len(), outbox);
-        let group = &mut self.lanes[index(lane)].group;
-        group.data.extend_from_slice(&self.text);
+        let text = std::mem::take(&mut self.text);
+        let group = self.group_for(lane, text.len(), outbox);
+        group.data.extend_from_slice(&text);
         group.add(origin);
+        self.text = text;
     }
 
-    /// Sees to it that the lane has a group with the record's key and room for so many bytes. A group has one key: consumers
-    /// pass over records in an aggregate whose own key belongs to another shard.
-    fn open_group(&mut self, lane: Option<u64>, added: usize, outbox: &mut Outbox) {
-        let Lane { group, key, .. } = &self.lanes[index(lane)];
-        let has_other_key = lane.is_some() && key.text != self.keys.of_field().text;
-        let is_full = group.data.len() + added + key.text.len() > ENTRY_BYTES_MAX;
-        if has_other_key || is_full {
-            self.close_group(lane, outbox);
+    /// The group of the record's key, with room for so many bytes. A group has one key: consumers pass over records in an
+    /// aggregate whose own key belongs to another shard.
+    fn group_for(&mut self, number: Option<u64>, added: usize, outbox: &mut Outbox) -> &mut Group {
+        let lane = &self.lanes[index(number)];
+        let mut found = match number {
+            Some(_) => self.group_of_field(lane),
+            None => lane.groups.len().checked_sub(1),
+        };
+        let is_full = |at: usize| {
+            let KeyedGroup { key, group } = &lane.groups[at];
+            group.data.len() + added + key.text.len() > ENTRY_BYTES_MAX
+        };
+        if found.map_or(lane.groups.len() == GROUPS_MAX, is_full)
+            || lane.grouped + added > GROUPED_BYTES_MAX
+        {
+            self.close_groups(number, outbox);
+            found = None;
         }
-        let Lane { group, key, .. } = &mut self.lanes[index(lane)];
-        if !group.is_empty() {
-            return;
-        }
-        key.copy(match lane {
-            Some(_) => self.keys.of_field(),
-            None => self.keys.random(),
-        });
-        if self.form == Form::Aggregate {
-            kpl::start(&key.text, &mut group.data);
-        }
+        let lane = &mut self.lanes[index(number)];
+        lane.grouped += added;
+        let at = match found {
+            Some(at) => at,
+            None => {
+                let new = lane.open_group(match number {
+                    Some(_) => self.keys.of_field(),
+                    None => self.keys.random(),
+                });
+                if self.form == Form::Aggregate {
+                    kpl::start(&new.key.text, &mut new.group.data);
+                }
+                lane.groups.len() - 1
+            }
+        };
+        &mut lane.groups[at].group
     }
 
-    /// Makes an entry of the lane's group, or several if compressed it is still too large.
-    fn close_group(&mut self, lane: Option<u64>, outbox: &mut Outbox) {
+    /// Where the group of the field's key stands in its lane. It is the last one mostly.
+    fn group_of_field(&self, lane: &Lane) -> Option<usize> {
+        let key = &self.keys.of_field().text;
+        let has_key = |keyed: &KeyedGroup| keyed.key.text == *key;
+        lane.groups.iter().rposition(has_key)
+    }
+
+    /// Makes an entry of each of the lane's groups, or several if compressed it is still too large.
+    fn close_groups(&mut self, lane: Option<u64>, outbox: &mut Outbox) {
         let lane = &mut self.lanes[index(lane)];
-        if lane.group.is_empty() {
+        if lane.groups.is_empty() {
             return;
         }
-        let mut group = std::mem::take(&mut lane.group);
-        let key = std::mem::take(&mut lane.key);
-        let is_aggregate = self.form == Form::Aggregate;
-        let mut add = |data: &[u8], members: &[Member]| {
-            let origins = members.iter().map(|member| member.origin);
-            if is_aggregate {
-                return lane.add(&self.frame, (data, &key), origins, outbox);
+        let mut groups = std::mem::take(&mut lane.groups);
+        for KeyedGroup { key, group } in &mut groups {
+            let failed = if self.form == Form::Aggregate {
+                kpl::finish(&mut group.data);
+                group.place_whole(&mut |data, members| {
+                    let origins = members.iter().map(|member| member.origin);
+                    lane.add(&self.frame, (data, key), origins, outbox)
+                })
+            } else {
+                group.place(0..group.members().len(), &mut |data, members| {
+                    let end = if self.append_newline { 0 } else { 1 };
+                    let text = &data[..data.len() - end];
+                    let data = packed(&mut self.compressor, text, &mut self.packed)?;
+                    if members.len() > 1 && data.len() + key.text.len() > ENTRY_BYTES_MAX {
+                        return Err(TOO_LARGE);
+                    }
+                    let origins = members.iter().map(|member| member.origin);
+                    lane.add(&self.frame, (data, key), origins, outbox)
+                })
+            };
+            for (origin, reason) in failed {
+                reject(origin, reason, outbox);
             }
-            let end = if self.append_newline { 0 } else { 1 };
-            let text = &data[..data.len() - end];
-            let data = packed(&mut self.compressor, text, &mut self.packed)?;
-            if members.len() > 1 && data.len() + key.text.len() > ENTRY_BYTES_MAX {
-                return Err(TOO_LARGE);
-            }
-            lane.add(&self.frame, (data, &key), origins, outbox)
-        };
-        let failed = if is_aggregate {
-            kpl::finish(&mut group.data);
-            group.place_whole(&mut add)
-        } else {
-            group.place(0..group.members().len(), &mut add)
-        };
-        for (origin, reason) in failed {
-            reject(origin, reason, outbox);
         }
-        group.clear();
-        (lane.group, lane.key) = (group, key);
+        lane.closed(groups);
     }
 
     fn format_record(
@@ -268,7 +292,7 @@ impl Format for Payload {
 
     fn seal(&mut self, outbox: &mut Outbox) {
         for index in 0..self.lanes.len() {
-            self.close_group(self.lanes[index].number, outbox);
+            self.close_groups(self.lanes[index].number, outbox);
             self.lanes[index].finish(&self.frame, outbox);
         }
     }

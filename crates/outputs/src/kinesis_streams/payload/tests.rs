@@ -297,9 +297,8 @@ fn aggregates_hold_records_of_one_key() {
         (key.to_owned(), data.collect::<Vec<_>>())
     };
     let expected = [
-        of("a", &lines[..2]),
+        of("a", &[lines[0], lines[1], lines[3]]),
         of(&other, &lines[2..3]),
-        of("a", &lines[3..]),
     ];
     assert_eq!(aggregates, expected);
 }
@@ -392,6 +391,30 @@ fn lines_that_compression_makes_too_large_are_divided() {
     assert_eq!(ranges, [0..1, 1..3]);
     let data = entries(request).remove(1).0;
     assert!(plain("snappy", &data) == format!("{half}\n{{\"a\":1}}\n").as_bytes());
+}
+
+#[test]
+fn many_keys_keep_few_groups_open() {
+    let lines: Vec<String> = (0..10_000)
+        .map(|number| format!("{{\"k\":\"key{}\"}}", number % 5_000))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let options = &[("partition_key", "k"), ("aggregation", "on")];
+    let outbox = formatted(Go, options, &lines);
+    let aggregates: usize = outbox
+        .requests
+        .iter()
+        .map(|request| entries(request).len())
+        .sum();
+    assert_eq!(aggregates, 10_000, "no key comes again in time");
+    let lines = &lines[..5].repeat(2_000);
+    let outbox = formatted(Go, options, lines);
+    let aggregates: usize = outbox
+        .requests
+        .iter()
+        .map(|request| entries(request).len())
+        .sum();
+    assert_eq!(aggregates, 5);
 }
 
 /// A line of so many bytes.
