@@ -67,9 +67,10 @@ pub struct KinesisOptions {
     /// The name of the stream.
     #[option(name = "stream", required)]
     pub stream: String,
-    /// The field whose text is the partition key, which decides about the shard: records with the same key keep their
-    /// order. `kubernetes->pod_name` is a field inside of another. Longer values are cut to 256 bytes. Records without the
-    /// field, and all if the option is not set, have random keys.
+    /// The field whose text is the partition key, which decides about the shard. `kubernetes->pod_name` is a field inside of
+    /// another. Longer values are cut to 256 bytes. Records without the field, and all if the option is not set, have random
+    /// keys. Requests with records of one key are sent one after the other, also when they must be repeated; where a shard
+    /// takes only some records of a request, the others come after them, but for those that share one by `aggregation`.
     #[option(name = "partition_key")]
     pub partition_key: Option<String>,
     /// Whether the MD5 hash of the field's text is the key, as 32 hexadecimal digits: for texts that are longer than 256
