@@ -69,8 +69,8 @@ pub struct KinesisOptions {
     pub stream: String,
     /// The field whose text is the partition key, which decides about the shard. `kubernetes->pod_name` is a field inside of
     /// another. Longer values are cut to 256 bytes. Records without the field, and all if the option is not set, have random
-    /// keys. Requests with records of one key are sent one after the other, also when they must be repeated; where a shard
-    /// takes only some records of a request, the others come after them, but for those that share one by `aggregation`.
+    /// keys. Requests with records of one key are sent one after the other, repetitions included. Kinesis may refuse single
+    /// records of a request, which then arrive after the others of it; with `aggregation`, records of a key share one.
     #[option(name = "partition_key")]
     pub partition_key: Option<String>,
     /// Whether the MD5 hash of the field's text is the key, as 32 hexadecimal digits: for texts that are longer than 256

@@ -27,7 +27,7 @@ impl TimeKey {
     /// Compiles the format. An unknown conversion is an error that names it. `key` is
     /// what stands between its quotes.
     pub fn new(key: &[u8], format: &str, dialect: Dialect) -> Result<TimeKey, BuildError> {
-        let pieces = pieces(format, fractions(dialect));
+        let pieces = pieces(format, dialect);
         for piece in &pieces {
             if let Piece::Seconds(format, _) = piece {
                 render(format, 0)
@@ -89,13 +89,39 @@ fn fractions(dialect: Dialect) -> &'static [(&'static str, u32)] {
     }
 }
 
-fn pieces(format: &str, fractions: &[(&str, u32)]) -> Vec<Piece> {
+/// Conversions that the library knows otherwise or not at all, and what they are in the C locale at UTC.
+fn spelled_out(dialect: Dialect) -> &'static [(&'static str, &'static str)] {
+    match dialect {
+        Dialect::Core => &[
+            ("%c", "%a %b %e %H:%M:%S %Y"),
+            ("%x", "%m/%d/%y"),
+            ("%Z", "GMT"),
+            // Unknown to C, which leaves them as they are.
+            ("%f", "%%f"),
+            ("%N", "%%N"),
+        ],
+        Dialect::Go => &[
+            ("%c", "%a %b %e %H:%M:%S %Y"),
+            ("%v", "%e-%b-%Y"),
+            ("%x", "%m/%d/%y"),
+            ("%Z", "UTC"),
+        ],
+    }
+}
+
+fn pieces(format: &str, dialect: Dialect) -> Vec<Piece> {
+    let (fractions, spelled_out) = (fractions(dialect), spelled_out(dialect));
     let mut pieces = Vec::new();
     let (mut seconds, mut rest) = (String::new(), format);
     while let Some(character) = rest.chars().next() {
         if let Some((text, digits)) = fractions.iter().find(|(text, _)| rest.starts_with(text)) {
             pieces.push(Piece::Seconds(std::mem::take(&mut seconds), String::new()));
             pieces.push(Piece::Fraction(*digits));
+            rest = &rest[text.len()..];
+            continue;
+        }
+        if let Some((text, meaning)) = spelled_out.iter().find(|(text, _)| rest.starts_with(text)) {
+            seconds.push_str(meaning);
             rest = &rest[text.len()..];
             continue;
         }
@@ -122,7 +148,18 @@ mod tests {
             (Dialect::Core, "%Y-%m-%dT%H:%M:%S", "2023-11-14T22:13:20"),
             (Dialect::Core, "%s.%3N", "1700000000.123"),
             (Dialect::Core, "%H.%L|%9N|%%L", "22.123456789|123456789|%L"),
+            (
+                Dialect::Core,
+                "%c|%x|%Z|%f",
+                "Tue Nov 14 22:13:20 2023|11/14/23|GMT|%f",
+            ),
+            (
+                Dialect::Core,
+                "%D %T %R %p %j",
+                "11/14/23 22:13:20 22:13 PM 318",
+            ),
             (Dialect::Go, "%H.%L|%f|%%f", "22.123|123456|%f"),
+            (Dialect::Go, "%v %Z %z", "14-Nov-2023 UTC +0000"),
         ];
         for (dialect, format, expected) in cases {
             let mut line = b"{}".to_vec();

@@ -446,6 +446,49 @@ fn records_that_no_stream_takes_are_named() {
     assert_eq!(entries(&outbox.requests[0])[0].0, most.into_bytes());
 }
 
+/// What a shard refuses is formatted again alone: it must come back to its lane, in its order.
+#[test]
+fn what_a_shard_refuses_stays_in_its_lane() {
+    let lines: Vec<String> = (0..2_000)
+        .map(|n| format!("{{\"k\":\"key{}\",\"n\":{n}}}", n % 37))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    for form in ["partition_key_hash", "aggregation", "simple_aggregation"] {
+        let options = options(&[("partition_key", "k"), (form, "on")]);
+        let mut payload =
+            Payload::new(&options, Go, &context()).unwrap_or_else(|error| panic!("{error}"));
+        let batch = batch(&lines);
+        let mut first = Outbox::default();
+        payload.format(DeliveryId(0), &batch, 0..2_000, &mut first);
+        payload.seal(&mut first);
+        for request in &first.requests {
+            // Every second entry was refused.
+            let refused = (0..Entries::count(request))
+                .step_by(2)
+                .flat_map(|index| Entries::records(request, index));
+            let all: Vec<u32> = request
+                .parts
+                .ranges()
+                .iter()
+                .flat_map(|(_, range)| range.clone())
+                .collect();
+            let refused: Vec<u32> = refused.map(|index| all[index as usize]).collect();
+            let mut again = Outbox::default();
+            for &record in &refused {
+                payload.format(DeliveryId(0), &batch, record..record + 1, &mut again);
+            }
+            payload.seal(&mut again);
+            assert!(again.requests.iter().all(|new| new.lane == request.lane));
+            let new = again.requests.iter();
+            let sent: Vec<u32> = new
+                .flat_map(|request| request.parts.ranges())
+                .flat_map(|(_, range)| range.clone())
+                .collect();
+            assert_eq!(sent, refused, "{form}");
+        }
+    }
+}
+
 #[test]
 fn requests_lend_their_memory_to_their_lane() {
     let mut payload = Payload::new(&options(&[("partition_key", "k")]), Go, &context())
