@@ -4,9 +4,12 @@
 
 mod aws_client;
 mod cloudwatch_logs;
+mod compression;
 mod file;
 mod firehose;
+mod kinesis_streams;
 mod null;
+mod put_records;
 mod request;
 mod stdout;
 mod text_form;
@@ -20,6 +23,8 @@ pub static ALL: &[&OutputPlugin] = &[
     &file::PLUGIN,
     &firehose::PLUGIN,
     &firehose::KINESIS_FIREHOSE,
+    &kinesis_streams::KINESIS,
+    &kinesis_streams::PLUGIN,
     &null::PLUGIN,
     &stdout::PLUGIN,
 ];
