@@ -1,7 +1,7 @@
 //! Error answers of AWS services: JSON, XML, or only a status.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
 
+use crate::advice;
 use crate::error_class::{ErrorClass, is_about_load};
 use crate::transport::Answer;
 use crate::xml;
@@ -36,7 +37,8 @@ pub struct ServiceError {
 }
 
 impl ServiceError {
-    pub(crate) fn of(answer: &Answer) -> Self {
+    /// Reads an answer that is an error: by its status, or, as S3 may do, by its body alone.
+    pub fn of(answer: &Answer) -> Self {
         let header = |name: &HeaderName| {
             answer
                 .headers
@@ -50,8 +52,7 @@ impl ServiceError {
             message: shortened(&message),
             request_id: request_id(&answer.headers),
             retry_after: header(&RETRY_AFTER).and_then(retry_after),
-            date: header(&DATE)
-                .and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok()),
+            date: date(&answer.headers),
         }
     }
 
@@ -62,7 +63,17 @@ impl ServiceError {
 
     /// What the error calls for.
     pub fn class(&self) -> ErrorClass {
-        ErrorClass::of(self.status, &self.code)
+        ErrorClass::with_message(self.status, &self.code, &self.message)
+    }
+
+    /// What somebody can do about it, in words; `None` if nothing but waiting helps, or nothing is known.
+    pub fn advice(&self) -> Option<&'static str> {
+        advice::for_code(&self.code)
+    }
+
+    /// The service's clock when it answered.
+    pub fn date(&self) -> Option<SystemTime> {
+        self.date.map(SystemTime::from)
     }
 }
 
@@ -82,6 +93,18 @@ impl fmt::Display for ServiceError {
             write!(formatter, ": {}", self.message)
         }
     }
+}
+
+impl Answer {
+    /// The service's clock when it answered.
+    pub fn date(&self) -> Option<SystemTime> {
+        date(&self.headers).map(SystemTime::from)
+    }
+}
+
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(DATE)?.to_str().ok()?;
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
 /// The id that the service gave the request.

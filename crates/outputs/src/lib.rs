@@ -2,7 +2,7 @@
 //!
 //! `firehose.rs` is the template: options by derive, a pure formatting half with its golden tests, a sending half.
 
-mod aws_client;
+pub mod aws_client;
 mod file;
 mod firehose;
 mod null;
