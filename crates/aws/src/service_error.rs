@@ -19,6 +19,8 @@ const MESSAGE_CHARACTERS_MAX: usize = 300;
 /// Longer pauses are not the service's to order.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
+const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
+
 /// A service answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceError {
@@ -32,6 +34,8 @@ pub struct ServiceError {
     pub request_id: Option<String>,
     /// How long the service asks to wait.
     pub retry_after: Option<Duration>,
+    /// The region that S3 says the bucket is in.
+    pub region: Option<String>,
     /// The service's clock when it answered.
     pub(crate) date: Option<Timestamp>,
 }
@@ -52,6 +56,7 @@ impl ServiceError {
             message: shortened(&message),
             request_id: request_id(&answer.headers),
             retry_after: header(&RETRY_AFTER).and_then(retry_after),
+            region: header(&BUCKET_REGION).map(shortened),
             date: date(&answer.headers),
         }
     }
