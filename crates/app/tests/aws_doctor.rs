@@ -290,7 +290,7 @@ fn all_services_are_looked_at_and_a_record_is_put_into_each() {
         "  identity     ok       account 123456789012, arn:aws:iam::123456789012:user/me",
         "  region       ok       eu-central-1",
         "  destination  ok       ACTIVE, delivers to arn:aws:s3:::logs",
-        "  clock        ok       0 s",
+        "  clock        ok       ",
         "  put          ok       one record, RecordId rrrr",
         "kinesis_streams.1: stream st  [",
         "  destination  ok       ACTIVE, 3 open shards",

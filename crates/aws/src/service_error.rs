@@ -125,8 +125,10 @@ struct JsonError {
     #[serde(rename = "__type")]
     kind: Option<String>,
     code: Option<String>,
-    #[serde(alias = "Message")]
     message: Option<String>,
+    /// Some services write it so, and emulators write both.
+    #[serde(rename = "Message")]
+    capital_message: Option<String>,
 }
 
 /// The code stands in the body (`__type` after `#`, XML `Code`) or in the header `x-amzn-errortype` (before `:`).
@@ -135,7 +137,10 @@ fn code_and_message(headers: &HeaderMap, body: &[u8]) -> (String, String) {
     let trimmed = text.trim_start();
     let (code, message) = if trimmed.starts_with('{') {
         let error: JsonError = serde_json::from_str(trimmed).unwrap_or_default();
-        (error.kind.or(error.code), error.message)
+        (
+            error.kind.or(error.code),
+            error.message.or(error.capital_message),
+        )
     } else if trimmed.starts_with('<') {
         let element = |name| xml::text_of(trimmed, name).map(|text| text.into_owned());
         (element("Code"), element("Message"))
@@ -220,6 +225,15 @@ mod tests {
                 ),
                 "ThrottlingException",
                 "slow",
+            ),
+            (
+                error(
+                    400,
+                    &[],
+                    r#"{"__type":"ResourceNotFoundException","message":"a","Message":"b"}"#,
+                ),
+                "ResourceNotFoundException",
+                "a",
             ),
             (
                 error(400, &[], r#"{"code":"InvalidKMSResourceException"}"#),

@@ -216,11 +216,12 @@ fn clock(skew: Option<i64>) -> Finding {
         return Finding::skipped("clock", "no answer told the time");
     };
     let apart = Duration::from_secs(skew.unsigned_abs());
-    let text = format!(
-        "{} {} the service's",
-        words::rough(apart),
-        if skew < 0 { "ahead of" } else { "behind" }
-    );
+    // Dates in answers are whole seconds, and an answer has travelled.
+    let text = match skew {
+        -1..=1 => "agrees with the service's".to_owned(),
+        _ if skew < 0 => format!("{} ahead of the service's", words::rough(apart)),
+        _ => format!("{} behind the service's", words::rough(apart)),
+    };
     match apart < SKEW_MAX {
         true => Finding::good("clock", text),
         false => Finding::warning("clock", text).advise(
@@ -238,7 +239,9 @@ mod tests {
     fn the_clock_is_told_with_its_direction() {
         let cases = [
             (None, Verdict::Skipped, "no answer told the time"),
-            (Some(0), Verdict::Good, "0 s behind the service's"),
+            (Some(0), Verdict::Good, "agrees with the service's"),
+            (Some(-1), Verdict::Good, "agrees with the service's"),
+            (Some(2), Verdict::Good, "2 s behind the service's"),
             (Some(-59), Verdict::Good, "59 s ahead of the service's"),
             (Some(-60), Verdict::Warning, "60 s ahead of the service's"),
             (Some(7200), Verdict::Warning, "2 h behind the service's"),

@@ -58,7 +58,7 @@ struct Shared {
 type Observer = Box<dyn Fn(&Credentials) + Send + Sync>;
 
 enum Origin {
-    Chain(Chain),
+    Chain(Box<Chain>),
     Role(Box<AssumedRole>),
     Fixed,
 }
@@ -82,7 +82,11 @@ impl CredentialsProvider {
             Some(_) => None,
         };
         let chain = Chain::new(options.profile.clone(), web_identity, reach.clone());
-        let mut provider = Self::of(Origin::Chain(chain), environment, State::default());
+        let mut provider = Self::of(
+            Origin::Chain(Box::new(chain)),
+            environment,
+            State::default(),
+        );
         let roles = [
             (pod_role, None),
             (options.role_arn.clone(), options.external_id.clone()),
