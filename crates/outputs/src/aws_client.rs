@@ -13,10 +13,10 @@ pub use access::Access;
 
 /// What a call's failure means for the whole request.
 pub fn failed(error: &CallError) -> Answer {
-    let why = match error.advice() {
-        Some(advice) => format!("{error}; {advice}"),
-        None => error.to_string(),
-    };
+    let mut why = error.to_string();
+    if let Some(advice) = error.advice() {
+        why = format!("{}; {advice}", why.trim_end_matches('.'));
+    }
     match error.class() {
         ErrorClass::Retry | ErrorClass::RefreshCredentials | ErrorClass::Stop => Answer::Again {
             after: error.retry_after(),
@@ -234,5 +234,110 @@ impl ConnectionOptions {
             source_address,
             proxy_env_ignore: net.proxy_env_ignore,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::{Diagnostics, Entry, Position, Section, SectionKind};
+    use plugin::Level;
+
+    fn refusal(status: u16, code: &str, message: &str) -> CallError {
+        let body = format!(r#"{{"__type":"{code}","message":"{message}"}}"#);
+        CallError::Refused(aws::ServiceError::of(&aws::Answer {
+            status: http::StatusCode::from_u16(status).expect("a status"),
+            headers: http::HeaderMap::new(),
+            body: body.into(),
+        }))
+    }
+
+    /// `again`, `again throttled` or `never REASON`.
+    fn shown(answer: &Answer) -> String {
+        match answer {
+            Answer::Again {
+                throttled: true, ..
+            } => "again throttled".to_owned(),
+            Answer::Again { .. } => "again".to_owned(),
+            Answer::Never { reason, .. } => format!("never {}", reason.0),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_records_gives_them_up() {
+        let cases = [
+            (503, "ServiceUnavailableException", "again throttled"),
+            (500, "InternalFailure", "again"),
+            (400, "SomethingNew", "again"),
+            (400, "AccessDeniedException", "again"),
+            (400, "ExpiredTokenException", "again"),
+            (400, "ResourceNotFoundException", "again"),
+            (400, "InvalidKMSResourceException", "again"),
+            (400, "SubscriptionRequiredException", "again"),
+            (
+                413,
+                "RequestEntityTooLargeException",
+                "never request_too_large",
+            ),
+            (400, "SerializationException", "never refused"),
+        ];
+        for (status, code, expected) in cases {
+            assert_eq!(
+                shown(&failed(&refusal(status, code, "m"))),
+                expected,
+                "{code}"
+            );
+        }
+        let name = refusal(
+            400,
+            "ValidationException",
+            "Value 'a b' at 'deliveryStreamName' failed",
+        );
+        assert_eq!(shown(&failed(&name)), "again");
+    }
+
+    #[test]
+    fn what_somebody_must_mend_is_said() {
+        let error = refusal(400, "ResourceNotFoundException", "ds not found.");
+        let Answer::Again { why, .. } = failed(&error) else {
+            panic!("given up");
+        };
+        let expected = "ResourceNotFoundException (HTTP status 400): ds not found; create it, or correct its name, the \
+                        region or the account";
+        assert_eq!(why, expected);
+    }
+
+    fn options(entries: &[(&str, &str)]) -> ConnectionOptions {
+        let nowhere = Position::argument(1);
+        let mut section = Section::new(SectionKind::Output, "output", nowhere.clone());
+        for (key, value) in entries {
+            section
+                .entries
+                .push(Entry::plain(key, nowhere.clone(), *value, nowhere.clone()));
+        }
+        let mut diagnostics = Diagnostics::new();
+        ConnectionOptions::read_part(&section, &mut diagnostics)
+            .unwrap_or_else(|| panic!("{diagnostics}"))
+    }
+
+    #[test]
+    fn old_versions_of_tls_are_raised() {
+        let raised = options(&[
+            ("tls.min_version", "TLSv1.1"),
+            ("tls.max_version", "TLSv1.3"),
+        ]);
+        let tls = raised.tls(&Log::new("", Level::Off));
+        assert_eq!(tls.min_version, Some(aws::TlsVersion::V1_2));
+        assert_eq!(tls.max_version, Some(aws::TlsVersion::V1_3));
+        assert!(tls.verify_hostname);
+    }
+
+    #[test]
+    fn a_source_address_must_be_one() {
+        let wrong = options(&[("net.source_address", "eth0")]);
+        let error = wrong.access("us-east-1", &Log::new("", Level::Off)).err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error, "net.source_address 'eth0' is not an IP address");
     }
 }
