@@ -2,7 +2,7 @@
 //!
 //! `firehose.rs` is the template: options by derive, a pure formatting half with its golden tests, a sending half.
 
-pub mod aws_client;
+mod aws_client;
 mod file;
 mod firehose;
 mod null;
@@ -11,6 +11,8 @@ mod stdout;
 mod text_form;
 
 use plugin::OutputPlugin;
+
+pub use aws_client::{Access, ConnectionOptions};
 
 /// Every output.
 pub static ALL: &[&OutputPlugin] = &[

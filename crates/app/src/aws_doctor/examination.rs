@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use aws::{Answer, CallError, Client, Request};
 use config::{Diagnostics, LogLevel, Options, Section};
-use outputs::aws_client::{Access, ConnectionOptions};
+use outputs::{Access, ConnectionOptions};
 use plugin::Log;
 use serde_json::Value;
 
