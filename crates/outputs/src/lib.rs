@@ -12,7 +12,7 @@ mod text_form;
 
 use plugin::OutputPlugin;
 
-pub use aws_client::{Access, ConnectionOptions};
+pub use aws_client::{Access, AwsOptions, ConnectionOptions};
 
 /// Every output.
 pub static ALL: &[&OutputPlugin] = &[
