@@ -1,4 +1,4 @@
-//! One test record, as the output would send it.
+//! One test record, sent by the operation that the output uses, so that the same permission is needed.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,21 +22,22 @@ pub async fn put(session: &Session) -> Finding {
     match &session.destination {
         Destination::DeliveryStream(name) => {
             let record = json!({"Data": STANDARD.encode_to_string(line(session))});
-            let body = json!({"DeliveryStreamName": name, "Record": record});
-            let result = session.call("Firehose_20150804.PutRecord", body).await;
-            put_record(
-                result,
-                "firehose:PutRecordBatch and firehose:PutRecord",
+            let body = json!({"DeliveryStreamName": name, "Records": [record]});
+            let result = session.call("Firehose_20150804.PutRecordBatch", body).await;
+            record_put(
+                result.map(|answer| answer["RequestResponses"][0].clone()),
+                "firehose:PutRecordBatch",
                 "RecordId",
             )
         }
         Destination::Stream(name) => {
             let data = STANDARD.encode_to_string(line(session));
-            let body = json!({"StreamName": name, "Data": data, "PartitionKey": "flumen-doctor"});
-            let result = session.call("Kinesis_20131202.PutRecord", body).await;
-            put_record(
-                result,
-                "kinesis:PutRecords and kinesis:PutRecord",
+            let record = json!({"Data": data, "PartitionKey": "flumen-doctor"});
+            let body = json!({"StreamName": name, "Records": [record]});
+            let result = session.call("Kinesis_20131202.PutRecords", body).await;
+            record_put(
+                result.map(|answer| answer["Records"][0].clone()),
+                "kinesis:PutRecords",
                 "SequenceNumber",
             )
         }
@@ -55,14 +56,21 @@ fn line(session: &Session) -> String {
     format!("{record}\n")
 }
 
-fn put_record(result: Result<Value, CallError>, action: &str, id: &str) -> Finding {
-    match result {
-        Ok(answer) => match answer[id].as_str() {
-            Some(value) => Finding::good(CHECK, format!("one record, {id} {}", shortened(value))),
-            None => Finding::problem(CHECK, format!("the answer names no {id}"))
-                .advise("is the endpoint the right one?"),
-        },
-        Err(error) => failure(CHECK, &error, action),
+/// The verdict of a service on the record: its id, or an error of its own.
+fn record_put(verdict: Result<Value, CallError>, action: &str, id: &str) -> Finding {
+    let verdict = match verdict {
+        Ok(verdict) => verdict,
+        Err(error) => return failure(CHECK, &error, action),
+    };
+    if let Some(code) = verdict["ErrorCode"].as_str() {
+        let message = verdict["ErrorMessage"].as_str().unwrap_or_default();
+        return Finding::problem(CHECK, format!("the record was refused: {code}: {message}"))
+            .advise("it may be for want of capacity: try again; the router would");
+    }
+    match verdict[id].as_str() {
+        Some(value) => Finding::good(CHECK, format!("one record, {id} {}", shortened(value))),
+        None => Finding::problem(CHECK, format!("the answer names no {id}"))
+            .advise("is the endpoint the right one?"),
     }
 }
 

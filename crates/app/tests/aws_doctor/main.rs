@@ -26,13 +26,20 @@ fn good(seen: &Seen) -> Reply {
                 "Destinations": [destination]});
             reply(200, json!({"DeliveryStreamDescription": description}))
         }
-        "Firehose_20150804.PutRecord" => reply(200, json!({"RecordId": "r".repeat(220)})),
+        "Firehose_20150804.PutRecordBatch" => {
+            let verdict = json!({"RecordId": "r".repeat(220)});
+            reply(
+                200,
+                json!({"FailedPutCount": 0, "RequestResponses": [verdict]}),
+            )
+        }
         "Kinesis_20131202.DescribeStreamSummary" => reply(
             200,
             json!({"StreamDescriptionSummary": {"StreamStatus": "ACTIVE", "OpenShardCount": 3}}),
         ),
-        "Kinesis_20131202.PutRecord" => {
-            reply(200, json!({"ShardId": "shardId-0", "SequenceNumber": "49"}))
+        "Kinesis_20131202.PutRecords" => {
+            let verdict = json!({"ShardId": "shardId-0", "SequenceNumber": "49"});
+            reply(200, json!({"FailedRecordCount": 0, "Records": [verdict]}))
         }
         "Logs_20140328.DescribeLogGroups" => {
             let group = |name: &str| json!({"logGroupName": name, "retentionInDays": 30});
@@ -180,7 +187,7 @@ fn all_services_are_looked_at_and_a_record_is_put_into_each() {
     let endpoint = format!("  endpoint     ok       {} (option endpoint)", server.url);
     assert!(text.contains(&endpoint), "{text}");
 
-    let data = server.body_of("Firehose_20150804.PutRecord")["Record"]["Data"].clone();
+    let data = server.body_of("Firehose_20150804.PutRecordBatch")["Records"][0]["Data"].clone();
     let data = base64_simd::STANDARD.decode_to_vec(data.as_str().expect("text"));
     let record: Value = serde_json::from_slice(&data.expect("base64")).expect("JSON");
     assert_eq!(record["output"], "to-firehose");
@@ -325,6 +332,23 @@ fn a_refused_put_names_the_permission() {
         assert_eq!(result, "problem", "{text}");
         assert!(advice.contains(permission), "{advice}");
     }
+}
+
+#[test]
+fn a_record_that_is_refused_alone_is_a_problem() {
+    let verdict = json!({"ErrorCode": "ServiceUnavailableException", "ErrorMessage": "Slow down."});
+    let body = json!({"FailedPutCount": 1, "RequestResponses": [verdict]});
+    let (output, _) = with_fault("firehose", "Firehose_20150804.Put", move || {
+        reply(200, &body)
+    });
+    assert_eq!(status(&output), Some(1));
+    let checks = checks(&output);
+    let (result, text, _) = &checks["put"];
+    assert_eq!(result, "problem");
+    assert_eq!(
+        text,
+        "the record was refused: ServiceUnavailableException: Slow down."
+    );
 }
 
 #[test]
