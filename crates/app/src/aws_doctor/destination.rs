@@ -25,6 +25,8 @@ pub struct LogGroup {
     pub stream: String,
     /// Whether the output creates the group when it is missing.
     pub created_when_missing: bool,
+    /// Whether it creates streams.
+    pub creates_streams: bool,
     /// Whether records name their group, so that this name may never be used.
     pub depends_on_records: bool,
 }
@@ -40,7 +42,7 @@ pub struct Bucket {
 }
 
 /// The end of the stream's name where each tag or record has a stream of its own.
-const STREAM_NAME_OF_TESTS: &str = "flumen-doctor";
+pub const STREAM_NAME_OF_TESTS: &str = "flumen-doctor";
 
 impl Destination {
     /// The destination of an output: `None` if it is no AWS output, an error if it does not name what it needs.
@@ -102,6 +104,7 @@ fn log_group(section: &Section, name: String) -> LogGroup {
     LogGroup {
         stream,
         created_when_missing: text("auto_create_group").is_some_and(is_true),
+        creates_streams: text("auto_create_stream").is_none_or(is_true),
         depends_on_records: name.contains('$') || text("log_group_template").is_some(),
         name,
     }
@@ -225,6 +228,8 @@ mod tests {
         }
         assert!(log_group(&[name, ("auto_create_group", "On")]).created_when_missing);
         assert!(!log_group(&[name, ("auto_create_group", "false")]).created_when_missing);
+        assert!(log_group(&[name]).creates_streams);
+        assert!(!log_group(&[name, ("auto_create_stream", "off")]).creates_streams);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use super::destination::{Bucket, Destination, LogGroup};
+use super::destination::{Bucket, Destination, LogGroup, STREAM_NAME_OF_TESTS};
 use super::examination::Session;
 use super::report::Finding;
 use super::words::failure;
@@ -91,8 +91,16 @@ async fn put_event(session: &Session, group: &LogGroup) -> Finding {
     let mut result = session
         .call("Logs_20140328.PutLogEvents", body.clone())
         .await;
-    if matches!(&result, Err(CallError::Refused(error)) if error.code == "ResourceNotFoundException")
-    {
+    let is_missing = matches!(&result, Err(CallError::Refused(error)) if error.code == "ResourceNotFoundException");
+    if is_missing && !group.creates_streams && stream.ends_with(STREAM_NAME_OF_TESTS) {
+        let why = "not tried: each tag has a stream of its own, and auto_create_stream is off";
+        return Finding::skipped(CHECK, why);
+    }
+    if is_missing && !group.creates_streams {
+        return Finding::problem(CHECK, format!("the stream {stream} does not exist"))
+            .advise("create it, or set auto_create_stream on");
+    }
+    if is_missing {
         let stream = json!({"logGroupName": name, "logStreamName": stream});
         let created = session.call("Logs_20140328.CreateLogStream", stream).await;
         match created {

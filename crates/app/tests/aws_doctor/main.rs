@@ -376,6 +376,30 @@ fn a_missing_log_stream_is_made_for_the_test_event() {
 }
 
 #[test]
+fn a_missing_log_stream_that_the_output_would_not_create_is_told() {
+    let missing = || error(400, "ResourceNotFoundException");
+    let server = Server::start(move |seen| match seen.what.as_str() {
+        "Logs_20140328.PutLogEvents" => missing(),
+        _ => good(seen),
+    });
+    let off = "auto_create_stream off\n    region";
+    // The option is one of `cloudwatch`, AWS's Go plugin.
+    let by_prefix = only("cloudwatch_logs")
+        .replace("Name cloudwatch_logs", "Name cloudwatch")
+        .replace("region", off);
+    let by_name = by_prefix.replace("log_stream_prefix from-", "log_stream_name own");
+    for (config, expected) in [(by_prefix, "skipped"), (by_name, "problem")] {
+        let output = doctor(&config, &server.url, &KEYS, &["--json", "--put"]);
+        assert_eq!(checks(&output)["put"].0, expected);
+    }
+    let asked = server.asked();
+    assert!(
+        asked.iter().all(|what| !what.contains("Create")),
+        "{asked:?}"
+    );
+}
+
+#[test]
 fn a_stream_that_takes_no_records_is_a_problem() {
     let (output, _) = with_fault("firehose", "Firehose_20150804.Describe", || {
         let description = json!({"DeliveryStreamStatus": "ACTIVE", "DeliveryStreamType": "KinesisStreamAsSource"});
