@@ -12,6 +12,10 @@ pub const COMMANDS: &[(&str, &str)] = &[
         "check",
         "say everything that is wrong with a configuration, and where: flumen check -c FILE",
     ),
+    (
+        "aws",
+        "look at credentials, endpoints and destinations of AWS outputs: flumen aws doctor -c FILE",
+    ),
     #[cfg(feature = "lake")]
     (
         "demo",

@@ -2,6 +2,7 @@
 //!
 //! Called as `fluent-bit` it is the router alone.
 
+mod aws_doctor;
 mod help;
 mod log_file;
 #[cfg(test)]
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         "run" => router::main(arguments[1..].to_vec()),
+        "aws" => aws_doctor::main(&arguments[1..]),
         "check" => router::check(arguments[1..].to_vec()),
         _ if command.starts_with('-') => router::main(arguments),
         _ => subcommand(command, &arguments),

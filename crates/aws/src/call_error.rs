@@ -53,6 +53,14 @@ impl CallError {
         }
     }
 
+    /// What somebody can do about it, in words; `None` if nothing but waiting helps, or nothing is known.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(error) => error.advice(),
+            Self::Credentials(_) | Self::NoAnswer(_) => None,
+        }
+    }
+
     /// Whether the service has too much to do: fewer requests at once would help.
     pub fn is_throttled(&self) -> bool {
         matches!(self, Self::Refused(error) if error.is_throttled())

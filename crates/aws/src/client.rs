@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Uri};
 use crate::call_error::CallError;
 use crate::clock::Clock;
 use crate::credentials::{Credentials, CredentialsProvider};
-use crate::endpoint::{Endpoint, EndpointChoice, EndpointError, Service};
+use crate::endpoint::{Endpoint, EndpointChoice, EndpointError, Resolved, Service};
 use crate::environment::Environment;
 use crate::error_class::{ErrorClass, is_about_the_clock};
 use crate::net::NetOptions;
@@ -132,6 +132,7 @@ pub struct Client {
     auto_retry_requests: bool,
     host: HeaderValue,
     user_agent: HeaderValue,
+    endpoint_origin: String,
 }
 
 impl Client {
@@ -152,7 +153,7 @@ impl Client {
         options: ClientOptions,
         environment: &Environment,
     ) -> Result<Self, SetupError> {
-        let endpoint = Endpoint::resolve(
+        let Resolved { endpoint, origin } = Endpoint::resolve(
             &EndpointChoice {
                 service: options.service,
                 region: &options.region,
@@ -183,12 +184,18 @@ impl Client {
             auto_retry_requests: options.auto_retry_requests,
             host,
             user_agent: user_agent(options.extra_user_agent.as_deref())?,
+            endpoint_origin: origin,
         })
     }
 
     /// Where requests go.
     pub fn endpoint(&self) -> &Endpoint {
         self.transport.endpoint()
+    }
+
+    /// What the endpoint was taken from, in words: an option, a variable, a key of a file, or AWS's naming.
+    pub fn endpoint_origin(&self) -> &str {
+        &self.endpoint_origin
     }
 
     /// Calls an operation of the JSON 1.1 protocol; see [`Request::json`] and [`Client::send`].

@@ -11,6 +11,8 @@ mod instance;
 mod process;
 mod profile;
 mod provider;
+mod reach;
+mod sso;
 mod sts;
 
 use std::fmt;
@@ -29,11 +31,13 @@ pub use provider::{CredentialsOptions, CredentialsProvider};
 #[derive(Clone)]
 pub struct Credentials(Arc<Parts>);
 
+#[derive(Clone)]
 struct Parts {
     access_key_id: String,
     secret_access_key: String,
     session_token: Option<HeaderValue>,
     expires: Option<Timestamp>,
+    source: String,
 }
 
 /// A key, secret or token that cannot be one.
@@ -78,6 +82,7 @@ impl Credentials {
             secret_access_key: secret_access_key.to_owned(),
             session_token,
             expires: None,
+            source: String::new(),
         })))
     }
 
@@ -88,13 +93,16 @@ impl Credentials {
     }
 
     fn until(self, expires: Option<Timestamp>) -> Self {
-        let parts = self.0;
-        Self(Arc::new(Parts {
-            access_key_id: parts.access_key_id.clone(),
-            secret_access_key: parts.secret_access_key.clone(),
-            session_token: parts.session_token.clone(),
-            expires,
-        }))
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        parts.expires = expires;
+        Self(Arc::new(parts))
+    }
+
+    /// The same credentials with word of where they came from.
+    fn out_of(self, source: impl Into<String>) -> Self {
+        let mut parts = Arc::unwrap_or_clone(self.0);
+        parts.source = source.into();
+        Self(Arc::new(parts))
     }
 
     /// The public half of the key pair, as it stands in each signature.
@@ -112,6 +120,17 @@ impl Credentials {
 
     pub(crate) fn expires(&self) -> Option<Timestamp> {
         self.0.expires
+    }
+
+    /// When they end; `None` if they do not.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        self.0.expires.map(SystemTime::from)
+    }
+
+    /// Where they came from, in words: `environment`, `profile dev (sign-in of sso-session corp)`, `container` …
+    /// Empty for those that a caller made.
+    pub fn source(&self) -> &str {
+        &self.0.source
     }
 
     /// Whether both would sign alike.
@@ -136,6 +155,7 @@ impl fmt::Debug for Credentials {
             .debug_struct("Credentials")
             .field("access_key_id", &self.0.access_key_id)
             .field("expires", &self.0.expires)
+            .field("source", &self.0.source)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,8 @@
 //! Where a service is reached: from the option `endpoint`, the standard variables, the shared config file, or AWS's
 //! own naming by service, region and partition.
 
+mod naming;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +10,7 @@ use http::uri::Authority;
 
 use crate::environment::Environment;
 use crate::shared_config::{Sections, SharedFiles, profile_name};
+use naming::Variant;
 
 /// An AWS service as signatures, host names and endpoint variables name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,10 @@ impl Service {
     pub const S3: Self = Self::new("s3", "S3");
     /// The security token service, which assumes roles.
     pub const STS: Self = Self::new("sts", "STS");
+    /// The portal of IAM Identity Center, which hands out credentials of roles. Not signed.
+    pub(crate) const SSO: Self = Self::new("portal.sso", "SSO");
+    /// The token service of IAM Identity Center. Not signed.
+    pub(crate) const SSO_OIDC: Self = Self::new("oidc", "SSO_OIDC");
 
     /// A service by its signing name (which also starts its host name) and its identifier in
     /// `AWS_ENDPOINT_URL_<identifier>`.
@@ -39,18 +46,6 @@ impl Service {
         self.name
     }
 }
-
-/// Host name endings by region prefix (Fluent Bit's table).
-const PARTITIONS: &[(&str, &str)] = &[
-    ("cn-", "amazonaws.com.cn"),
-    ("us-isob-", "sc2s.sgov.gov"),
-    ("us-isof-", "csp.hci.ic.gov"),
-    ("us-iso-", "c2s.ic.gov"),
-    ("eu-isoe-", "cloud.adc-e.uk"),
-    ("eusc-", "amazonaws.eu"),
-];
-/// The ending of all other hosts.
-const COMMERCIAL: &str = "amazonaws.com";
 
 /// What decides on an endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +69,14 @@ pub struct Endpoint {
     path: String,
 }
 
+/// An endpoint and what it was taken from.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolved {
+    pub endpoint: Endpoint,
+    /// In words: an option, a variable, a key of a file, or AWS's naming.
+    pub origin: String,
+}
+
 /// An endpoint, or a region that one should be made from, which cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{origin} {text:?}: {problem}")]
@@ -85,41 +88,42 @@ pub struct EndpointError {
 
 impl Endpoint {
     /// The first of: the option, `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL`, the profile's `services` section
-    /// and `endpoint_url` in the shared config file, `service.region.suffix` over TLS.
+    /// and `endpoint_url` in the shared config file, and AWS's own name for it over TLS: the FIPS or dual-stack one if
+    /// `AWS_USE_FIPS_ENDPOINT` or `AWS_USE_DUALSTACK_ENDPOINT` (or the profile) says so.
     ///
-    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true` leaves the option and the default only.
+    /// `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true` leaves the option and AWS's names only.
     pub(crate) fn resolve(
         choice: &EndpointChoice<'_>,
         environment: &Environment,
-    ) -> Result<Self, EndpointError> {
+    ) -> Result<Resolved, EndpointError> {
         let label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if choice.region.is_empty() || !choice.region.bytes().all(label) {
             let problem = "a region is lower-case letters, digits and dashes, as us-east-1";
             return Err(EndpointError::new("region", choice.region, problem));
         }
-        if let Some(text) = choice.endpoint.filter(|text| !text.is_empty()) {
-            return Self::parse(text, choice.port)
-                .map_err(|problem| EndpointError::new("option endpoint", text, problem));
+        let given = choice.endpoint.filter(|text| !text.is_empty());
+        let named = given.map(|text| ("option endpoint".to_owned(), text.to_owned()));
+        let Some((origin, text)) = named.or_else(|| configured(choice, environment)) else {
+            let variant = Variant::of(choice.profile, environment);
+            return Self::of_region(choice, variant);
+        };
+        match Self::parse(&text, choice.port) {
+            Ok(endpoint) => Ok(Resolved { endpoint, origin }),
+            Err(problem) => Err(EndpointError::new(&origin, &text, problem)),
         }
-        if let Some((origin, text)) = configured(choice, environment) {
-            return Self::parse(&text, choice.port)
-                .map_err(|problem| EndpointError::new(&origin, &text, problem));
-        }
-        Ok(Self::of_region(choice))
     }
 
-    fn of_region(choice: &EndpointChoice<'_>) -> Self {
-        let region = choice.region;
-        let partition = PARTITIONS
-            .iter()
-            .find(|(prefix, _)| region.starts_with(prefix));
-        let suffix = partition.map_or(COMMERCIAL, |(_, suffix)| suffix);
-        Self {
+    fn of_region(choice: &EndpointChoice<'_>, variant: Variant) -> Result<Resolved, EndpointError> {
+        let host = naming::host(choice.service, choice.region, variant)
+            .map_err(|problem| EndpointError::new("region", choice.region, problem))?;
+        let endpoint = Self {
             tls: true,
-            host: format!("{}.{region}.{suffix}", choice.service.name),
+            host,
             port: choice.port.unwrap_or(443),
             path: "/".to_owned(),
-        }
+        };
+        let origin = variant.text().to_owned();
+        Ok(Resolved { endpoint, origin })
     }
 
     /// Reads `[http://|https://]host[:port][/path]`; without a scheme it is TLS, as in Fluent Bit. `port` is used
@@ -308,39 +312,6 @@ mod tests {
     }
 
     #[test]
-    fn hosts_follow_the_partition_of_the_region() {
-        let cases = [
-            ("us-east-1", "https://firehose.us-east-1.amazonaws.com"),
-            (
-                "us-gov-west-1",
-                "https://firehose.us-gov-west-1.amazonaws.com",
-            ),
-            ("cn-north-1", "https://firehose.cn-north-1.amazonaws.com.cn"),
-            ("us-iso-east-1", "https://firehose.us-iso-east-1.c2s.ic.gov"),
-            (
-                "us-isob-east-1",
-                "https://firehose.us-isob-east-1.sc2s.sgov.gov",
-            ),
-            (
-                "us-isof-south-1",
-                "https://firehose.us-isof-south-1.csp.hci.ic.gov",
-            ),
-            (
-                "eu-isoe-west-1",
-                "https://firehose.eu-isoe-west-1.cloud.adc-e.uk",
-            ),
-            (
-                "eusc-de-east-1",
-                "https://firehose.eusc-de-east-1.amazonaws.eu",
-            ),
-        ];
-        for (region, expected) in cases {
-            let endpoint = Endpoint::of_region(&choice(region, None, None));
-            assert_eq!(endpoint.to_string(), expected);
-        }
-    }
-
-    #[test]
     fn endpoint_texts_are_read_or_refused() {
         let cases = [
             ("localhost", None, Ok("https://localhost")),
@@ -399,25 +370,40 @@ mod tests {
         let dev = ("AWS_PROFILE", "dev");
         let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
         let own = "https://firehose.us-east-1.amazonaws.com";
-        let cases: [(Option<&str>, Variables<'_>, &str); 8] = [
+        let fips = ("AWS_USE_FIPS_ENDPOINT", "true");
+        let cases: [(Option<&str>, Variables<'_>, &str, &str); 10] = [
             (
                 Some("https://option"),
                 &[service, general, file],
                 "https://option",
+                "option endpoint",
             ),
-            (None, &[service, general, file], "http://service"),
-            (None, &[other, general, file], "http://general"),
-            (None, &[other, file], "http://file"),
-            (None, &[file, dev], "http://section"),
-            (None, &[other], own),
-            (None, &[service, general, file, ignore], own),
-            (Some("option"), &[service, ignore], "https://option"),
+            (None, &[service, general, file], "http://service", service.0),
+            (None, &[other, general, file], "http://general", general.0),
+            (None, &[other, file], "http://file", "profile default"),
+            (None, &[file, dev], "http://section", "profile dev"),
+            (None, &[other], own, "AWS's name"),
+            (None, &[service, general, file, ignore], own, "AWS's name"),
+            (
+                Some("option"),
+                &[service, ignore],
+                "https://option",
+                "option",
+            ),
+            (Some("option"), &[fips], "https://option", "option"),
+            (
+                None,
+                &[fips],
+                "https://firehose-fips.us-east-1.amazonaws.com",
+                "AWS's FIPS endpoint",
+            ),
         ];
-        for (option, variables, expected) in cases {
+        for (option, variables, expected, origin) in cases {
             let environment = Environment::fixed(variables.iter().copied());
-            let endpoint =
+            let found =
                 Endpoint::resolve(&choice("us-east-1", option, None), &environment).unwrap();
-            assert_eq!(endpoint.to_string(), expected, "{variables:?}");
+            assert_eq!(found.endpoint.to_string(), expected, "{variables:?}");
+            assert!(found.origin.contains(origin), "{}", found.origin);
         }
     }
 

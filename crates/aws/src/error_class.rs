@@ -1,5 +1,6 @@
-//! What an error answer calls for. The table is data; everything that is not in it is tried again, since dropping
-//! records for an error that nobody foresaw would be worse than sending them once more.
+//! What an error answer calls for: try again, renew the credentials, split, give up, or stop and wait for somebody. The
+//! table is data; everything that is not in it is tried again, since dropping records for an error that nobody foresaw
+//! would be worse than sending them once more.
 
 /// What the sender of a request does about its failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,11 +11,14 @@ pub enum ErrorClass {
     RefreshCredentials,
     /// The request is too large: send its records in smaller ones.
     Split,
-    /// This request will never be accepted as it is: its content is at fault.
+    /// This request will never be accepted as it is: its content is at fault. Only what is hopeless in it is given up.
     Permanent,
+    /// No request will be accepted until somebody mends the destination, the account or the configuration: nothing is
+    /// given up, records wait, and people are told.
+    Stop,
 }
 
-use ErrorClass::{Permanent, RefreshCredentials, Retry, Split};
+use ErrorClass::{Permanent, RefreshCredentials, Retry, Split, Stop};
 
 /// Error codes and their classes. Codes are compared in full; S3, query and JSON protocols share the table.
 const CODES: &[(ErrorClass, &[&str])] = &[
@@ -69,23 +73,40 @@ const CODES: &[(ErrorClass, &[&str])] = &[
             "MissingParameter",
             "MissingAction",
             "MalformedInputException",
+            "KeyTooLongError",
         ],
     ),
     (
-        // Named only so that no rule by status takes them: they are about the account or the resource, which somebody
-        // can mend while the records wait.
-        Retry,
+        // About the account or the destination, which somebody can mend while the records wait.
+        Stop,
         &[
             "ResourceNotFoundException",
-            "ResourceInUseException",
-            "LimitExceededException",
             "InvalidKMSResourceException",
+            "KMSAccessDeniedException",
+            "KMSDisabledException",
+            "KMSInvalidStateException",
+            "KMSNotFoundException",
+            "KMSOptInRequired",
             "InvalidSourceException",
             "NoSuchBucket",
+            "InvalidBucketName",
+            "PermanentRedirect",
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraintException",
+            "AllAccessDisabled",
+            "AccountProblem",
+            "InvalidPayer",
+            "NotSignedUp",
             "OptInRequired",
+            "SubscriptionRequiredException",
+            "UnknownOperationException",
         ],
     ),
 ];
+
+/// Members of requests that hold the configured name of a destination: what a service finds wrong with those is wrong
+/// with the configuration, not with the records.
+const NAMES: [&str; 3] = ["'deliveryStreamName'", "'streamName'", "'bucket'"];
 
 /// Codes with which a service says that the request's date is off, or may mean that.
 const CLOCK_CODES: [&str; 6] = [
@@ -108,10 +129,25 @@ impl ErrorClass {
             (None, _) => Retry,
         }
     }
+
+    /// The class of an answer that also says what it finds wrong.
+    pub(crate) fn with_message(status: u16, code: &str, message: &str) -> Self {
+        match Self::of(status, code) {
+            Permanent if NAMES.iter().any(|name| message.contains(name)) => Stop,
+            class => class,
+        }
+    }
+}
+
+/// The codes of the table that are of this class.
+#[cfg(test)]
+pub(crate) fn codes_of(class: ErrorClass) -> impl Iterator<Item = &'static str> {
+    let of_class = CODES.iter().filter(move |(of, _)| *of == class);
+    of_class.flat_map(|(_, codes)| codes.iter().copied())
 }
 
 /// Codes with which a service asks for less: those of the AWS SDKs' retry rules.
-const LOAD_CODES: [&str; 14] = [
+const LOAD_CODES: [&str; 16] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -126,6 +162,8 @@ const LOAD_CODES: [&str; 14] = [
     "SlowDown",
     "PriorRequestNotComplete",
     "ServiceUnavailableException",
+    "EC2ThrottledException",
+    "KMSThrottlingException",
 ];
 
 /// Whether a service says with this code that it has too much to do.
@@ -155,7 +193,14 @@ mod tests {
             (408, "", Retry),
             (404, "", Retry),
             (307, "TemporaryRedirect", Retry),
-            (400, "ResourceNotFoundException", Retry),
+            (400, "ResourceNotFoundException", Stop),
+            (404, "NoSuchBucket", Stop),
+            (301, "PermanentRedirect", Stop),
+            (400, "InvalidKMSResourceException", Stop),
+            (400, "KMSThrottlingException", Retry),
+            (400, "ResourceInUseException", Retry),
+            (409, "OperationAbortedException", Retry),
+            (400, "KeyTooLongError", Permanent),
             (400, "LimitExceededException", Retry),
             (400, "SomethingNew", Retry),
             (400, "ExpiredTokenException", RefreshCredentials),
@@ -173,6 +218,19 @@ mod tests {
         for (status, code, expected) in cases {
             assert_eq!(ErrorClass::of(status, code), expected, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn a_name_from_the_configuration_is_no_fault_of_the_records() {
+        let at = |member: &str| {
+            let message = format!("1 validation error detected: Value 'a b' at '{member}' failed");
+            ErrorClass::with_message(400, "ValidationException", &message)
+        };
+        assert_eq!(at("deliveryStreamName"), Stop);
+        assert_eq!(at("streamName"), Stop);
+        assert_eq!(at("records.1.member.data"), Permanent);
+        let found = ErrorClass::with_message(400, "ThrottlingException", "'streamName'");
+        assert_eq!(found, Retry);
     }
 
     #[test]

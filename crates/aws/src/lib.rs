@@ -11,6 +11,7 @@
 //! The calls are few and hot, so they are made by hand instead of with the official SDK: no runtime of its own, no
 //! background thread, and about a dozen allocations per request.
 
+mod advice;
 mod call_error;
 mod client;
 mod clock;
@@ -41,3 +42,4 @@ pub use service_error::ServiceError;
 pub use signer::Signer;
 pub use tls::{TlsError, TlsOptions, TlsVersion};
 pub use transport::{Answer, ExchangeError};
+pub use xml::text_of as xml_text;

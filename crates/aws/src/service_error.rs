@@ -1,13 +1,14 @@
 //! Error answers of AWS services: JSON, XML, or only a status.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
 
+use crate::advice;
 use crate::error_class::{ErrorClass, is_about_load};
 use crate::transport::Answer;
 use crate::xml;
@@ -16,6 +17,8 @@ use crate::xml;
 const MESSAGE_CHARACTERS_MAX: usize = 300;
 /// Longer pauses are not the service's to order.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+const BUCKET_REGION: HeaderName = HeaderName::from_static("x-amz-bucket-region");
 
 /// A service answered with an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +33,15 @@ pub struct ServiceError {
     pub request_id: Option<String>,
     /// How long the service asks to wait.
     pub retry_after: Option<Duration>,
+    /// The region that S3 says the bucket is in.
+    pub region: Option<String>,
     /// The service's clock when it answered.
     pub(crate) date: Option<Timestamp>,
 }
 
 impl ServiceError {
-    pub(crate) fn of(answer: &Answer) -> Self {
+    /// Reads an answer that is an error: by its status, or, as S3 may do, by its body alone.
+    pub fn of(answer: &Answer) -> Self {
         let header = |name: &HeaderName| answer.header(name.as_str());
         let (code, message) = code_and_message(answer);
         Self {
@@ -44,8 +50,8 @@ impl ServiceError {
             message: shortened(&message),
             request_id: request_id(answer),
             retry_after: header(&RETRY_AFTER).and_then(retry_after),
-            date: header(&DATE)
-                .and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok()),
+            region: header(&BUCKET_REGION).map(shortened),
+            date: date(answer),
         }
     }
 
@@ -56,7 +62,17 @@ impl ServiceError {
 
     /// What the error calls for.
     pub fn class(&self) -> ErrorClass {
-        ErrorClass::of(self.status, &self.code)
+        ErrorClass::with_message(self.status, &self.code, &self.message)
+    }
+
+    /// What somebody can do about it, in words; `None` if nothing but waiting helps, or nothing is known.
+    pub fn advice(&self) -> Option<&'static str> {
+        advice::for_code(&self.code)
+    }
+
+    /// The service's clock when it answered.
+    pub fn date(&self) -> Option<SystemTime> {
+        self.date.map(SystemTime::from)
     }
 }
 
@@ -78,6 +94,18 @@ impl fmt::Display for ServiceError {
     }
 }
 
+impl Answer {
+    /// The service's clock when it answered.
+    pub fn date(&self) -> Option<SystemTime> {
+        date(self).map(SystemTime::from)
+    }
+}
+
+fn date(answer: &Answer) -> Option<Timestamp> {
+    let text = answer.header(DATE.as_str())?;
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
 /// The id that the service gave the request.
 pub(crate) fn request_id(answer: &Answer) -> Option<String> {
     let names = ["x-amzn-requestid", "x-amz-request-id"];
@@ -93,8 +121,10 @@ struct JsonError {
     #[serde(rename = "__type")]
     kind: Option<String>,
     code: Option<String>,
-    #[serde(alias = "Message")]
     message: Option<String>,
+    /// Some services write it so, and emulators write both.
+    #[serde(rename = "Message")]
+    capital_message: Option<String>,
 }
 
 /// The code stands in the body (`__type` after `#`, XML `Code`) or in the header `x-amzn-errortype` (before `:`).
@@ -103,7 +133,10 @@ fn code_and_message(answer: &Answer) -> (String, String) {
     let trimmed = text.trim_start();
     let (code, message) = if trimmed.starts_with('{') {
         let error: JsonError = serde_json::from_str(trimmed).unwrap_or_default();
-        (error.kind.or(error.code), error.message)
+        (
+            error.kind.or(error.code),
+            error.message.or(error.capital_message),
+        )
     } else if trimmed.starts_with('<') {
         let element = |name| xml::text_of(trimmed, name).map(|text| text.into_owned());
         (element("Code"), element("Message"))
@@ -169,6 +202,15 @@ mod tests {
                 ),
                 "ThrottlingException",
                 "slow",
+            ),
+            (
+                error(
+                    400,
+                    &[],
+                    r#"{"__type":"ResourceNotFoundException","message":"a","Message":"b"}"#,
+                ),
+                "ResourceNotFoundException",
+                "a",
             ),
             (
                 error(400, &[], r#"{"code":"InvalidKMSResourceException"}"#),

@@ -42,6 +42,90 @@ pub(crate) fn profile_name(option: Option<&str>, environment: &Environment) -> S
         .unwrap_or_else(|| "default".to_owned())
 }
 
+/// Both files as they were found.
+#[derive(Debug, Default)]
+pub(crate) struct Profiles {
+    credentials: Option<(PathBuf, Sections)>,
+    config: Option<(PathBuf, Sections)>,
+    /// Where was looked.
+    sought: Vec<PathBuf>,
+}
+
+impl Profiles {
+    /// Reads both files; a missing one is no error.
+    pub fn read(environment: &Environment) -> Result<Self, String> {
+        let paths = SharedFiles::locate(environment);
+        let read = |path: &Option<PathBuf>| {
+            let Some(path) = path else { return Ok(None) };
+            match Sections::read(path) {
+                Ok(sections) => Ok(sections.map(|sections| (path.clone(), sections))),
+                Err(error) => Err(format!("read {}: {error}", path.display())),
+            }
+        };
+        Ok(Self {
+            credentials: read(&paths.credentials)?,
+            config: read(&paths.config)?,
+            sought: [paths.credentials, paths.config]
+                .into_iter()
+                .flatten()
+                .collect(),
+        })
+    }
+
+    /// A key of a profile: the credentials file comes first.
+    pub fn value(&self, profile: &str, key: &str) -> Option<&str> {
+        let first = self
+            .credentials
+            .as_ref()
+            .and_then(|(_, file)| file.in_credentials(profile, key));
+        first.or_else(|| self.config.as_ref()?.1.in_config(profile, key))
+    }
+
+    /// A key of `[sso-session NAME]` in the config file.
+    pub fn sso_session(&self, name: &str, key: &str) -> Option<&str> {
+        self.config
+            .as_ref()?
+            .1
+            .value(&format!("sso-session {name}"), key)
+    }
+
+    /// Whether either file has this profile.
+    pub fn has(&self, profile: &str) -> bool {
+        let in_credentials = self
+            .credentials
+            .as_ref()
+            .is_some_and(|(_, file)| file.has(profile));
+        let in_config = self.config.as_ref().is_some_and(|(_, file)| {
+            file.has(&format!("profile {profile}")) || (profile == "default" && file.has("default"))
+        });
+        in_credentials || in_config
+    }
+
+    /// The files that are there, in words: `A or B`. An error says where was looked in vain.
+    pub fn places(&self) -> Result<String, String> {
+        let shown = |paths: Vec<&PathBuf>, between: &str| {
+            let paths: Vec<_> = paths
+                .into_iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            paths.join(between)
+        };
+        let there: Vec<_> = [&self.credentials, &self.config]
+            .into_iter()
+            .flatten()
+            .map(|(path, _)| path)
+            .collect();
+        match (there.is_empty(), self.sought.is_empty()) {
+            (false, _) => Ok(shown(there, " or ")),
+            (true, true) => Err("HOME is not set".to_owned()),
+            (true, false) => Err(format!(
+                "there is no {}",
+                shown(self.sought.iter().collect(), " and no ")
+            )),
+        }
+    }
+}
+
 /// The sections of one file. Where a section or a key stands twice, the later value holds.
 #[derive(Debug, Default)]
 pub(crate) struct Sections(BTreeMap<String, BTreeMap<String, String>>);
@@ -100,6 +184,11 @@ impl Sections {
         } else {
             prefixed
         }
+    }
+
+    /// Whether there is a section of this full name, even an empty one.
+    pub fn has(&self, section: &str) -> bool {
+        self.0.contains_key(section)
     }
 
     /// A value in a section named in full. Keys of indented lines are written `parent.key`.

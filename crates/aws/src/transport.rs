@@ -46,9 +46,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer with these headers, for tests.
-    #[cfg(test)]
-    pub(crate) fn of(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    /// The answer that a service gives with this status, these headers and this body: for tests of what reads answers.
+    ///
+    /// # Panics
+    /// When `status` is no HTTP status.
+    pub fn of(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
         let lines: String = headers
             .iter()
             .map(|(name, value)| format!("{name}: {value}\r\n"))

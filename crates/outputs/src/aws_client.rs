@@ -1,17 +1,24 @@
 //! From the options of an AWS output to a client, and from a failed call to the answer for its request.
 
+mod access;
+mod expiry;
+
 use aws::{
-    CallError, Client, ClientOptions, CredentialsOptions, CredentialsProvider, Environment,
-    ErrorClass, Service,
+    CallError, Client, CredentialsOptions, CredentialsProvider, Environment, ErrorClass, Service,
 };
 use config::{NetOptions, Options, TlsOptions, TlsVersion};
-use plugin::{Answer, BuildError, OutputContext, Reason};
+use plugin::{Answer, BuildError, Log, OutputContext, Reason};
+
+pub use access::Access;
 
 /// What a call's failure means for the whole request.
 pub fn failed(error: &CallError) -> Answer {
-    let why = error.to_string();
+    let mut why = error.to_string();
+    if let Some(advice) = error.advice() {
+        why = format!("{}; {advice}", why.trim_end_matches('.'));
+    }
     match error.class() {
-        ErrorClass::Retry | ErrorClass::RefreshCredentials => Answer::Again {
+        ErrorClass::Retry | ErrorClass::RefreshCredentials | ErrorClass::Stop => Answer::Again {
             after: error.retry_after(),
             why,
             throttled: error.is_throttled(),
@@ -33,8 +40,34 @@ pub struct AwsOptions {
     /// The AWS region.
     #[option(name = "region", required)]
     pub region: String,
+    /// The way there.
+    #[option(flatten)]
+    pub connection: ConnectionOptions,
+}
+
+impl AwsOptions {
+    /// A client of `service` with these options and the environment of the process.
+    pub fn client(&self, service: Service, context: &OutputContext) -> Result<Client, BuildError> {
+        self.connection.client(service, &self.region, context)
+    }
+
+    /// The same with a text behind the `User-Agent`.
+    pub fn client_with_user_agent(
+        &self,
+        service: Service,
+        extra_user_agent: Option<&str>,
+        context: &OutputContext,
+    ) -> Result<Client, BuildError> {
+        let access = self.connection.watched(&self.region, context)?;
+        access.client_with_user_agent(service, extra_user_agent)
+    }
+}
+
+/// How an AWS service is reached, wherever it is.
+#[derive(Clone, Debug, Options)]
+pub struct ConnectionOptions {
     /// The endpoint to use instead of the service's own: a host with or without a scheme and a port. Without it the
-    /// standard `AWS_ENDPOINT_URL_…` variables count.
+    /// standard `AWS_ENDPOINT_URL_…` variables count, then `AWS_USE_FIPS_ENDPOINT` and `AWS_USE_DUALSTACK_ENDPOINT`.
     #[option(name = "endpoint")]
     pub endpoint: Option<String>,
     /// The port of an endpoint that names none.
@@ -63,23 +96,31 @@ pub struct AwsOptions {
     pub tls: TlsOptions,
 }
 
-impl AwsOptions {
-    /// A client of `service` with these options and the environment of the process.
-    pub fn client(&self, service: Service, context: &OutputContext) -> Result<Client, BuildError> {
-        self.client_with_user_agent(service, None, context)
-    }
-
-    /// The same with a text behind the `User-Agent`.
-    pub fn client_with_user_agent(
+impl ConnectionOptions {
+    /// A client of `service` in `region` with these options and the environment of the process.
+    pub fn client(
         &self,
         service: Service,
-        extra_user_agent: Option<&str>,
+        region: &str,
         context: &OutputContext,
     ) -> Result<Client, BuildError> {
+        self.watched(region, context)?.client(service)
+    }
+
+    /// Access whose credentials' end is a metric of the output.
+    fn watched(&self, region: &str, context: &OutputContext) -> Result<Access, BuildError> {
+        let access = self.access(region, &context.log)?;
+        expiry::watch(access.credentials(), &context.metrics);
+        Ok(access)
+    }
+
+    /// What clients of this region share. Options that cannot be honoured are told to `log`.
+    pub fn access(&self, region: &str, log: &Log) -> Result<Access, BuildError> {
+        self.warn_about_unused(log);
         let environment = Environment::process();
-        let (tls, net) = (self.tls(context), self.net()?);
-        let credentials = CredentialsOptions {
-            region: self.region.clone(),
+        let (tls, net) = (self.tls(log), self.net()?);
+        let options = CredentialsOptions {
+            region: region.to_owned(),
             profile: self.profile.clone(),
             role_arn: self.role_arn.clone(),
             external_id: self.external_id.clone(),
@@ -87,28 +128,59 @@ impl AwsOptions {
             tls: tls.clone(),
             net: net.clone(),
         };
-        let options = ClientOptions {
-            endpoint: self.endpoint.clone(),
-            port: self.port,
-            profile: self.profile.clone(),
-            auto_retry_requests: self.auto_retry_requests,
-            extra_user_agent: extra_user_agent.map(str::to_owned),
+        let credentials = CredentialsProvider::new(&options, &environment)
+            .map_err(|error| BuildError(error.to_string()))?;
+        Ok(Access {
+            region: region.to_owned(),
+            options: self.clone(),
+            credentials,
+            environment,
             tls,
             net,
-            ..ClientOptions::new(service, &self.region)
-        };
-        CredentialsProvider::new(&credentials, &environment)
-            .and_then(|provider| Client::new(options, provider, &environment))
-            .map_err(|error| BuildError(error.to_string()))
+        })
     }
 
-    fn tls(&self, context: &OutputContext) -> aws::TlsOptions {
+    /// Says which options have no effect here.
+    fn warn_about_unused(&self, log: &Log) {
+        let unused = [
+            (
+                self.tls.key_passwd.is_some(),
+                "tls.key_passwd",
+                "the private key must not be encrypted",
+            ),
+            (
+                self.tls.ciphers.is_some(),
+                "tls.ciphers",
+                "only safe cipher suites are spoken",
+            ),
+            (
+                self.net.dns_mode.is_some(),
+                "net.dns.mode",
+                "the system looks names up",
+            ),
+            (
+                self.net.dns_resolver.is_some(),
+                "net.dns.resolver",
+                "the system looks names up",
+            ),
+            (
+                self.net.max_worker_connections > 0,
+                "net.max_worker_connections",
+                "there are as many connections as requests under way, which a throttling service makes fewer",
+            ),
+        ];
+        for (_, option, why) in unused.iter().filter(|(set, ..)| *set) {
+            log.warn(format_args!("'{option}' has no effect: {why}"));
+        }
+    }
+
+    fn tls(&self, log: &Log) -> aws::TlsOptions {
         let tls = &self.tls;
         let version = |version: Option<TlsVersion>| match version? {
             TlsVersion::V1_3 => Some(aws::TlsVersion::V1_3),
             TlsVersion::V1_2 => Some(aws::TlsVersion::V1_2),
             TlsVersion::V1_0 | TlsVersion::V1_1 => {
-                context.log.warn(format_args!(
+                log.warn(format_args!(
                     "TLS versions below 1.2 are not spoken: 1.2 is the oldest used"
                 ));
                 Some(aws::TlsVersion::V1_2)
@@ -162,5 +234,106 @@ impl AwsOptions {
             source_address,
             proxy_env_ignore: net.proxy_env_ignore,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::{Diagnostics, Entry, Position, Section, SectionKind};
+    use plugin::Level;
+
+    fn refusal(status: u16, code: &str, message: &str) -> CallError {
+        let body = format!(r#"{{"__type":"{code}","message":"{message}"}}"#);
+        CallError::Refused(aws::ServiceError::of(&aws::Answer::of(status, &[], &body)))
+    }
+
+    /// `again`, `again throttled` or `never REASON`.
+    fn shown(answer: &Answer) -> String {
+        match answer {
+            Answer::Again {
+                throttled: true, ..
+            } => "again throttled".to_owned(),
+            Answer::Again { .. } => "again".to_owned(),
+            Answer::Never { reason, .. } => format!("never {}", reason.0),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_records_gives_them_up() {
+        let cases = [
+            (503, "ServiceUnavailableException", "again throttled"),
+            (500, "InternalFailure", "again"),
+            (400, "SomethingNew", "again"),
+            (400, "AccessDeniedException", "again"),
+            (400, "ExpiredTokenException", "again"),
+            (400, "ResourceNotFoundException", "again"),
+            (400, "InvalidKMSResourceException", "again"),
+            (400, "SubscriptionRequiredException", "again"),
+            (
+                413,
+                "RequestEntityTooLargeException",
+                "never request_too_large",
+            ),
+            (400, "SerializationException", "never refused"),
+        ];
+        for (status, code, expected) in cases {
+            assert_eq!(
+                shown(&failed(&refusal(status, code, "m"))),
+                expected,
+                "{code}"
+            );
+        }
+        let name = refusal(
+            400,
+            "ValidationException",
+            "Value 'a b' at 'deliveryStreamName' failed",
+        );
+        assert_eq!(shown(&failed(&name)), "again");
+    }
+
+    #[test]
+    fn what_somebody_must_mend_is_said() {
+        let error = refusal(400, "ResourceNotFoundException", "ds not found.");
+        let Answer::Again { why, .. } = failed(&error) else {
+            panic!("given up");
+        };
+        let expected = "ResourceNotFoundException (HTTP status 400): ds not found; create it, or correct its name, the \
+                        region or the account";
+        assert_eq!(why, expected);
+    }
+
+    fn options(entries: &[(&str, &str)]) -> ConnectionOptions {
+        let nowhere = Position::argument(1);
+        let mut section = Section::new(SectionKind::Output, "output", nowhere.clone());
+        for (key, value) in entries {
+            section
+                .entries
+                .push(Entry::plain(key, nowhere.clone(), *value, nowhere.clone()));
+        }
+        let mut diagnostics = Diagnostics::new();
+        ConnectionOptions::read_part(&section, &mut diagnostics)
+            .unwrap_or_else(|| panic!("{diagnostics}"))
+    }
+
+    #[test]
+    fn old_versions_of_tls_are_raised() {
+        let raised = options(&[
+            ("tls.min_version", "TLSv1.1"),
+            ("tls.max_version", "TLSv1.3"),
+        ]);
+        let tls = raised.tls(&Log::new("", Level::Off));
+        assert_eq!(tls.min_version, Some(aws::TlsVersion::V1_2));
+        assert_eq!(tls.max_version, Some(aws::TlsVersion::V1_3));
+        assert!(tls.verify_hostname);
+    }
+
+    #[test]
+    fn a_source_address_must_be_one() {
+        let wrong = options(&[("net.source_address", "eth0")]);
+        let error = wrong.access("us-east-1", &Log::new("", Level::Off)).err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error, "net.source_address 'eth0' is not an IP address");
     }
 }

@@ -16,6 +16,8 @@ mod text_form;
 
 use plugin::OutputPlugin;
 
+pub use aws_client::{Access, AwsOptions, ConnectionOptions};
+
 /// Every output.
 pub static ALL: &[&OutputPlugin] = &[
     &cloudwatch_logs::CLOUDWATCH,

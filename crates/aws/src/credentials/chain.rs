@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::profile::SharedProfile;
+use super::reach::Reach;
 use super::sts::WebIdentity;
 use super::{Credentials, container, instance};
 use crate::environment::Environment;
-use crate::tls::TlsOptions;
 
 /// Why a source gave nothing.
 #[derive(Debug)]
@@ -88,20 +88,14 @@ enum Source {
 #[derive(Debug)]
 pub(super) struct Chain {
     sources: Vec<Source>,
-    environment: Environment,
-    tls: TlsOptions,
+    reach: Reach,
     /// Index of the remembered source plus one; 0 is none.
     remembered: AtomicUsize,
 }
 
 impl Chain {
-    /// Without `web_identity` the chain has no such step, as Fluent Bit's own for EKS Fargate.
-    pub fn new(
-        profile: Option<String>,
-        web_identity: Option<WebIdentity>,
-        environment: Environment,
-        tls: TlsOptions,
-    ) -> Self {
+    /// `profile` is the option. Without `web_identity` the chain has no such step, as Fluent Bit's own for EKS Fargate.
+    pub fn new(profile: Option<String>, web_identity: Option<WebIdentity>, reach: Reach) -> Self {
         let mut sources = vec![
             Source::Environment,
             Source::SharedProfile(SharedProfile::new(profile)),
@@ -110,8 +104,7 @@ impl Chain {
         sources.extend([Source::Container, Source::Instance]);
         Self {
             sources,
-            environment,
-            tls,
+            reach,
             remembered: AtomicUsize::new(0),
         }
     }
@@ -159,13 +152,15 @@ impl Chain {
     }
 
     async fn ask(&self, source: &Source) -> Result<Credentials, Miss> {
-        match source {
-            Source::Environment => from_environment(&self.environment),
-            Source::SharedProfile(profile) => profile.load(&self.environment).await,
-            Source::WebIdentity(identity) => identity.load(&self.environment).await,
-            Source::Container => container::load(&self.environment, &self.tls).await,
-            Source::Instance => instance::load(&self.environment).await,
-        }
+        let environment = &self.reach.environment;
+        let found = match source {
+            Source::Environment => from_environment(environment),
+            Source::SharedProfile(profile) => return profile.load(&self.reach).await,
+            Source::WebIdentity(identity) => identity.load(environment).await,
+            Source::Container => container::load(environment, &self.reach.tls).await,
+            Source::Instance => instance::load(environment).await,
+        };
+        found.map(|credentials| credentials.out_of(source.name()))
     }
 }
 
@@ -181,7 +176,8 @@ impl Source {
     }
 }
 
-fn from_environment(environment: &Environment) -> Result<Credentials, Miss> {
+/// The three variables.
+pub(super) fn from_environment(environment: &Environment) -> Result<Credentials, Miss> {
     let variable = |name: &str| {
         environment
             .variable(name)

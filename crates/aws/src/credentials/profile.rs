@@ -1,21 +1,14 @@
-//! A profile of the shared files: keys of its own, or a program that prints some.
+//! A profile of the shared files: keys, a sign-in, a program, or a role assumed with what another profile has.
 
-use std::path::{Path, PathBuf};
+mod steps;
 
-use super::Credentials;
 use super::chain::Miss;
-use super::process;
-use crate::environment::Environment;
-use crate::shared_config::{Sections, SharedFiles, profile_name};
-
-/// What a profile may hold that Fluent Bit does not follow, and neither do we.
-const NOT_FOLLOWED: [&str; 5] = [
-    "role_arn",
-    "source_profile",
-    "sso_session",
-    "sso_start_url",
-    "login_session",
-];
+use super::provider::CredentialsProvider;
+use super::reach::Reach;
+use super::sts::{AssumedRole, WebIdentity};
+use super::{Credentials, chain, container, instance, process, sso};
+use crate::shared_config::{Profiles, profile_name};
+use steps::{Base, Steps};
 
 /// The profile of an option, or the environment's.
 #[derive(Debug)]
@@ -23,97 +16,69 @@ pub(super) struct SharedProfile {
     option: Option<String>,
 }
 
-/// One file that was looked at: its path, and its sections if it is there.
-type File = Option<(PathBuf, Sections)>;
-
 impl SharedProfile {
     pub fn new(option: Option<String>) -> Self {
         Self { option }
     }
 
-    /// Keys in the credentials file, keys in the config file, `credential_process` in either.
-    pub async fn load(&self, environment: &Environment) -> Result<Credentials, Miss> {
-        let profile = profile_name(self.option.as_deref(), environment);
-        let paths = SharedFiles::locate(environment);
-        let credentials = read(paths.credentials.as_deref())?;
-        let config = read(paths.config.as_deref())?;
-        let of = |key: &str| {
-            let first = credentials
-                .as_ref()
-                .and_then(|(_, file)| file.in_credentials(&profile, key));
-            first.or_else(|| {
-                config
-                    .as_ref()
-                    .and_then(|(_, file)| file.in_config(&profile, key))
-            })
-        };
-        match (
-            of("aws_access_key_id"),
-            of("aws_secret_access_key"),
-            of("credential_process"),
-        ) {
-            (Some(key), Some(secret), _) => {
-                Credentials::new(key, secret, of("aws_session_token")).map_err(Miss::failed)
-            }
-            (_, _, Some(command)) => process::run(command).await.map_err(Miss::Failed),
-            _ => Err(Miss::Absent(nothing_in(
-                &profile,
-                &paths,
-                [&credentials, &config],
-                of,
-            ))),
-        }
-    }
-}
-
-fn read(path: Option<&Path>) -> Result<File, Miss> {
-    let Some(path) = path else { return Ok(None) };
-    match Sections::read(path) {
-        Ok(sections) => Ok(sections.map(|sections| (path.to_owned(), sections))),
-        Err(error) => Err(Miss::Failed(format!("read {}: {error}", path.display()))),
-    }
-}
-
-/// Why a profile yields nothing, for the one who has to mend it.
-fn nothing_in<'a>(
-    profile: &str,
-    paths: &SharedFiles,
-    files: [&File; 2],
-    of: impl Fn(&str) -> Option<&'a str>,
-) -> String {
-    let there: Vec<_> = files
-        .into_iter()
-        .flatten()
-        .map(|(path, _)| path.display().to_string())
-        .collect();
-    if there.is_empty() {
-        let sought: Vec<_> = [&paths.credentials, &paths.config]
-            .into_iter()
-            .flatten()
+    /// What the profile has, and the roles that it wants assumed with it.
+    pub async fn load(&self, reach: &Reach) -> Result<Credentials, Miss> {
+        let profile = profile_name(self.option.as_deref(), &reach.environment);
+        let profiles = Profiles::read(&reach.environment).map_err(Miss::Failed)?;
+        let Steps { base, roles } = steps::of(&profiles, &profile)?;
+        let begin = base.text();
+        let mut credentials = load_base(base, reach)
+            .await
+            .map_err(|problem| Miss::Failed(format!("profile {profile}: {problem}")))?;
+        let roles_text: String = roles
+            .iter()
+            .map(|role| format!(", role {}", role.arn))
             .collect();
-        return match sought.as_slice() {
-            [] => "HOME is not set".to_owned(),
-            sought => {
-                let sought: Vec<_> = sought
-                    .iter()
-                    .map(|path| path.display().to_string())
-                    .collect();
-                format!("there is no {}", sought.join(" and no "))
-            }
-        };
+        for role in roles {
+            let provider = CredentialsProvider::fixed(credentials);
+            let client = reach.signed(reach.sts(), provider).map_err(Miss::failed)?;
+            credentials = AssumedRole::new(client, role)
+                .load()
+                .await
+                .map_err(|error| Miss::Failed(format!("profile {profile}: {}", last(&error))))?;
+        }
+        Ok(credentials.out_of(format!("profile {profile} ({begin}{roles_text})")))
     }
-    let there = there.join(" or ");
-    if let Some(key) = NOT_FOLLOWED.into_iter().find(|key| of(key).is_some()) {
-        return format!(
-            "profile {profile} in {there} has {key}, which is not followed (use the option role_arn)"
-        );
-    }
-    format!("profile {profile} has no complete key pair and no credential_process in {there}")
+}
+
+/// What the last place that was looked at says, without the words around it.
+fn last(error: &super::CredentialsError) -> String {
+    let look = error.looks().last();
+    look.map_or_else(|| error.to_string(), |look| look.found.clone())
+}
+
+async fn load_base(base: Base, reach: &Reach) -> Result<Credentials, String> {
+    let environment = &reach.environment;
+    let found = match base {
+        Base::Keys(credentials) => Ok(credentials),
+        Base::Process(command) => process::run(&command).await.map_err(Miss::Failed),
+        Base::SignIn(sign_in) => sso::load(&sign_in, reach).await.map_err(Miss::Failed),
+        Base::WebIdentity { role, token_file } => {
+            let client = reach.unsigned(reach.sts());
+            let identity = WebIdentity::new(client.map_err(|error| error.to_string())?);
+            let assumed = identity.assume(&role, &token_file).await;
+            assumed.map_err(Miss::Failed)
+        }
+        Base::Environment => chain::from_environment(environment),
+        Base::Container => container::load(environment, &reach.tls).await,
+        Base::Instance => instance::load(environment).await,
+    };
+    // What a profile names has to be there: nothing of it is passed over.
+    found.map_err(|miss| match miss {
+        Miss::Absent(text) | Miss::Failed(text) => text,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::CredentialsOptions;
+    use crate::environment::Environment;
 
     fn load(credentials: &str, config: &str, option: Option<&str>) -> Result<String, Miss> {
         let folder = tempfile::tempdir().unwrap();
@@ -127,13 +92,18 @@ mod tests {
             ("AWS_SHARED_CREDENTIALS_FILE", first.to_str().unwrap()),
             ("AWS_CONFIG_FILE", second.to_str().unwrap()),
         ]);
+        load_with(&environment, option)
+    }
+
+    fn load_with(environment: &Environment, option: Option<&str>) -> Result<String, Miss> {
         let profile = SharedProfile::new(option.map(str::to_owned));
+        let reach = Reach::new(&CredentialsOptions::default(), environment);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         runtime
-            .block_on(profile.load(&environment))
+            .block_on(profile.load(&reach))
             .map(|found| found.access_key_id().to_owned())
     }
 
@@ -172,8 +142,8 @@ mod tests {
                 "profile dev has no complete key pair",
             ),
             (
-                load("", "[profile dev]\nrole_arn = arn:x\n", Some("dev")),
-                "has role_arn, which is not followed",
+                load("", "[profile dev]\nlogin_session = x\n", Some("dev")),
+                "has login_session, which is not followed",
             ),
         ];
         for (found, part) in cases {
@@ -194,11 +164,7 @@ mod tests {
 
     #[test]
     fn without_files_the_places_are_named() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        let load = |environment| match runtime.block_on(SharedProfile::new(None).load(&environment))
-        {
+        let load = |environment| match load_with(&environment, None) {
             Err(Miss::Absent(text)) => text,
             found => panic!("{found:?}"),
         };

@@ -2,15 +2,15 @@
 //! those at hand.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Credentials;
 use super::chain::{Chain, CredentialsError};
-use super::sts::{AssumedRole, WebIdentity};
-use crate::client::{Client, ClientOptions, SetupError};
-use crate::endpoint::Service;
+use super::reach::Reach;
+use super::sts::{AssumedRole, Role, WebIdentity};
+use crate::client::{Client, SetupError};
 use crate::environment::Environment;
 use crate::net::NetOptions;
 use crate::tls::TlsOptions;
@@ -21,8 +21,6 @@ const RENEW_AHEAD: SignedDuration = SignedDuration::from_secs(60);
 const PAUSE: SignedDuration = SignedDuration::from_secs(5);
 /// Fluent Bit's: refused credentials are renewed at most once in this time.
 const REFUSED_PAUSE: SignedDuration = SignedDuration::from_secs(60);
-/// Fluent Bit's limit for credential calls.
-const CONNECT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Where credentials come from.
 #[derive(Clone, Debug, Default)]
@@ -53,10 +51,14 @@ struct Shared {
     state: Mutex<State>,
     /// Held by the one who fetches.
     turn: tokio::sync::Mutex<()>,
+    observer: OnceLock<Observer>,
 }
 
+/// Is told of all credentials that were fetched.
+type Observer = Box<dyn Fn(&Credentials) + Send + Sync>;
+
 enum Origin {
-    Chain(Chain),
+    Chain(Box<Chain>),
     Role(Box<AssumedRole>),
     Fixed,
 }
@@ -70,29 +72,34 @@ impl CredentialsProvider {
         options: &CredentialsOptions,
         environment: &Environment,
     ) -> Result<Self, SetupError> {
+        let reach = Reach::new(options, environment);
         let pod_role = environment.variable("EKS_POD_EXECUTION_ROLE");
         let web_identity = match pod_role {
             None => Some(WebIdentity::new(Client::unsigned(
-                sts(options),
+                reach.sts(),
                 environment,
             )?)),
             Some(_) => None,
         };
-        let chain = Chain::new(
-            options.profile.clone(),
-            web_identity,
-            environment.clone(),
-            options.tls.clone(),
+        let chain = Chain::new(options.profile.clone(), web_identity, reach.clone());
+        let mut provider = Self::of(
+            Origin::Chain(Box::new(chain)),
+            environment,
+            State::default(),
         );
-        let mut provider = Self::of(Origin::Chain(chain), environment, State::default());
         let roles = [
             (pod_role, None),
             (options.role_arn.clone(), options.external_id.clone()),
         ];
-        for (role, external_id) in roles {
-            if let Some(role) = role.filter(|role| !role.is_empty()) {
-                let client = Client::new(sts(options), provider, environment)?;
-                let role = Box::new(AssumedRole::new(client, role, external_id));
+        for (arn, external_id) in roles {
+            if let Some(arn) = arn.filter(|arn| !arn.is_empty()) {
+                let client = Client::new(reach.sts(), provider, environment)?;
+                let role = Role {
+                    arn,
+                    external_id,
+                    ..Role::default()
+                };
+                let role = Box::new(AssumedRole::new(client, role));
                 provider = Self::of(Origin::Role(role), environment, State::default());
             }
         }
@@ -120,7 +127,14 @@ impl CredentialsProvider {
             environment: environment.clone(),
             state,
             turn: tokio::sync::Mutex::default(),
+            observer: OnceLock::new(),
         }))
+    }
+
+    /// Has `observer` told of all credentials that are fetched from now on, before they are first used: what a gauge of
+    /// their end needs. Only the first observer of a provider (and its clones) is kept.
+    pub fn observe(&self, observer: impl Fn(&Credentials) + Send + Sync + 'static) {
+        drop(self.0.observer.set(Box::new(observer)));
     }
 
     /// Credentials that have not ended, as far as is known.
@@ -164,6 +178,9 @@ impl CredentialsProvider {
             Origin::Role(role) => role.load().await,
             Origin::Fixed => Err(CredentialsError::of(Vec::new())),
         };
+        if let (Ok(credentials), Some(observer)) = (&fetched, self.0.observer.get()) {
+            observer(credentials);
+        }
         let now = self.0.environment.now();
         self.state().record(fetched, now)
     }
@@ -186,24 +203,6 @@ impl fmt::Debug for CredentialsProvider {
             Origin::Fixed => "fixed",
         };
         write!(formatter, "CredentialsProvider({kind})")
-    }
-}
-
-/// STS as these options reach it.
-fn sts(options: &CredentialsOptions) -> ClientOptions {
-    let net = NetOptions {
-        connect_timeout: options.net.connect_max().min(CONNECT_MAX),
-        ..options.net.clone()
-    };
-    ClientOptions {
-        endpoint: options.sts_endpoint.clone(),
-        profile: options.profile.clone(),
-        tls: options.tls.clone(),
-        net: NetOptions {
-            keepalive: false,
-            ..net
-        },
-        ..ClientOptions::new(Service::STS, options.region.as_str())
     }
 }
 

@@ -1,28 +1,40 @@
 //! Roles: `AssumeRole` and `AssumeRoleWithWebIdentity` of the security token service.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::str::FromStr;
 
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::uri::PathAndQuery;
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::Credentials;
 use super::chain::{CredentialsError, Look, Miss};
+use super::reach::{FORM, send};
 use crate::call_error::CallError;
 use crate::client::{Client, Request};
 use crate::environment::Environment;
 use crate::xml;
 
-const FORM: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
+/// A role to assume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Role {
+    pub arn: String,
+    pub external_id: Option<String>,
+    /// The name that CloudTrail shows; `None` is a random one.
+    pub session_name: Option<String>,
+    /// How long the credentials last; `None` is STS's own hour.
+    pub duration_secs: Option<u32>,
+}
+
+impl Role {
+    fn session_name(&self) -> String {
+        self.session_name
+            .clone()
+            .unwrap_or_else(random_session_name)
+    }
+}
 
 /// The role that a token file entitles to (EKS: IAM roles for service accounts).
 #[derive(Debug)]
@@ -36,7 +48,7 @@ impl WebIdentity {
         Self { client }
     }
 
-    /// The token file is read each time: it is renewed long before the token ends.
+    /// The role that the environment names.
     pub async fn load(&self, environment: &Environment) -> Result<Credentials, Miss> {
         let variable = |name: &str| {
             environment
@@ -44,61 +56,67 @@ impl WebIdentity {
                 .ok_or_else(|| Miss::Absent(format!("{name} is not set")))
         };
         let path = variable("AWS_WEB_IDENTITY_TOKEN_FILE")?;
-        let role = variable("AWS_ROLE_ARN")?;
-        let token = std::fs::read_to_string(&path)
-            .map_err(|error| Miss::Failed(format!("read the token file {path}: {error}")))?;
-        let session = environment
-            .variable("AWS_ROLE_SESSION_NAME")
-            .unwrap_or_else(random_session_name);
-        let parameters = [
+        let role = Role {
+            arn: variable("AWS_ROLE_ARN")?,
+            session_name: environment.variable("AWS_ROLE_SESSION_NAME"),
+            ..Role::default()
+        };
+        self.assume(&role, &path).await.map_err(Miss::Failed)
+    }
+
+    /// Assumes a role with the token in a file, which is read each time: it is renewed long before the token ends.
+    pub async fn assume(&self, role: &Role, token_file: &str) -> Result<Credentials, String> {
+        let token = std::fs::read_to_string(token_file)
+            .map_err(|error| format!("read the token file {token_file}: {error}"))?;
+        let session = role.session_name();
+        let duration = role.duration_secs.map(|seconds| seconds.to_string());
+        let mut parameters = vec![
             ("Action", "AssumeRoleWithWebIdentity"),
-            ("RoleArn", &role),
+            ("RoleArn", &role.arn),
             ("RoleSessionName", &session),
             ("WebIdentityToken", token.trim()),
         ];
+        parameters.extend(duration.as_deref().map(|text| ("DurationSeconds", text)));
         let answer = call(&self.client, &parameters).await;
-        answer.map_err(|error| Miss::Failed(format!("role {role}: {error}")))
+        answer.map_err(|error| format!("role {}: {error}", role.arn))
     }
 }
 
-/// A role assumed with other credentials (option `role_arn`).
+/// A role assumed with other credentials: of the option `role_arn`, or of a profile.
 #[derive(Debug)]
 pub(super) struct AssumedRole {
     client: Client,
-    role_arn: String,
-    external_id: Option<String>,
+    role: Role,
 }
 
 impl AssumedRole {
     /// `client` signs requests to STS with the credentials that may assume the role.
-    pub fn new(client: Client, role_arn: String, external_id: Option<String>) -> Self {
-        Self {
-            client,
-            role_arn,
-            external_id,
-        }
+    pub fn new(client: Client, role: Role) -> Self {
+        Self { client, role }
     }
 
     pub async fn load(&self) -> Result<Credentials, CredentialsError> {
-        let session = random_session_name();
+        let role = &self.role;
+        let session = role.session_name();
+        let duration = role.duration_secs.map(|seconds| seconds.to_string());
         let mut parameters = vec![
             ("Action", "AssumeRole"),
-            ("RoleArn", &self.role_arn),
+            ("RoleArn", &role.arn),
             ("RoleSessionName", &session),
         ];
-        parameters.extend(self.external_id.as_deref().map(|id| ("ExternalId", id)));
-        call(&self.client, &parameters)
-            .await
-            .map_err(|problem| match problem {
-                Problem::Call(CallError::Credentials(error)) => error,
-                problem => {
-                    let found = format!("role {}: {problem}", self.role_arn);
-                    CredentialsError::of(vec![Look {
-                        source: "assumed role",
-                        found,
-                    }])
-                }
-            })
+        parameters.extend(role.external_id.as_deref().map(|id| ("ExternalId", id)));
+        parameters.extend(duration.as_deref().map(|text| ("DurationSeconds", text)));
+        match call(&self.client, &parameters).await {
+            Ok(credentials) => Ok(credentials.out_of(format!("assumed role {}", role.arn))),
+            Err(Problem::Call(CallError::Credentials(error))) => Err(error),
+            Err(problem) => {
+                let found = format!("role {}: {problem}", role.arn);
+                Err(CredentialsError::of(vec![Look {
+                    source: "assumed role",
+                    found,
+                }]))
+            }
+        }
     }
 }
 
@@ -110,15 +128,7 @@ enum Problem {
     Answer(String),
 }
 
-/// Boxed, because a client may ask a provider that waits for a role in turn.
-fn call<'a>(
-    client: &'a Client,
-    parameters: &'a [(&'a str, &'a str)],
-) -> Pin<Box<dyn Future<Output = Result<Credentials, Problem>> + Send + 'a>> {
-    Box::pin(post(client, parameters))
-}
-
-async fn post(client: &Client, parameters: &[(&str, &str)]) -> Result<Credentials, Problem> {
+async fn call(client: &Client, parameters: &[(&str, &str)]) -> Result<Credentials, Problem> {
     let mut body = "Version=2011-06-15".to_owned();
     for (name, value) in parameters {
         body.extend(["&", name, "="]);
@@ -131,7 +141,7 @@ async fn post(client: &Client, parameters: &[(&str, &str)]) -> Result<Credential
         body.as_bytes(),
     )
     .with_header(CONTENT_TYPE, form);
-    let answer = client.send(request).await?;
+    let answer = send(client, request).await?;
     read(&answer.body).map_err(Problem::Answer)
 }
 

@@ -17,16 +17,16 @@ const TARGET: &str = "Firehose_20150804.PutRecordBatch";
 
 /// A clock that a test sets, starting at some day in 2027.
 #[derive(Clone, Default)]
-struct TestClock(Arc<AtomicU64>);
+pub struct TestClock(Arc<AtomicU64>);
 
 impl TestClock {
-    const START: u64 = 1_800_000_000;
+    pub const START: u64 = 1_800_000_000;
 
-    fn set(&self, seconds: u64) {
+    pub fn set(&self, seconds: u64) {
         self.0.store(seconds, Ordering::SeqCst);
     }
 
-    fn drive(&self, environment: Environment) -> Environment {
+    pub fn drive(&self, environment: Environment) -> Environment {
         let clock = self.clone();
         environment.with_clock(move || {
             SystemTime::UNIX_EPOCH
@@ -36,13 +36,13 @@ impl TestClock {
 }
 
 /// RFC 3339, so many seconds after the test clock's start.
-fn end_after(seconds: u64) -> String {
+pub fn end_after(seconds: u64) -> String {
     jiff::Timestamp::from_second((TestClock::START + seconds) as i64)
         .unwrap()
         .to_string()
 }
 
-fn document(key: &str, expires: &str) -> String {
+pub fn document(key: &str, expires: &str) -> String {
     format!(
         r#"{{"Code":"Success","AccessKeyId":"{key}","SecretAccessKey":"s","Token":"token-of-{key}","Expiration":"{expires}"}}"#
     )
@@ -52,13 +52,16 @@ fn provider(variables: &[(&str, String)]) -> CredentialsProvider {
     provider_with(CredentialsOptions::default(), &environment(variables))
 }
 
-fn provider_with(options: CredentialsOptions, environment: &Environment) -> CredentialsProvider {
+pub fn provider_with(
+    options: CredentialsOptions,
+    environment: &Environment,
+) -> CredentialsProvider {
     let region = "eu-central-1".to_owned();
     CredentialsProvider::new(&CredentialsOptions { region, ..options }, environment).unwrap()
 }
 
 /// Variables that no source of this machine gets in the way of.
-fn environment(variables: &[(&str, String)]) -> Environment {
+pub fn environment(variables: &[(&str, String)]) -> Environment {
     let mut all = vec![
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ("HOME", "/nowhere".to_owned()),
@@ -67,7 +70,7 @@ fn environment(variables: &[(&str, String)]) -> Environment {
     Environment::fixed(all)
 }
 
-fn load(provider: &CredentialsProvider) -> Result<String, CredentialsError> {
+pub fn load(provider: &CredentialsProvider) -> Result<String, CredentialsError> {
     on_a_shard(provider.credentials()).map(|credentials| credentials.access_key_id().to_owned())
 }
 
@@ -319,7 +322,7 @@ fn the_order_is_environment_files_web_identity_container_instance() {
 }
 
 /// An answer of STS.
-fn role(key: &str) -> String {
+pub fn role(key: &str) -> String {
     format!(
         "<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
          <AccessKeyId>{key}</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>token-of-{key}</SessionToken>\
@@ -327,7 +330,7 @@ fn role(key: &str) -> String {
     )
 }
 
-fn form(seen: &Seen) -> Vec<(String, String)> {
+pub fn form(seen: &Seen) -> Vec<(String, String)> {
     let text = std::str::from_utf8(&seen.body).unwrap();
     let decode = |text: &str| {
         percent_encoding::percent_decode_str(text)
@@ -341,7 +344,7 @@ fn form(seen: &Seen) -> Vec<(String, String)> {
         .collect()
 }
 
-fn base_keys() -> [(&'static str, String); 2] {
+pub fn base_keys() -> [(&'static str, String); 2] {
     [
         ("AWS_ACCESS_KEY_ID", "BASE".to_owned()),
         ("AWS_SECRET_ACCESS_KEY", "base-secret".to_owned()),

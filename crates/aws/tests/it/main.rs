@@ -4,6 +4,7 @@ mod calls;
 mod connections;
 mod credentials;
 mod encryption;
+mod profiles;
 mod server;
 mod tunnel;
 
