@@ -17,7 +17,7 @@ use crate::error_class::{ErrorClass, is_about_the_clock};
 use crate::net::NetOptions;
 use crate::proxy::Proxy;
 use crate::service_error::ServiceError;
-use crate::signer::Signer;
+use crate::signer::{PayloadHash, Signer};
 use crate::tls::{Tls, TlsError, TlsOptions};
 use crate::transport::{Answer, Connections, Reached, Transport};
 
@@ -88,6 +88,8 @@ pub struct Request {
     operation: Option<&'static str>,
     headers: HeaderMap,
     body: Bytes,
+    /// The body's hash, if it is known already.
+    hash: Option<PayloadHash>,
 }
 
 impl Request {
@@ -99,6 +101,7 @@ impl Request {
             operation: None,
             headers: HeaderMap::new(),
             body: body.into(),
+            hash: None,
         }
     }
 
@@ -114,6 +117,12 @@ impl Request {
     /// The same with one more header, which is signed.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
+        self
+    }
+
+    /// The same with the hash of its body, which is then not taken when it is signed.
+    pub fn with_payload_hash(mut self, hash: PayloadHash) -> Self {
+        self.hash = Some(hash);
         self
     }
 }
@@ -230,12 +239,11 @@ impl Client {
     ) -> Result<Answer, CallError> {
         let mut head = self.head(request);
         if let Some(credentials) = credentials {
-            self.signer.sign(
-                &mut head,
-                &request.body,
-                credentials,
-                SystemTime::from(self.clock.now()),
-            );
+            let now = SystemTime::from(self.clock.now());
+            match &request.hash {
+                Some(hash) => self.signer.sign_hashed(&mut head, hash, credentials, now),
+                None => self.signer.sign(&mut head, &request.body, credentials, now),
+            }
         }
         let answer = self
             .transport

@@ -36,7 +36,8 @@ pub struct ServiceError {
 }
 
 impl ServiceError {
-    pub(crate) fn of(answer: &Answer) -> Self {
+    /// Reads an answer that is an error: by its status, or, as S3 may do, by its body alone.
+    pub fn of(answer: &Answer) -> Self {
         let header = |name: &HeaderName| {
             answer
                 .headers

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// The text of the first element of this name, white space around it cut off. Elements with attributes or children
 /// are not looked for by any caller; one with children gives their source text.
-pub(crate) fn text_of<'a>(xml: &'a str, element: &str) -> Option<Cow<'a, str>> {
+pub fn text_of<'a>(xml: &'a str, element: &str) -> Option<Cow<'a, str>> {
     let open = format!("<{element}>");
     let start = xml.find(&open)? + open.len();
     let end = xml[start..].find(&format!("</{element}>"))? + start;

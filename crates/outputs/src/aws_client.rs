@@ -33,6 +33,21 @@ pub struct AwsOptions {
     /// The AWS region.
     #[option(name = "region", required)]
     pub region: String,
+    /// The way there.
+    #[option(flatten)]
+    pub connection: ConnectionOptions,
+}
+
+impl AwsOptions {
+    /// A client of `service` with these options and the environment of the process.
+    pub fn client(&self, service: Service, context: &OutputContext) -> Result<Client, BuildError> {
+        self.connection.client(service, &self.region, context)
+    }
+}
+
+/// How an AWS service is reached, wherever it is.
+#[derive(Clone, Debug, Options)]
+pub struct ConnectionOptions {
     /// The endpoint to use instead of the service's own: a host with or without a scheme and a port. Without it the
     /// standard `AWS_ENDPOINT_URL_…` variables count.
     #[option(name = "endpoint")]
@@ -63,13 +78,18 @@ pub struct AwsOptions {
     pub tls: TlsOptions,
 }
 
-impl AwsOptions {
-    /// A client of `service` with these options and the environment of the process.
-    pub fn client(&self, service: Service, context: &OutputContext) -> Result<Client, BuildError> {
+impl ConnectionOptions {
+    /// A client of `service` in `region` with these options and the environment of the process.
+    pub fn client(
+        &self,
+        service: Service,
+        region: &str,
+        context: &OutputContext,
+    ) -> Result<Client, BuildError> {
         let environment = Environment::process();
         let (tls, net) = (self.tls(context), self.net()?);
         let credentials = CredentialsOptions {
-            region: self.region.clone(),
+            region: region.to_owned(),
             profile: self.profile.clone(),
             role_arn: self.role_arn.clone(),
             external_id: self.external_id.clone(),
@@ -84,7 +104,7 @@ impl AwsOptions {
             auto_retry_requests: self.auto_retry_requests,
             tls,
             net,
-            ..ClientOptions::new(service, &self.region)
+            ..ClientOptions::new(service, region)
         };
         CredentialsProvider::new(&credentials, &environment)
             .and_then(|provider| Client::new(options, provider, &environment))
