@@ -3,9 +3,7 @@
 //! Payload and limits as in Fluent Bit's `plugins/out_kinesis_firehose`; beyond it, exactly the records that the service
 //! refused are sent again, and a record that can never be accepted is dropped alone, counted by reason.
 
-mod answer;
 mod payload;
-mod time_key;
 
 use std::rc::Rc;
 
@@ -17,53 +15,82 @@ use plugin::{
 };
 
 use crate::aws_client::{AwsOptions, failed};
+use crate::compression::Compression;
+use crate::put_records::answer::{self, Operation};
+use crate::put_records::line::LineOptions;
+use crate::put_records::{ConcurrencyOptions, Dialect};
 use payload::Payload;
 
 /// `firehose`: the name of AWS's Go plugin.
-pub static PLUGIN: OutputPlugin = OutputPlugin::new::<Firehose>("firehose");
+pub static PLUGIN: OutputPlugin = OutputPlugin::new::<GoFirehose>("firehose");
 /// `kinesis_firehose`: the name of Fluent Bit's own plugin.
-pub static KINESIS_FIREHOSE: OutputPlugin = OutputPlugin::new::<Firehose>("kinesis_firehose");
+pub static KINESIS_FIREHOSE: OutputPlugin = OutputPlugin::new::<CoreFirehose>("kinesis_firehose");
 
 const PUT_RECORD_BATCH: &str = "Firehose_20150804.PutRecordBatch";
-/// Requests under way at once: enough for 100,000 lines a second where an answer takes 50 ms.
-const CONCURRENCY: usize = 10;
 
-/// Sends records to a delivery stream of Amazon Data Firehose. `firehose` and `kinesis_firehose` are the same.
+/// Sends records to a delivery stream of Amazon Data Firehose. `firehose`, the name of AWS's plugin, and `kinesis_firehose`,
+/// that of Fluent Bit's, take the same options; they differ in `time_key` and `time_key_format`.
 #[derive(Clone, Debug, Options)]
 pub struct FirehoseOptions {
     /// The name of the delivery stream.
     #[option(name = "delivery_stream", required)]
     pub delivery_stream: String,
-    /// Add the time of the event under this key.
-    #[option(name = "time_key")]
-    pub time_key: Option<String>,
-    /// How it is written: strftime in UTC, with `%3N` for milliseconds and `%9N` or `%L` for nanoseconds.
-    #[option(name = "time_key_format", default = "%Y-%m-%dT%H:%M:%S")]
-    pub time_key_format: String,
-    /// Send only the value of this field: text as it is, other values as JSON.
-    #[option(name = "log_key")]
-    pub log_key: Option<String>,
+    /// What is sent of a record.
+    #[option(flatten)]
+    pub line: LineOptions,
+    /// Whether a newline follows each record.
+    #[option(name = "append_newline", default = "true")]
+    pub append_newline: bool,
+    /// Whether lines share records of the delivery stream, each as long as the service allows. It bills every record as if
+    /// it had 5 KiB at least.
+    #[option(name = "simple_aggregation", default = "false")]
+    pub simple_aggregation: bool,
+    /// How each record of the delivery stream is compressed.
+    #[option(name = "compression", default = "none")]
+    pub compression: Compression,
+    /// How many requests are under way.
+    #[option(flatten)]
+    pub concurrency: ConcurrencyOptions,
     /// The service.
     #[option(flatten)]
     pub aws: AwsOptions,
 }
 
-struct Firehose {
-    client: Client,
-}
-
-impl Output for Firehose {
-    type Options = FirehoseOptions;
-
-    fn build(options: FirehoseOptions, context: &OutputContext) -> Result<RunOutput, BuildError> {
-        let payload = Payload::new(&options, context)?;
-        let client = options.aws.client(Service::FIREHOSE, context)?;
+impl FirehoseOptions {
+    fn build(&self, dialect: Dialect, context: &OutputContext) -> Result<RunOutput, BuildError> {
+        let payload = Payload::new(self, dialect, context)?;
+        let concurrency = self.concurrency.limit(context)?;
+        let client = self.aws.client(Service::FIREHOSE, context)?;
         Ok(RunOutput {
             format: Box::new(payload),
             deliver: Rc::new(Firehose { client }),
-            concurrency: CONCURRENCY,
+            concurrency,
         })
     }
+}
+
+struct CoreFirehose;
+
+impl Output for CoreFirehose {
+    type Options = FirehoseOptions;
+
+    fn build(options: FirehoseOptions, context: &OutputContext) -> Result<RunOutput, BuildError> {
+        options.build(Dialect::Core, context)
+    }
+}
+
+struct GoFirehose;
+
+impl Output for GoFirehose {
+    type Options = FirehoseOptions;
+
+    fn build(options: FirehoseOptions, context: &OutputContext) -> Result<RunOutput, BuildError> {
+        options.build(Dialect::Go, context)
+    }
+}
+
+struct Firehose {
+    client: Client,
 }
 
 impl Deliver for Firehose {
@@ -74,7 +101,7 @@ impl Deliver for Firehose {
                 .post_json(PUT_RECORD_BATCH, request.body.clone())
                 .await
             {
-                Ok(response) => answer::read(&response.body, request.parts.len()),
+                Ok(response) => answer::read(Operation::PutRecordBatch, &response.body, request),
                 Err(error) => failed(&error),
             }
         })

@@ -3,9 +3,12 @@
 //! `firehose.rs` is the template: options by derive, a pure formatting half with its golden tests, a sending half.
 
 mod aws_client;
+#[allow(dead_code)]
+mod compression;
 mod file;
 mod firehose;
 mod null;
+mod put_records;
 mod request;
 mod stdout;
 mod text_form;

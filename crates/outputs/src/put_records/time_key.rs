@@ -5,9 +5,11 @@ use jiff::fmt::strtime;
 use plugin::BuildError;
 use record::Time;
 
+use super::Dialect;
+
 /// Adds the time of a record to its JSON text.
 pub struct TimeKey {
-    /// `"key":"`, as upstream writes it: the key's text is not escaped.
+    /// `"key":"`.
     before: Vec<u8>,
     pieces: Vec<Piece>,
     /// The second that the texts of the pieces are for.
@@ -22,9 +24,10 @@ enum Piece {
 }
 
 impl TimeKey {
-    /// Compiles the format. An unknown conversion is an error that names it.
-    pub fn new(key: &str, format: &str) -> Result<TimeKey, BuildError> {
-        let pieces = pieces(format);
+    /// Compiles the format. An unknown conversion is an error that names it. `key` is
+    /// what stands between its quotes.
+    pub fn new(key: &[u8], format: &str, dialect: Dialect) -> Result<TimeKey, BuildError> {
+        let pieces = pieces(format, fractions(dialect));
         for piece in &pieces {
             if let Piece::Seconds(format, _) = piece {
                 render(format, 0)
@@ -32,7 +35,7 @@ impl TimeKey {
             }
         }
         Ok(TimeKey {
-            before: format!("\"{key}\":\"").into_bytes(),
+            before: [b"\"", key, b"\":\""].concat(),
             pieces,
             second: None,
         })
@@ -63,8 +66,10 @@ impl TimeKey {
                     out.extend_from_slice(text.as_bytes());
                 }
                 Piece::Fraction(digits) => {
-                    let nanos = format!("{:09}", time.subsec_nanos());
-                    out.extend_from_slice(&nanos.as_bytes()[..*digits as usize]);
+                    // A leading one keeps the zeros.
+                    let mut buffer = itoa::Buffer::new();
+                    let nanos = buffer.format(1_000_000_000 + time.subsec_nanos());
+                    out.extend_from_slice(&nanos.as_bytes()[1..=*digits as usize]);
                 }
             }
         }
@@ -75,12 +80,20 @@ fn render(format: &str, seconds: i64) -> Result<String, jiff::Error> {
     strtime::format(format, Timestamp::from_second(seconds)?)
 }
 
-fn pieces(format: &str) -> Vec<Piece> {
-    const FRACTIONS: [(&str, u32); 3] = [("%3N", 3), ("%9N", 9), ("%L", 9)];
+/// The conversions of a fraction of a second and how many digits they have.
+fn fractions(dialect: Dialect) -> &'static [(&'static str, u32)] {
+    match dialect {
+        Dialect::Core => &[("%3N", 3), ("%9N", 9), ("%L", 9)],
+        // The numbered ones are not theirs; they would be errors there.
+        Dialect::Go => &[("%L", 3), ("%f", 6), ("%3N", 3), ("%9N", 9)],
+    }
+}
+
+fn pieces(format: &str, fractions: &[(&str, u32)]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let (mut seconds, mut rest) = (String::new(), format);
     while let Some(character) = rest.chars().next() {
-        if let Some((text, digits)) = FRACTIONS.iter().find(|(text, _)| rest.starts_with(text)) {
+        if let Some((text, digits)) = fractions.iter().find(|(text, _)| rest.starts_with(text)) {
             pieces.push(Piece::Seconds(std::mem::take(&mut seconds), String::new()));
             pieces.push(Piece::Fraction(*digits));
             rest = &rest[text.len()..];
@@ -106,19 +119,20 @@ mod tests {
     #[test]
     fn formats_follow_upstream() {
         let cases = [
-            ("%Y-%m-%dT%H:%M:%S", "2023-11-14T22:13:20"),
-            ("%s.%3N", "1700000000.123"),
-            ("%H.%L|%9N|%%L", "22.123456789|123456789|%L"),
+            (Dialect::Core, "%Y-%m-%dT%H:%M:%S", "2023-11-14T22:13:20"),
+            (Dialect::Core, "%s.%3N", "1700000000.123"),
+            (Dialect::Core, "%H.%L|%9N|%%L", "22.123456789|123456789|%L"),
+            (Dialect::Go, "%H.%L|%f|%%f", "22.123|123456|%f"),
         ];
-        for (format, expected) in cases {
+        for (dialect, format, expected) in cases {
             let mut line = b"{}".to_vec();
-            let mut key = TimeKey::new("t", format).expect(format);
+            let mut key = TimeKey::new(b"t", format, dialect).expect(format);
             key.splice(Time::new(1_700_000_000, 123_456_789), &mut line);
             assert_eq!(
                 String::from_utf8(line).expect("text"),
                 format!("{{\"t\":\"{expected}\"}}")
             );
         }
-        assert!(TimeKey::new("t", "%!").is_err());
+        assert!(TimeKey::new(b"t", "%!", Dialect::Core).is_err());
     }
 }

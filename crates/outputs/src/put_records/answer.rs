@@ -1,0 +1,214 @@
+//! What the service says of each entry.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use plugin::{Answer, RecordAnswer, Request};
+use serde::Deserialize;
+
+use super::entry::Entries;
+
+/// The operation that is answered: which key counts the failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Firehose.
+    PutRecordBatch,
+    /// Kinesis.
+    PutRecords,
+}
+
+impl Operation {
+    fn count_key(self) -> &'static [u8] {
+        match self {
+            Operation::PutRecordBatch => b"\"FailedPutCount\"",
+            Operation::PutRecords => b"\"FailedRecordCount\"",
+        }
+    }
+}
+
+/// The parts of an answer that matter, in the words of both operations. Strings borrow from the body.
+#[derive(Deserialize)]
+struct Output<'a> {
+    #[serde(rename = "FailedPutCount", alias = "FailedRecordCount")]
+    failed: u32,
+    #[serde(borrow, rename = "RequestResponses", alias = "Records")]
+    entries: Vec<EntryResponse<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct EntryResponse<'a> {
+    #[serde(borrow)]
+    error_code: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    error_message: Option<Cow<'a, str>>,
+}
+
+/// The one refusal of an entry that is not for want of capacity.
+const INTERNAL_FAILURE: &str = "InternalFailure";
+
+/// Reads the body of an answer with status 200 to `request`.
+///
+/// An answer without failures is recognised without reading its entries, each of which has an id of some 220 characters.
+/// An empty body counts as success, as upstream; one that says nothing readable about failures does not.
+pub fn read(operation: Operation, body: &[u8], request: &Request) -> Answer {
+    if body.is_empty() || failures(operation, body) == Some(0) {
+        return Answer::Done;
+    }
+    let output: Output<'_> = match serde_json::from_slice(body) {
+        Ok(output) => output,
+        Err(error) => {
+            return Answer::again(format!("the answer cannot be read: {error}"));
+        }
+    };
+    let (count, expected) = (output.entries.len(), Entries::count(request));
+    if count != expected as usize {
+        let why = format!("the answer is about {count} records instead of {expected}");
+        return Answer::again(why);
+    }
+    except(&output, request)
+}
+
+fn except(output: &Output<'_>, request: &Request) -> Answer {
+    let failed = || {
+        let responses = (0..).zip(&output.entries);
+        responses.filter_map(|(index, entry)| Some((index, entry, entry.error_code.as_deref()?)))
+    };
+    let Some((_, first, code)) = failed().next() else {
+        let count = output.failed;
+        let why = format!("the answer counts {count} failures and names none");
+        return Answer::again(why);
+    };
+    let message = first.error_message.as_deref().unwrap_or_default();
+    Answer::Except {
+        why: format!("{code}: {message}"),
+        records: failed()
+            .flat_map(|(index, ..)| Entries::records(request, index))
+            .map(|record| (record, RecordAnswer::Again))
+            .collect(),
+        // A shard that has too much to do holds up its own lane, which is slow enough; the others keep their pace.
+        throttled: request.lane.is_none() && failed().any(|(.., code)| code != INTERNAL_FAILURE),
+    }
+}
+
+/// The number behind the key that counts the failures, found without parsing what stands before it: inside JSON a quoted
+/// name followed by a colon is a key.
+fn failures(operation: Operation, body: &[u8]) -> Option<u32> {
+    let key = operation.count_key();
+    let after = body[memmem::find(body, key)? + key.len()..].trim_ascii_start();
+    let number = after.strip_prefix(b":")?.trim_ascii_start();
+    let digits = number
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    std::str::from_utf8(&number[..digits]).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use plugin::{DeliveryId, Parts};
+
+    use super::*;
+
+    const FIREHOSE: Operation = Operation::PutRecordBatch;
+    const KINESIS: Operation = Operation::PutRecords;
+
+    /// A request of so many records; with `ends`, of entries that stand for several.
+    fn request(records: u32, ends: &[u32]) -> Request {
+        let mut parts = Parts::default();
+        (0..records).for_each(|record| parts.push(DeliveryId(0), record));
+        let mut entries = Entries::default();
+        ends.iter().for_each(|end| entries.push(*end));
+        Request {
+            body: Bytes::new(),
+            parts,
+            lane: None,
+            note: (!ends.is_empty()).then(|| entries.take()),
+        }
+    }
+
+    fn except(records: &[u32], why: &str, throttled: bool) -> Answer {
+        Answer::Except {
+            records: records
+                .iter()
+                .map(|record| (*record, RecordAnswer::Again))
+                .collect(),
+            why: why.to_owned(),
+            throttled,
+        }
+    }
+
+    #[test]
+    fn answers_are_read_record_by_record() {
+        let partial = br#"{"FailedPutCount":2,"Encrypted":false,"RequestResponses":[
+            {"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow down."},
+            {"RecordId":"abc"},{"ErrorCode":"InternalFailure"}]}"#;
+        let why = "ServiceUnavailableException: Slow down.";
+        assert_eq!(
+            read(FIREHOSE, partial, &request(3, &[])),
+            except(&[0, 2], why, true)
+        );
+        for done in [
+            &b""[..],
+            b"{\"RequestResponses\":[{\"RecordId\":\"x\"}],\"FailedPutCount\" : 0}",
+        ] {
+            assert_eq!(read(FIREHOSE, done, &request(1, &[])), Answer::Done);
+        }
+    }
+
+    #[test]
+    fn kinesis_has_words_of_its_own() {
+        let done = br#"{"FailedRecordCount":0,"Records":[{"SequenceNumber":"4","ShardId":"s"}]}"#;
+        assert_eq!(read(KINESIS, done, &request(1, &[])), Answer::Done);
+        let partial = br#"{"EncryptionType":"KMS","FailedRecordCount":1,"Records":[
+            {"SequenceNumber":"4","ShardId":"s","ErrorCode":null},
+            {"ErrorCode":"ProvisionedThroughputExceededException","ErrorMessage":"Rate exceeded"}]}"#;
+        let why = "ProvisionedThroughputExceededException: Rate exceeded";
+        let mut request = request(2, &[]);
+        assert_eq!(read(KINESIS, partial, &request), except(&[1], why, true));
+        request.lane = Some(3);
+        assert_eq!(
+            read(KINESIS, partial, &request),
+            except(&[1], why, false),
+            "a shard holds up its own lane only"
+        );
+    }
+
+    #[test]
+    fn only_want_of_capacity_is_throttling() {
+        let failure = br#"{"FailedRecordCount":1,"Records":[{"ErrorCode":"InternalFailure","ErrorMessage":"Oh."}]}"#;
+        assert_eq!(
+            read(KINESIS, failure, &request(1, &[])),
+            except(&[0], "InternalFailure: Oh.", false)
+        );
+    }
+
+    #[test]
+    fn a_refused_entry_is_all_of_its_records() {
+        let partial = br#"{"FailedPutCount":2,"RequestResponses":[
+            {"RecordId":"a"},{"ErrorCode":"InternalFailure"},{"RecordId":"b"},{"ErrorCode":"InternalFailure"}]}"#;
+        assert_eq!(
+            read(FIREHOSE, partial, &request(9, &[2, 5, 8, 9])),
+            except(&[2, 3, 4, 8], "InternalFailure: ", false)
+        );
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_trusted_is_no_success() {
+        let bodies: [&[u8]; 5] = [
+            b"<html>",
+            b"{}",
+            b"{\"FailedPutCount\":1,\"RequestResponses\":[]}",
+            b"{\"FailedPutCount\":1,\"RequestResponses\":[{\"RecordId\":\"x\"}]}",
+            b"{\"FailedPutCount\":\"0\"}",
+        ];
+        for body in bodies {
+            assert!(
+                matches!(read(FIREHOSE, body, &request(1, &[])), Answer::Again { .. }),
+                "{}",
+                String::from_utf8_lossy(body)
+            );
+        }
+    }
+}
