@@ -10,6 +10,7 @@ mod firehose;
 mod null;
 mod put_records;
 mod request;
+mod s3;
 mod stdout;
 mod text_form;
 
@@ -21,5 +22,6 @@ pub static ALL: &[&OutputPlugin] = &[
     &firehose::PLUGIN,
     &firehose::KINESIS_FIREHOSE,
     &null::PLUGIN,
+    &s3::PLUGIN,
     &stdout::PLUGIN,
 ];
