@@ -25,7 +25,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ::aws::Service;
+use ::aws::{Client, Service};
 use plugin::{
     Answer, BuildError, Counter, Deliver, Gauge, LocalFuture, Log, Output, OutputContext,
     OutputPlugin, Request, RunOutput,
@@ -39,7 +39,7 @@ use encoding::Data;
 use object::Description;
 pub use options::S3Options;
 use payload::Payload;
-use queue::Queue;
+use queue::{Queue, Waits};
 use store::Store;
 use upload::{Uploader, blocking};
 
@@ -77,11 +77,22 @@ impl Output for S3 {
     type Options = S3Options;
 
     fn build(options: S3Options, context: &OutputContext) -> Result<RunOutput, BuildError> {
-        let settings = options.buffer_settings(context)?;
-        let (date, writer) = (options.date()?, options.writer(context));
         let client = options
             .connection
             .client(Service::S3, &options.region, context)?;
+        S3::assemble(&options, client, context, Waits::default())
+    }
+}
+
+impl S3 {
+    fn assemble(
+        options: &S3Options,
+        client: Client,
+        context: &OutputContext,
+        waits: Waits,
+    ) -> Result<RunOutput, BuildError> {
+        let settings = options.buffer_settings(context)?;
+        let (date, writer) = (options.date()?, options.writer(context));
         let store = Arc::new(Store::new(
             &options.store_dir,
             &options.bucket,
@@ -96,7 +107,7 @@ impl Output for S3 {
         });
         let shared = Rc::new(Shared {
             buffers: Buffers::new(settings, store, context.log.clone()),
-            queue: Queue::new(options.preserve_data_ordering),
+            queue: Queue::new(options.preserve_data_ordering, waits),
             uploader: Uploader::new(Bucket::new(client, &options.bucket), context.log.clone()),
             counts: Counts::new(context),
             log: context.log.clone(),

@@ -9,9 +9,24 @@ use tokio::time::{Instant, timeout_at};
 
 use super::bucket::Failure;
 
-/// The first wait after a failure, and the longest.
-const WAIT_MIN: Duration = Duration::from_millis(250);
-const WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long to wait after failures.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    /// After the first one.
+    pub first: Duration,
+    /// However many there were.
+    pub longest: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits {
+            first: Duration::from_millis(250),
+            longest: Duration::from_secs(30),
+        }
+    }
+}
+
 /// The longest wait while stopping.
 const STOPPING_WAIT: Duration = Duration::from_secs(1);
 
@@ -27,6 +42,7 @@ pub struct Queue<T> {
     entries: RefCell<Vec<Entry<T>>>,
     /// Entries of one tag go one after the other.
     ordered: bool,
+    waits: Waits,
     hurried: Cell<bool>,
     changed: Notify,
 }
@@ -41,10 +57,11 @@ struct Entry<T> {
 
 impl<T: Tagged> Queue<T> {
     /// An empty queue.
-    pub fn new(ordered: bool) -> Queue<T> {
+    pub fn new(ordered: bool, waits: Waits) -> Queue<T> {
         Queue {
             entries: RefCell::new(Vec::new()),
             ordered,
+            waits,
             hurried: Cell::new(false),
             changed: Notify::new(),
         }
@@ -123,7 +140,10 @@ impl<T: Tagged> Queue<T> {
             return (0, Duration::ZERO);
         };
         entry.failures += 1;
-        let mut wait = backoff(entry.failures).max(after.unwrap_or_default());
+        let mut wait = self
+            .waits
+            .after(entry.failures)
+            .max(after.unwrap_or_default());
         if self.hurried.get() {
             wait = wait.min(STOPPING_WAIT);
         }
@@ -163,11 +183,13 @@ impl<T: Tagged> Queue<T> {
     }
 }
 
-/// Doubles with each failure; up to a quarter less by chance, so that many do not come at once.
-fn backoff(failures: u32) -> Duration {
-    let factor = 1 << failures.saturating_sub(1).min(16);
-    let wait = (WAIT_MIN * factor).min(WAIT_MAX);
-    wait.mul_f64(1.0 - fastrand::f64() / 4.0)
+impl Waits {
+    /// Doubles with each failure; up to a quarter less by chance, so that many do not come at once.
+    fn after(self, failures: u32) -> Duration {
+        let factor = 1 << failures.saturating_sub(1).min(16);
+        let wait = (self.first * factor).min(self.longest);
+        wait.mul_f64(1.0 - fastrand::f64() / 4.0)
+    }
 }
 
 /// A failure in a few words.
@@ -183,6 +205,11 @@ pub fn why(failure: &Failure) -> String {
 mod tests {
     use super::*;
 
+    const WAITS: Waits = Waits {
+        first: Duration::from_millis(250),
+        longest: Duration::from_secs(30),
+    };
+
     struct Object(&'static str, u32);
 
     impl Tagged for Object {
@@ -193,7 +220,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn objects_of_a_tag_wait_for_each_other() {
-        let queue = Queue::new(true);
+        let queue = Queue::new(true, WAITS);
         for (tag, number) in [("a", 1), ("a", 2), ("b", 3)] {
             queue.push(Object(tag, number));
         }
@@ -203,7 +230,7 @@ mod tests {
         queue.done(&other);
         let before = Instant::now();
         let (failures, wait) = queue.postpone(&first, None);
-        assert!(failures == 1 && wait <= WAIT_MIN);
+        assert!(failures == 1 && wait <= WAITS.first);
         let again = queue.next().await;
         assert!(
             again.1 == 1 && before.elapsed() >= wait,
@@ -218,7 +245,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_order_nothing_waits_for_another() {
-        let queue = Queue::new(false);
+        let queue = Queue::new(false, WAITS);
         queue.push(Object("a", 1));
         queue.push(Object("a", 2));
         let first = queue.next().await;
@@ -233,8 +260,8 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_limit() {
-        let waits: Vec<Duration> = (1..=40).map(backoff).collect();
-        assert!(waits[0] <= WAIT_MIN && waits[39] > WAIT_MAX / 2);
-        assert!(waits.iter().all(|wait| *wait <= WAIT_MAX));
+        let waits: Vec<Duration> = (1..=40).map(|failures| WAITS.after(failures)).collect();
+        assert!(waits[0] <= WAITS.first && waits[39] > WAITS.longest / 2);
+        assert!(waits.iter().all(|wait| *wait <= WAITS.longest));
     }
 }
