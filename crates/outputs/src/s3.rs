@@ -24,6 +24,7 @@ mod upload;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::aws::{Client, Service};
 use plugin::{
@@ -31,16 +32,16 @@ use plugin::{
     OutputPlugin, Request, RunOutput,
 };
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 use bucket::{Bucket, Failure};
-use buffers::{Buffers, Chunk, Sealed};
+use buffers::{BufferSettings, Buffers, Chunk, Sealed};
 use encoding::Data;
 use object::Description;
 pub use options::S3Options;
 use payload::Payload;
 use queue::{Queue, Waits};
-use store::Store;
+use store::{Leftover, Store};
 use upload::{Uploader, blocking};
 
 /// `s3`.
@@ -50,6 +51,8 @@ pub static PLUGIN: OutputPlugin = OutputPlugin::new::<S3>("s3");
 const CONCURRENCY: usize = 4;
 /// Objects that are uploaded at once.
 const UPLOADS: usize = 4;
+/// How often it is looked whether another run has ended without uploading everything.
+const ADOPTION: Duration = Duration::from_secs(60);
 
 /// The sending half: its tasks end with it.
 struct S3 {
@@ -58,6 +61,7 @@ struct S3 {
 }
 
 struct Shared {
+    store: Arc<Store>,
     buffers: Buffers,
     queue: Queue<Sealed>,
     uploader: Uploader,
@@ -80,48 +84,35 @@ impl Output for S3 {
         let client = options
             .connection
             .client(Service::S3, &options.region, context)?;
-        S3::assemble(&options, client, context, Waits::default())
+        let settings = options.buffer_settings(context)?;
+        S3::assemble(&options, settings, client, context, Waits::default())
     }
 }
 
 impl S3 {
     fn assemble(
         options: &S3Options,
+        settings: BufferSettings,
         client: Client,
         context: &OutputContext,
         waits: Waits,
     ) -> Result<RunOutput, BuildError> {
-        let settings = options.buffer_settings(context)?;
         let (date, writer) = (options.date()?, options.writer(context));
         let store = Arc::new(Store::new(
             &options.store_dir,
             &options.bucket,
             &context.name,
         ));
-        let left = store.adopt().unwrap_or_else(|error| {
-            let folder = options.store_dir.display();
-            context
-                .log
-                .error(format_args!("store_dir {folder}: {error}"));
-            Vec::new()
-        });
+        let left = store.adopt();
         let shared = Rc::new(Shared {
+            store: Arc::clone(&store),
             buffers: Buffers::new(settings, store, context.log.clone()),
             queue: Queue::new(options.preserve_data_ordering, waits),
             uploader: Uploader::new(Bucket::new(client, &options.bucket), context.log.clone()),
             counts: Counts::new(context),
             log: context.log.clone(),
         });
-        if !left.is_empty() {
-            shared.log.info(format_args!(
-                "{} objects of earlier runs are in store_dir and are uploaded now",
-                left.len()
-            ));
-        }
-        for leftover in left {
-            let object = shared.buffers.adopt(leftover);
-            shared.enqueue(object);
-        }
+        shared.adopt(left);
         Ok(RunOutput {
             format: Box::new(Payload::new(writer, date, options.log_key.as_deref())),
             deliver: Rc::new(S3::start(shared)),
@@ -145,7 +136,10 @@ impl Counts {
 
 impl S3 {
     fn start(shared: Rc<Shared>) -> S3 {
-        let mut tasks = vec![spawn_local(watch(Rc::clone(&shared)))];
+        let mut tasks = vec![
+            spawn_local(watch(Rc::clone(&shared))),
+            spawn_local(adopt(Rc::clone(&shared))),
+        ];
         tasks.extend((0..UPLOADS).map(|_| spawn_local(work(Rc::clone(&shared)))));
         S3 { shared, tasks }
     }
@@ -191,6 +185,22 @@ impl Shared {
                     self.enqueue_all(self.buffers.all());
                 }
                 Answer::again(format!("store_dir: {error}"))
+            }
+        }
+    }
+
+    /// Takes over what runs left that have ended.
+    fn adopt(&self, left: io::Result<Vec<Leftover>>) {
+        match left {
+            Err(error) => self.log.error(format_args!("store_dir: {error}")),
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => {
+                self.log.info(format_args!(
+                    "{} objects of earlier runs are in store_dir and are uploaded now",
+                    left.len()
+                ));
+                let adopted = left.into_iter().map(|left| self.buffers.adopt(left));
+                self.enqueue_all(adopted);
             }
         }
     }
@@ -291,6 +301,15 @@ async fn watch(shared: Rc<Shared>) {
             }
         }
         shared.enqueue_all(shared.buffers.due());
+    }
+}
+
+/// Looks again and again for what other runs left.
+async fn adopt(shared: Rc<Shared>) {
+    loop {
+        sleep(ADOPTION).await;
+        let store = Arc::clone(&shared.store);
+        shared.adopt(blocking(move || store.adopt()).await);
     }
 }
 

@@ -6,6 +6,7 @@ mod server;
 mod upload;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ struct Bench {
     server: Rc<Server>,
     folder: tempfile::TempDir,
     more: Vec<(&'static str, String)>,
+    /// Smaller objects and parts than the options allow.
+    small: bool,
 }
 
 /// A run of the output.
@@ -55,6 +58,7 @@ impl Bench {
                 .iter()
                 .map(|(key, value)| (*key, (*value).to_owned()))
                 .collect(),
+            small: false,
         }
     }
 
@@ -72,10 +76,25 @@ impl Bench {
             longest: Duration::from_millis(5),
         };
         let client = client(&self.server.endpoint());
-        let output = S3::assemble(&self.options(), client, &context, waits);
+        let options = self.options();
+        let mut settings = options.buffer_settings(&context).expect("good options");
+        if self.small {
+            settings.size = 1_000;
+            settings.object.put_only = false;
+            settings.object.part_size = 300;
+        }
+        let output = S3::assemble(&options, settings, client, &context, waits);
         Run {
             output: output.unwrap_or_else(|error| panic!("{error}")),
             metrics: context.metrics,
+        }
+    }
+
+    /// Ends a run as a kill does: what it was doing is not finished, and its lock is free.
+    async fn kill(&self, run: Run) {
+        drop(run);
+        while !locks_are_free(self.folder.path()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
@@ -83,6 +102,17 @@ impl Bench {
     fn files(&self, end: &str) -> usize {
         files(self.folder.path(), end)
     }
+}
+
+fn locks_are_free(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).all(|path| {
+        if path.is_dir() {
+            return locks_are_free(&path);
+        }
+        let is_lock = path.file_name().is_some_and(|name| name == "lock");
+        !is_lock || File::open(path).is_ok_and(|lock| lock.try_lock().is_ok())
+    })
 }
 
 fn files(folder: &Path, end: &str) -> usize {

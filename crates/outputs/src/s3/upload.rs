@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ::aws::CallError;
+use ::aws::{CallError, ServiceError};
 use plugin::Log;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -245,7 +245,7 @@ impl<'a> Attempt<'a> {
             Ok(None) => Err(Failure::again(
                 "an object of this name has just been removed",
             )),
-            Err(CallError::Refused(error)) if (400..500).contains(&error.status) => Ok(false),
+            Err(CallError::Refused(error)) if may_not_ask(&error) => Ok(false),
             Err(error) => Err(Failure::again(error.to_string())),
         }
     }
@@ -268,7 +268,7 @@ impl<'a> Attempt<'a> {
         match self.uploader.bucket.holder(self.name()).await {
             Ok(holder) => Ok(holder.is_some()),
             // Who may only write cannot ask; the answer then comes with the last request.
-            Err(CallError::Refused(error)) if (400..500).contains(&error.status) => Ok(false),
+            Err(CallError::Refused(error)) if may_not_ask(&error) => Ok(false),
             Err(error) => Err(Failure::again(error.to_string())),
         }
     }
@@ -300,6 +300,11 @@ impl<'a> Attempt<'a> {
         let piece = blocking(move || Ok(Piece::new(body.read(range)?, &settings))).await;
         Ok((piece.map_err(local)?, permit))
     }
+}
+
+/// Whether an answer to HEAD, which has no body, means that only writing is allowed.
+fn may_not_ask(error: &ServiceError) -> bool {
+    matches!(error.status, 401 | 403 | 405 | 501)
 }
 
 /// Runs `work` where it may wait for the disk.
