@@ -27,6 +27,7 @@ impl Compression {
     ///
     /// # Errors
     /// When there is no memory for the work, or `input` is larger than Snappy can say (4 GiB).
+    #[allow(dead_code, reason = "for whole objects")]
     pub fn append(self, input: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         Compressor::new(self).append(input, out)
     }
@@ -65,11 +66,6 @@ impl Compressor {
         Compressor {
             codec: Codec::Zlib(None),
         }
-    }
-
-    /// Whether inputs are left as they are.
-    pub fn is_none(&self) -> bool {
-        matches!(self.codec, Codec::None)
     }
 
     /// Appends `input`, compressed, to `out`. After an error `out` is as it was.

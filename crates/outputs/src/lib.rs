@@ -3,10 +3,10 @@
 //! `firehose.rs` is the template: options by derive, a pure formatting half with its golden tests, a sending half.
 
 mod aws_client;
-#[allow(dead_code)]
 mod compression;
 mod file;
 mod firehose;
+mod kinesis_streams;
 mod null;
 mod put_records;
 mod request;
@@ -21,6 +21,8 @@ pub static ALL: &[&OutputPlugin] = &[
     &file::PLUGIN,
     &firehose::PLUGIN,
     &firehose::KINESIS_FIREHOSE,
+    &kinesis_streams::KINESIS,
+    &kinesis_streams::PLUGIN,
     &null::PLUGIN,
     &s3::PLUGIN,
     &stdout::PLUGIN,

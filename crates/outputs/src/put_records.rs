@@ -9,7 +9,9 @@ mod selection;
 mod time_key;
 
 use config::Options;
-use plugin::{BuildError, OutputContext};
+use plugin::{BuildError, Outbox, OutputContext, Reason};
+
+use entry::Origin;
 
 /// Which plugin the user's configuration was written for: they differ in details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,14 @@ pub enum Dialect {
     Core,
     /// AWS's plugins in Go: `firehose`, `kinesis`.
     Go,
+}
+
+/// A record that no request can carry.
+pub const TOO_LARGE: Reason = Reason("record_too_large");
+
+/// The record of this origin is given up.
+pub fn reject((delivery, record): Origin, reason: Reason, outbox: &mut Outbox) {
+    outbox.rejected.push((delivery, record, reason));
 }
 
 /// Requests under way at once: enough for 100,000 lines a second where an answer takes 50 ms.

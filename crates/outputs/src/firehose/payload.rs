@@ -9,10 +9,10 @@ use record::{Batch, Marker};
 
 use super::FirehoseOptions;
 use crate::compression::{Compression, Compressor};
-use crate::put_records::Dialect;
 use crate::put_records::entry::{Entries, Origin};
 use crate::put_records::group::Group;
 use crate::put_records::line::LineWriter;
+use crate::put_records::{Dialect, TOO_LARGE, reject};
 use crate::request::OpenRequest;
 
 /// The service's limits (aws/firehose reference); the request's is counted as upstream counts it: base64 and frame included.
@@ -23,8 +23,6 @@ const ENTRY_BYTES_MAX: usize = 1_024_000;
 const BEFORE: &[u8] = b"{\"Data\":\"";
 const AFTER: &[u8] = b"\"}";
 const END: &[u8] = b"]}";
-
-const TOO_LARGE: Reason = Reason("record_too_large");
 
 /// Writes requests for one delivery stream.
 pub struct Payload {
@@ -111,36 +109,22 @@ impl Payload {
         self.group.add(origin);
     }
 
-    /// Makes an entry of the group.
+    /// Makes an entry of the group, or several if compressed it is still too large.
     fn close_group(&mut self, outbox: &mut Outbox) {
         if self.group.is_empty() {
             return;
         }
         let mut group = std::mem::take(&mut self.group);
-        self.place_members(&group, 0..group.members().len(), outbox);
+        let failed = group.place(0..group.members().len(), &mut |data, members| {
+            let end = if self.append_newline { 0 } else { 1 };
+            let origins = members.iter().map(|member| member.origin);
+            self.place(&data[..data.len() - end], origins, outbox)
+        });
+        for (origin, reason) in failed {
+            reject(origin, reason, outbox);
+        }
         group.clear();
         self.group = group;
-    }
-
-    /// Makes an entry of these members of a group; of each half one if together they are too large even when compressed.
-    fn place_members(&mut self, group: &Group, range: Range<usize>, outbox: &mut Outbox) {
-        let mut data = group.data_of(range.clone());
-        if !self.append_newline {
-            data = data.strip_suffix(b"\n").unwrap_or(data);
-        }
-        let members = &group.members()[range.clone()];
-        let origins = members.iter().map(|member| member.origin);
-        match self.place(data, origins, outbox) {
-            Ok(()) => {}
-            Err(TOO_LARGE) if members.len() > 1 => {
-                let middle = range.start + members.len() / 2;
-                self.place_members(group, range.start..middle, outbox);
-                self.place_members(group, middle..range.end, outbox);
-            }
-            Err(reason) => members
-                .iter()
-                .for_each(|member| reject(member.origin, reason, outbox)),
-        }
     }
 
     /// Makes an entry of `data`, compressed if the options say so.
@@ -212,10 +196,6 @@ impl Payload {
             request.note = Some(self.entries.take());
         }
     }
-}
-
-fn reject((delivery, record): Origin, reason: Reason, outbox: &mut Outbox) {
-    outbox.rejected.push((delivery, record, reason));
 }
 
 impl Format for Payload {

@@ -1,5 +1,10 @@
 //! Several records in one entry.
 
+use std::ops::Range;
+
+use plugin::Reason;
+
+use super::TOO_LARGE;
 use super::entry::Origin;
 
 /// The data of records that share an entry, one after the other.
@@ -36,17 +41,43 @@ impl Group {
         self.members.is_empty()
     }
 
-    /// The data of `members`, which is a part of this group's members in their order.
-    pub fn data_of(&self, members: std::ops::Range<usize>) -> &[u8] {
-        let start = match members.start.checked_sub(1) {
-            None => 0,
-            Some(before) => self.members[before].end,
-        };
-        let end = match members.end.checked_sub(1) {
+    /// Hands the members in `range` to `place`, and where that finds them too large each half of them, down to single
+    /// ones. Those that cannot be placed come back with the reason.
+    pub fn place(
+        &self,
+        range: Range<usize>,
+        place: &mut impl FnMut(&[u8], &[Member]) -> Result<(), Reason>,
+    ) -> Vec<(Origin, Reason)> {
+        let members = &self.members[range.clone()];
+        match place(self.data_of(&range), members) {
+            Ok(()) => Vec::new(),
+            Err(TOO_LARGE) if members.len() > 1 => {
+                let middle = range.start + members.len() / 2;
+                let mut failed = self.place(range.start..middle, place);
+                failed.append(&mut self.place(middle..range.end, place));
+                failed
+            }
+            Err(reason) => failed(members, reason),
+        }
+    }
+
+    /// Hands all members and all of `data` to `place`, what was appended after the last member included.
+    pub fn place_whole(
+        &self,
+        place: &mut impl FnMut(&[u8], &[Member]) -> Result<(), Reason>,
+    ) -> Vec<(Origin, Reason)> {
+        match place(&self.data, &self.members) {
+            Ok(()) => Vec::new(),
+            Err(reason) => failed(&self.members, reason),
+        }
+    }
+
+    fn data_of(&self, range: &Range<usize>) -> &[u8] {
+        let end = |members: usize| match members.checked_sub(1) {
             None => 0,
             Some(last) => self.members[last].end,
         };
-        &self.data[start..end.max(start)]
+        &self.data[end(range.start)..end(range.end)]
     }
 
     /// Forgets everything but the memory.
@@ -61,4 +92,11 @@ impl Group {
             *self = Group::default();
         }
     }
+}
+
+fn failed(members: &[Member], reason: Reason) -> Vec<(Origin, Reason)> {
+    members
+        .iter()
+        .map(|member| (member.origin, reason))
+        .collect()
 }
