@@ -109,7 +109,7 @@ impl KinesisOptions {
         let concurrency = self.concurrency.limit(context)?;
         let mut aws = self.aws.clone();
         if let Some(seconds) = self.http_request_timeout {
-            aws.net.io_timeout = Seconds(Duration::from_secs(seconds.into()));
+            aws.connection.net.io_timeout = Seconds(Duration::from_secs(seconds.into()));
         }
         let client = aws.client(Service::KINESIS, context)?;
         Ok(RunOutput {
