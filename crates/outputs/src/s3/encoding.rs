@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -49,8 +50,8 @@ pub struct Data {
 /// The bytes of an object.
 #[derive(Debug)]
 pub enum Body {
-    /// The data as they are.
-    Data(Data),
+    /// The data as they are, and where they were read last: parts are read one after the other.
+    Data(Data, Mutex<Option<(u64, FrameReader)>>),
     /// A file of its own.
     File {
         /// Where.
@@ -83,7 +84,7 @@ impl Encoding {
     /// The same data give the same bytes.
     pub fn body(&self, data: Data, target: &Path) -> io::Result<(Body, bool)> {
         if *self == Encoding::Plain {
-            return Ok((Body::Data(data), false));
+            return Ok((Body::Data(data, Mutex::default()), false));
         }
         if let Ok(metadata) = std::fs::metadata(target) {
             let body = Body::File {
@@ -159,7 +160,7 @@ impl Body {
     /// How many bytes it has.
     pub fn len(&self) -> u64 {
         match self {
-            Body::Data(data) => data.extent.data,
+            Body::Data(data, _) => data.extent.data,
             Body::File { len, .. } => *len,
             Body::Memory(bytes) => bytes.len() as u64,
         }
@@ -169,11 +170,19 @@ impl Body {
     pub fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
         let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         match self {
-            Body::Data(data) => {
-                let mut reader = data.open()?;
-                reader.skip_data(range.start)?;
+            Body::Data(data, last) => {
+                let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut reader = match last.take() {
+                    Some((at, reader)) if at == range.start => reader,
+                    _ => {
+                        let mut reader = data.open()?;
+                        reader.skip_data(range.start)?;
+                        reader
+                    }
+                };
                 let mut bytes = vec![0; len];
                 reader.read_exact(&mut bytes)?;
+                *last = Some((range.end, reader));
                 Ok(bytes.into())
             }
             Body::File { path, .. } => {

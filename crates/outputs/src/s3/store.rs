@@ -136,7 +136,7 @@ impl Run {
             let now = Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S%.6f");
             let folder = root.join(format!("{now}-{}", random_text()));
             std::fs::create_dir_all(&folder)?;
-            File::open(root)?.sync_all()?;
+            sync_folders(root)?;
             match Run::take(folder) {
                 Ok(Some(run)) => return Ok(run),
                 // Somebody who looks for leftovers was faster.
@@ -163,6 +163,19 @@ impl Run {
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// Makes the entries of folders durable that may be new: those of the runs, the bucket and `store_dir`.
+fn sync_folders(root: &Path) -> io::Result<()> {
+    const NEW: usize = 3;
+    for folder in root.ancestors().take(NEW) {
+        let folder = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 impl Drop for Run {
