@@ -90,14 +90,21 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Option<T> {
 /// Stores a value in place of the former one, whole or not at all.
 pub fn store<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let next = path.with_extension("next");
-    let mut file = File::create(&next)?;
-    file.write_all(&serde_json::to_vec(value)?)?;
-    file.sync_all()?;
-    std::fs::rename(&next, path)?;
+    let stored = write(&next, value).and_then(|()| std::fs::rename(&next, path));
+    if stored.is_err() {
+        let _ = std::fs::remove_file(&next);
+    }
+    stored?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }
+}
+
+fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    file.sync_all()
 }
 
 #[cfg(test)]

@@ -47,18 +47,53 @@ impl Payload {
         }
     }
 
-    fn finish(&mut self, tag: &Tag, outbox: &mut Outbox) {
-        let Some(mut chunk) = self.open.remove(tag) else {
-            return;
-        };
+    /// Appends a record to `chunk`. An error names why it cannot be delivered.
+    fn write(
+        &mut self,
+        (batch, record, group): (&Batch, &Record, Option<Fields>),
+        chunk: &mut OpenChunk,
+    ) -> Result<(), Reason> {
+        let out = &mut chunk.request.body;
+        match &self.log_key {
+            None => self
+                .writer
+                .event(batch, record, group, self.date.as_ref(), out),
+            Some(key) => match batch.get(record.body, key) {
+                Some(Value::Str(text)) => out.extend_from_slice(batch.bytes(text)),
+                Some(value) => self.writer.value(batch, value, out),
+                None => return Err(Reason("log_key_missing")),
+            },
+        }
+        out.push(b'\n');
+        Ok(())
+    }
+
+    /// Takes the open chunk of a tag.
+    fn take(&mut self, tag: &Tag) -> OpenChunk {
+        let chunk = self.open.remove(tag).unwrap_or_default();
         self.bytes -= chunk.request.body.len();
+        chunk
+    }
+
+    /// Keeps a chunk open.
+    fn keep(&mut self, tag: &Tag, chunk: OpenChunk) {
+        if !chunk.request.is_empty() {
+            self.bytes += chunk.request.body.len();
+            self.open.insert(tag.clone(), chunk);
+        }
+    }
+}
+
+impl OpenChunk {
+    /// Hands the chunk over and starts the next one of the tag.
+    fn finish(&mut self, tag: &Tag, outbox: &mut Outbox) {
         let before = outbox.requests.len();
-        chunk.request.finish(outbox);
+        self.request.finish(outbox);
         if let Some(request) = outbox.requests.get_mut(before) {
             request.lane = Some(lane(tag));
             request.note = Some(Box::new(Chunk {
                 tag: tag.clone(),
-                time: chunk.time,
+                time: self.time,
             }));
         }
     }
@@ -69,25 +104,6 @@ fn lane(tag: &Tag) -> u64 {
     let mut hasher = DefaultHasher::new();
     tag.hash(&mut hasher);
     hasher.finish()
-}
-
-/// Appends a record as a line.
-fn write_line(
-    writer: &mut Writer,
-    (date, log_key): (Option<&Date>, Option<&[u8]>),
-    (batch, record, group): (&Batch, &Record, Option<Fields>),
-    out: &mut Vec<u8>,
-) -> Result<(), Reason> {
-    match log_key {
-        None => writer.event(batch, record, group, date, out),
-        Some(key) => match batch.get(record.body, key) {
-            Some(Value::Str(text)) => out.extend_from_slice(batch.bytes(text)),
-            Some(value) => writer.value(batch, value, out),
-            None => return Err(Reason("log_key_missing")),
-        },
-    }
-    out.push(b'\n');
-    Ok(())
 }
 
 /// The attributes of the group that the record at `index` belongs to.
@@ -111,6 +127,7 @@ impl Format for Payload {
         if self.open.len() >= OPEN_MAX && !self.open.contains_key(tag) {
             self.seal(outbox);
         }
+        let mut chunk = self.take(tag);
         let mut group = group_before(batch, records.start);
         for index in records {
             let record = &batch.records()[index as usize];
@@ -123,14 +140,7 @@ impl Format for Payload {
                 outbox.filtered.push((delivery, index));
                 continue;
             }
-            let chunk = match self.open.get_mut(tag) {
-                Some(chunk) => chunk,
-                None => self.open.entry(tag.clone()).or_default(),
-            };
-            let before = chunk.request.body.len();
-            let how = (self.date.as_ref(), self.log_key.as_deref());
-            let what = (batch, record, group);
-            if let Err(reason) = write_line(&mut self.writer, how, what, &mut chunk.request.body) {
+            if let Err(reason) = self.write((batch, record, group), &mut chunk) {
                 outbox.rejected.push((delivery, index, reason));
                 continue;
             }
@@ -138,21 +148,20 @@ impl Format for Payload {
                 chunk.time = record.time;
             }
             chunk.request.add(delivery, index);
-            let len = chunk.request.body.len();
-            self.bytes += len - before;
-            if len >= FULL {
-                self.finish(tag, outbox);
+            if chunk.request.body.len() >= FULL {
+                chunk.finish(tag, outbox);
             }
         }
+        self.keep(tag, chunk);
         if self.bytes >= OPEN_BYTES_MAX {
             self.seal(outbox);
         }
     }
 
     fn seal(&mut self, outbox: &mut Outbox) {
-        let tags: Vec<Tag> = self.open.keys().cloned().collect();
-        for tag in tags {
-            self.finish(&tag, outbox);
+        self.bytes = 0;
+        for (tag, mut chunk) in self.open.drain() {
+            chunk.finish(&tag, outbox);
         }
     }
 

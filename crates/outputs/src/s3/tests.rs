@@ -177,14 +177,19 @@ fn batch(tag: &str, lines: &[String]) -> Batch {
 }
 
 impl Run {
-    /// Delivers records and repeats what must be repeated.
-    async fn send(&mut self, tag: &str, lines: &[String]) {
+    /// Formats records.
+    fn requests(&mut self, tag: &str, lines: &[String]) -> Vec<plugin::Request> {
         let batch = batch(tag, lines);
         let mut outbox = Outbox::default();
         let format: &mut dyn Format = &mut *self.output.format;
         format.format(DeliveryId(0), &batch, 0..batch.len() as u32, &mut outbox);
         format.seal(&mut outbox);
-        for request in &outbox.requests {
+        outbox.requests
+    }
+
+    /// Delivers records and repeats what must be repeated.
+    async fn send(&mut self, tag: &str, lines: &[String]) {
+        for request in &self.requests(tag, lines) {
             while self.output.deliver.deliver(request).await != Answer::Done {
                 tokio::task::yield_now().await;
             }

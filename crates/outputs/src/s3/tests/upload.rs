@@ -197,6 +197,27 @@ fn a_full_store_holds_records_back_until_there_is_room() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_used_holds_records_back() {
+    on_a_shard(async {
+        let bench = Bench::new(&[]).await;
+        let in_the_way = bench.folder.path().join("logs");
+        std::fs::write(&in_the_way, b"no folder").expect("written");
+        let mut run = bench.run();
+        let requests = run.requests("t", &numbered(0..3));
+        let answer = run.output.deliver.deliver(&requests[0]).await;
+        let Answer::Again { why, .. } = &answer else {
+            panic!("{answer:?}");
+        };
+        assert!(why.starts_with("store_dir: "), "{why}");
+        std::fs::remove_file(&in_the_way).expect("removed");
+        let answer = run.output.deliver.deliver(&requests[0]).await;
+        assert_eq!(answer, Answer::Done);
+        run.close().await;
+        each_once(&bench.server, 0..3);
+    });
+}
+
+#[test]
 fn options_that_do_not_fit_are_refused() {
     let cases: [(&[(&str, &str)], &str); 10] = [
         (&[("s3_key_format", "logs")], "begin with '/'"),
