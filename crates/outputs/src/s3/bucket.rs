@@ -234,7 +234,10 @@ impl Bucket {
             let conditional = request()?.with_header(IF_NONE_MATCH, HeaderValue::from_static("*"));
             match self.client.send(conditional).await {
                 Err(CallError::Refused(error)) if is_about_conditions(&error) => {
+                    let answer = self.send(request()?).await?;
+                    // It was the condition indeed.
                     self.conditional.set(false);
+                    return Ok(answer);
                 }
                 result => return result.map_err(|error| failed(&error)),
             }
