@@ -1,5 +1,6 @@
 //! The client of one service: signs requests, sends them, and reads what became of them.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use crate::tls::{Tls, TlsError, TlsOptions};
 use crate::transport::{Answer, Connections, Reached, Transport};
 
 const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-/// Our headers, the signer's, and hyper's `content-length`, without the map growing.
+/// Our headers and the signer's, without the map growing.
 const HEADERS_MAX: usize = 12;
 
 /// Which service, where, and how it is reached.
@@ -81,33 +82,33 @@ pub enum SetupError {
 
 /// A request, but for what the client adds: `host`, `user-agent` and the signature.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct Request<'a> {
     method: Method,
     target: PathAndQuery,
     /// The operation of the JSON 1.1 protocol, whose two headers are added when the request is sent.
     operation: Option<&'static str>,
     headers: HeaderMap,
-    body: Bytes,
+    body: &'a [u8],
     /// The body's hash, if it is known already.
     hash: Option<PayloadHash>,
 }
 
-impl Request {
+impl<'a> Request<'a> {
     /// `target` goes below the endpoint's path, as it is. The body is not copied.
-    pub fn new(method: Method, target: PathAndQuery, body: impl Into<Bytes>) -> Self {
+    pub fn new(method: Method, target: PathAndQuery, body: &'a [u8]) -> Self {
         Self {
             method,
             target,
             operation: None,
             headers: HeaderMap::new(),
-            body: body.into(),
+            body,
             hash: None,
         }
     }
 
     /// A call of the JSON 1.1 protocol: `operation` is the value of `x-amz-target`, as
     /// `Firehose_20150804.PutRecordBatch`.
-    pub fn json(operation: &'static str, body: impl Into<Bytes>) -> Self {
+    pub fn json(operation: &'static str, body: &'a [u8]) -> Self {
         Self {
             operation: Some(operation),
             ..Self::new(Method::POST, PathAndQuery::from_static("/"), body)
@@ -132,6 +133,8 @@ impl Request {
 #[derive(Debug)]
 pub struct Client {
     transport: Transport,
+    /// The head of the last request, for the memory of the next one.
+    spare_head: Mutex<Option<Parts>>,
     signer: Signer,
     credentials: Option<CredentialsProvider>,
     clock: Clock,
@@ -182,6 +185,7 @@ impl Client {
         let tls = Tls::new(&options.tls)?;
         Ok(Self {
             transport: Transport::new(endpoint, options.net, tls, proxy),
+            spare_head: Mutex::default(),
             signer: Signer::new(options.service, options.region),
             credentials: None,
             clock: Clock::new(environment.clone()),
@@ -200,9 +204,9 @@ impl Client {
     pub async fn post_json(
         &self,
         operation: &'static str,
-        body: impl Into<Bytes>,
+        body: impl AsRef<[u8]>,
     ) -> Result<Answer, CallError> {
-        self.send(Request::json(operation, body)).await
+        self.send(Request::json(operation, body.as_ref())).await
     }
 
     /// Sends a request and reads its answer, whose status is 2xx.
@@ -212,7 +216,7 @@ impl Client {
     /// expired or revoked while there are newer ones. Everything else is the caller's to decide.
     ///
     /// Must run on a tokio runtime with time and I/O. A dropped call closes its connection.
-    pub async fn send(&self, request: Request) -> Result<Answer, CallError> {
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer, CallError> {
         let mut attempt = Attempt::default();
         loop {
             let credentials = match (&self.credentials, &attempt.credentials) {
@@ -233,7 +237,7 @@ impl Client {
 
     async fn attempt(
         &self,
-        request: &Request,
+        request: &Request<'_>,
         credentials: Option<&Credentials>,
         connections: Connections,
     ) -> Result<Answer, CallError> {
@@ -242,13 +246,15 @@ impl Client {
             let now = SystemTime::from(self.clock.now());
             match &request.hash {
                 Some(hash) => self.signer.sign_hashed(&mut head, hash, credentials, now),
-                None => self.signer.sign(&mut head, &request.body, credentials, now),
+                None => self.signer.sign(&mut head, request.body, credentials, now),
             }
         }
         let answer = self
             .transport
-            .exchange(head, request.body.clone(), connections)
-            .await?;
+            .exchange(&head, request.body, connections)
+            .await;
+        *self.spare_head() = Some(head);
+        let answer = answer?;
         if answer.status.is_success() {
             Ok(answer)
         } else {
@@ -256,11 +262,22 @@ impl Client {
         }
     }
 
-    fn head(&self, request: &Request) -> Parts {
-        let (mut head, ()) = http::Request::new(()).into_parts();
+    fn spare_head(&self) -> MutexGuard<'_, Option<Parts>> {
+        self.spare_head
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn head(&self, request: &Request<'_>) -> Parts {
+        let spare = self.spare_head().take();
+        let mut head = spare.unwrap_or_else(|| {
+            let (mut head, ()) = http::Request::new(()).into_parts();
+            head.headers = HeaderMap::with_capacity(HEADERS_MAX);
+            head
+        });
+        head.headers.clear();
         head.method = request.method.clone();
         head.uri = self.uri(&request.target);
-        head.headers = HeaderMap::with_capacity(HEADERS_MAX);
         if let Some(operation) = request.operation {
             let content_type = HeaderValue::from_static("application/x-amz-json-1.1");
             head.headers.insert(CONTENT_TYPE, content_type);

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::{DATE, HeaderName, RETRY_AFTER};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -38,18 +37,13 @@ pub struct ServiceError {
 impl ServiceError {
     /// Reads an answer that is an error: by its status, or, as S3 may do, by its body alone.
     pub fn of(answer: &Answer) -> Self {
-        let header = |name: &HeaderName| {
-            answer
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let (code, message) = code_and_message(&answer.headers, &answer.body);
+        let header = |name: &HeaderName| answer.header(name.as_str());
+        let (code, message) = code_and_message(answer);
         Self {
             status: answer.status.as_u16(),
             code,
             message: shortened(&message),
-            request_id: request_id(&answer.headers),
+            request_id: request_id(answer),
             retry_after: header(&RETRY_AFTER).and_then(retry_after),
             date: header(&DATE)
                 .and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok()),
@@ -86,10 +80,12 @@ impl fmt::Display for ServiceError {
 }
 
 /// The id that the service gave the request.
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn request_id(answer: &Answer) -> Option<String> {
     let names = ["x-amzn-requestid", "x-amz-request-id"];
-    let value = names.iter().find_map(|name| headers.get(*name))?;
-    value.to_str().ok().map(shortened)
+    names
+        .iter()
+        .find_map(|name| answer.header(name))
+        .map(shortened)
 }
 
 #[derive(Default, Deserialize)]
@@ -103,8 +99,8 @@ struct JsonError {
 }
 
 /// The code stands in the body (`__type` after `#`, XML `Code`) or in the header `x-amzn-errortype` (before `:`).
-fn code_and_message(headers: &HeaderMap, body: &[u8]) -> (String, String) {
-    let text = String::from_utf8_lossy(body);
+fn code_and_message(answer: &Answer) -> (String, String) {
+    let text = String::from_utf8_lossy(&answer.body);
     let trimmed = text.trim_start();
     let (code, message) = if trimmed.starts_with('{') {
         let error: JsonError = serde_json::from_str(trimmed).unwrap_or_default();
@@ -115,13 +111,7 @@ fn code_and_message(headers: &HeaderMap, body: &[u8]) -> (String, String) {
     } else {
         (None, None)
     };
-    let of_header = || {
-        headers
-            .get("x-amzn-errortype")?
-            .to_str()
-            .ok()
-            .map(str::to_owned)
-    };
+    let of_header = || answer.header("x-amzn-errortype").map(str::to_owned);
     let code = code.or_else(of_header).unwrap_or_default();
     let code = code.rsplit('#').next().unwrap_or_default();
     let code = code.split(':').next().unwrap_or_default();
@@ -150,23 +140,10 @@ pub(crate) fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use http::StatusCode;
-
     use super::*;
 
     fn error(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> ServiceError {
-        let headers = headers.iter().map(|(name, value)| {
-            (
-                HeaderName::from_static(name),
-                http::HeaderValue::from_static(value),
-            )
-        });
-        ServiceError::of(&Answer {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: headers.collect(),
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        })
+        ServiceError::of(&Answer::of(status, headers, body))
     }
 
     #[test]

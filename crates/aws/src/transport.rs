@@ -7,15 +7,15 @@
 
 mod connection;
 mod pool;
+mod response;
 mod stream;
 
 use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::request::Parts;
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::Full;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
@@ -39,10 +39,38 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(300);
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
-    /// All headers.
-    pub headers: HeaderMap,
+    /// Status line and headers as they came.
+    head: Bytes,
     /// The body, at most 8 MiB.
     pub body: Bytes,
+}
+
+impl Answer {
+    /// An answer with these headers, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+        let lines: String = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\r\n"))
+            .collect();
+        Answer {
+            status: StatusCode::from_u16(status).expect("a status"),
+            head: format!("HTTP/1.1 {status} \r\n{lines}\r\n").into(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
+    }
+
+    /// The value of the first header of this name, in any case, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        // Found line by line when somebody asks, since mostly nobody does.
+        self.head.split(|byte| *byte == b'\n').find_map(|line| {
+            let colon = memchr::memchr(b':', line)?;
+            if !line[..colon].eq_ignore_ascii_case(name.as_bytes()) {
+                return None;
+            }
+            std::str::from_utf8(line[colon + 1..].trim_ascii()).ok()
+        })
+    }
 }
 
 /// No answer came.
@@ -79,28 +107,20 @@ pub(crate) enum Problem {
     Tls(#[source] io::Error),
     #[error("no tunnel through the proxy: {0}")]
     Proxy(#[source] io::Error),
-    #[error("{}", with_causes(.0))]
-    Http(#[source] hyper::Error),
+    #[error("the connection broke: {0}")]
+    Io(#[source] io::Error),
+    #[error("the connection was closed before the answer was complete")]
+    Closed,
+    #[error("the answer is no HTTP/1.1: {0}")]
+    Malformed(String),
+    #[error("the answer's headers are too large")]
+    HeadTooLarge,
     #[error("silence for {0:?} while an answer was awaited (net.io_timeout)")]
     Silence(Duration),
     #[error("no complete answer within {0:?}")]
     TooSlow(Duration),
     #[error("the answer is larger than {ANSWER_BYTES_MAX} bytes")]
     TooLarge,
-}
-
-/// hyper's own words say little ("connection error"); the errors below it say what happened.
-fn with_causes(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let inner = error.to_string();
-        if !text.contains(&inner) {
-            text = format!("{text}: {inner}");
-        }
-        source = error.source();
-    }
-    text
 }
 
 /// Sends requests to one endpoint. May be shared between tasks; each call has a connection for itself.
@@ -142,8 +162,8 @@ impl Transport {
     /// Sends one request, complete with its `host` header, and reads the whole answer.
     pub async fn exchange(
         &self,
-        head: Parts,
-        body: Bytes,
+        head: &Parts,
+        body: &[u8],
         connections: Connections,
     ) -> Result<Answer, ExchangeError> {
         let idle = match connections {
@@ -160,8 +180,7 @@ impl Transport {
                 .await
                 .map_err(|problem| self.error(Reached::NoConnection, problem))?,
         };
-        let request = Request::from_parts(head, Full::new(body));
-        let answer = connection.exchange(request, &self.limits()).await;
+        let answer = connection.exchange(head, body, &self.limits()).await;
         let answer = answer.map_err(|failure| self.error(failure.reached, failure.problem))?;
         if self.net.keepalive && connection.may_serve_again(self.net.keepalive_max_recycle) {
             self.pool.put(connection);
@@ -184,8 +203,7 @@ impl Transport {
 
     async fn open(&self) -> Result<Connection, Problem> {
         let deadline = Instant::now() + self.net.connect_max();
-        let stream = self.open_stream(deadline).await?;
-        Connection::over(stream).await.map_err(Problem::Http)
+        self.open_stream(deadline).await.map(Connection::over)
     }
 
     async fn open_stream(&self, deadline: Instant) -> Result<Stream, Problem> {

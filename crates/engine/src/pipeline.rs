@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation, InputRoad, Road};
-use crate::runner::{Runner, RunnerSettings};
+use crate::runner::{self, RunnerSettings};
 
 /// Bytes of records that may be between inputs and answers, when nothing else limits them.
 const MEMORY: usize = 16 << 20;
@@ -258,7 +258,7 @@ async fn drive(task: OutputTask) {
     } = task;
     let mut output = first;
     loop {
-        let run = Runner::new(output, &settings).run(&mut deliveries);
+        let run = runner::run(output, &settings, &mut deliveries);
         if std::panic::AssertUnwindSafe(run)
             .catch_unwind()
             .await

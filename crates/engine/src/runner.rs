@@ -15,8 +15,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use monitor::OutputCounters;
 use plugin::{
-    Answer, Deliver, DeliveryId, LocalFuture, Log, Outbox, Reason, RecordAnswer, Request,
-    RunOutput, Stop,
+    Answer, Deliver, DeliveryId, Log, Outbox, Reason, RecordAnswer, Request, RunOutput, Stop,
 };
 use record::{Batch, Receipt};
 use slab::Slab;
@@ -65,8 +64,8 @@ struct Flight {
     retries: u32,
 }
 
-/// A request under way.
-type Sending = LocalFuture<'static, (Flight, Answer, Generation)>;
+/// A request that is back, and when it was sent.
+type Sent = (Flight, Answer, Generation);
 
 /// What waits for its time.
 enum Again {
@@ -89,8 +88,18 @@ enum Event {
     StopIsRequested,
 }
 
-/// See the module's documentation.
-pub struct Runner<'a> {
+/// Works until `deliveries` is closed and everything is answered for.
+pub async fn run(
+    output: RunOutput,
+    settings: &RunnerSettings,
+    deliveries: &mut UnboundedReceiver<Delivery>,
+) {
+    Runner::new(output, settings, send).run(deliveries).await;
+}
+
+/// See the module's documentation. `Send` sends a request, `Sending` is one under way: named, so that it lies in its set
+/// as it is and not in a box of its own.
+struct Runner<'a, Send, Sending> {
     settings: &'a RunnerSettings,
     output: RunOutput,
     deliveries: Slab<Tracked>,
@@ -99,6 +108,7 @@ pub struct Runner<'a> {
     lanes: Lanes,
     pace: Pace,
     in_flight: FuturesUnordered<Sending>,
+    send: Send,
     again: BinaryHeap<Reverse<(Instant, u64)>>,
     again_slots: Slab<Again>,
     /// When the open requests must be sealed.
@@ -108,9 +118,13 @@ pub struct Runner<'a> {
     outbox: Outbox,
 }
 
-impl<'a> Runner<'a> {
+impl<'a, Send, Sending> Runner<'a, Send, Sending>
+where
+    Send: Fn(Rc<dyn Deliver>, Flight, Generation) -> Sending,
+    Sending: Future<Output = Sent>,
+{
     /// A runner without work.
-    pub fn new(output: RunOutput, settings: &'a RunnerSettings) -> Runner<'a> {
+    fn new(output: RunOutput, settings: &'a RunnerSettings, send: Send) -> Self {
         let pace = Pace::new(output.concurrency, &settings.counters.own);
         Runner {
             settings,
@@ -120,6 +134,7 @@ impl<'a> Runner<'a> {
             lanes: Lanes::default(),
             pace,
             in_flight: FuturesUnordered::new(),
+            send,
             again: BinaryHeap::new(),
             again_slots: Slab::new(),
             flush_at: None,
@@ -129,8 +144,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Works until `deliveries` is closed and everything is answered for.
-    pub async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) {
+    async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) {
         let mut open = true;
         while open || !self.deliveries.is_empty() {
             let event = self.next_event(deliveries, open).await;
@@ -265,7 +279,7 @@ impl<'a> Runner<'a> {
                 break;
             };
             let (deliver, sent) = (Rc::clone(&self.output.deliver), self.pace.generation());
-            self.in_flight.push(Box::pin(send(deliver, flight, sent)));
+            self.in_flight.push((self.send)(deliver, flight, sent));
         }
         self.pace.show(self.in_flight.len());
     }
@@ -274,10 +288,13 @@ impl<'a> Runner<'a> {
         match answer {
             Answer::Done => self.done(flight, &[]),
             Answer::Except { records, why, .. } => {
-                let count = records.len();
+                let again = |(_, answer): &&(u32, RecordAnswer)| *answer == RecordAnswer::Again;
+                let (all, failed) = (flight.request.parts.len(), records.len());
+                let again = records.iter().filter(again).count();
+                let dropped = failed - again;
                 self.settings.log.warn(format_args!(
-                    "{count} out of {} records failed to be delivered and are sent again alone: {why}",
-                    flight.request.parts.len()
+                    "{failed} out of {all} records failed to be delivered, {again} are sent again alone and {dropped} \
+                     dropped: {why}"
                 ));
                 self.done(flight, &records);
             }
@@ -485,11 +502,7 @@ impl<'a> Runner<'a> {
     }
 }
 
-async fn send(
-    deliver: Rc<dyn Deliver>,
-    flight: Flight,
-    sent: Generation,
-) -> (Flight, Answer, Generation) {
+async fn send(deliver: Rc<dyn Deliver>, flight: Flight, sent: Generation) -> Sent {
     let answer = deliver.deliver(&flight.request).await;
     (flight, answer, sent)
 }

@@ -41,7 +41,18 @@ pub struct AwsOptions {
 impl AwsOptions {
     /// A client of `service` with these options and the environment of the process.
     pub fn client(&self, service: Service, context: &OutputContext) -> Result<Client, BuildError> {
-        self.connection.client(service, &self.region, context)
+        self.client_with_user_agent(service, None, context)
+    }
+
+    /// The same with a text behind the `User-Agent`.
+    pub fn client_with_user_agent(
+        &self,
+        service: Service,
+        extra_user_agent: Option<&str>,
+        context: &OutputContext,
+    ) -> Result<Client, BuildError> {
+        self.connection
+            .client_with_user_agent(service, &self.region, extra_user_agent, context)
     }
 }
 
@@ -86,6 +97,17 @@ impl ConnectionOptions {
         region: &str,
         context: &OutputContext,
     ) -> Result<Client, BuildError> {
+        self.client_with_user_agent(service, region, None, context)
+    }
+
+    /// The same with a text behind the `User-Agent`.
+    pub fn client_with_user_agent(
+        &self,
+        service: Service,
+        region: &str,
+        extra_user_agent: Option<&str>,
+        context: &OutputContext,
+    ) -> Result<Client, BuildError> {
         let environment = Environment::process();
         let (tls, net) = (self.tls(context), self.net()?);
         let credentials = CredentialsOptions {
@@ -102,6 +124,7 @@ impl ConnectionOptions {
             port: self.port,
             profile: self.profile.clone(),
             auto_retry_requests: self.auto_retry_requests,
+            extra_user_agent: extra_user_agent.map(str::to_owned),
             tls,
             net,
             ..ClientOptions::new(service, region)

@@ -98,7 +98,7 @@ impl Deliver for Firehose {
         Box::pin(async move {
             match self
                 .client
-                .post_json(PUT_RECORD_BATCH, request.body.clone())
+                .post_json(PUT_RECORD_BATCH, &request.body)
                 .await
             {
                 Ok(response) => answer::read(Operation::PutRecordBatch, &response.body, request),

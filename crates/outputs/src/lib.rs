@@ -3,6 +3,7 @@
 //! `firehose.rs` is the template: options by derive, a pure formatting half with its golden tests, a sending half.
 
 mod aws_client;
+mod cloudwatch_logs;
 mod compression;
 mod file;
 mod firehose;
@@ -18,6 +19,8 @@ use plugin::OutputPlugin;
 
 /// Every output.
 pub static ALL: &[&OutputPlugin] = &[
+    &cloudwatch_logs::CLOUDWATCH,
+    &cloudwatch_logs::PLUGIN,
     &file::PLUGIN,
     &firehose::PLUGIN,
     &firehose::KINESIS_FIREHOSE,

@@ -1,7 +1,6 @@
 //! A request that is being written.
 
-use bytes::Bytes;
-use plugin::{DeliveryId, Outbox, Parts, Request};
+use plugin::{Body, DeliveryId, Outbox, Parts, Request};
 
 /// Memory of so many requests that are done with is kept for later ones: as many as are under way at once.
 const SPARE_MAX: usize = 10;
@@ -12,7 +11,8 @@ pub struct OpenRequest {
     /// The body so far.
     pub body: Vec<u8>,
     parts: Parts,
-    spare: Vec<(Vec<u8>, Parts)>,
+    /// Bodies and parts of requests that are done with, and the bodies' emptied shells.
+    spare: Vec<(Vec<u8>, Parts, Body)>,
 }
 
 impl OpenRequest {
@@ -35,11 +35,12 @@ impl OpenRequest {
     /// Hands the request over, unless no record stands in it, and starts the next one.
     pub fn finish(&mut self, outbox: &mut Outbox) {
         if !self.is_empty() {
-            let (next_body, next_parts) = self.spare.pop().unwrap_or_default();
+            let (next_body, next_parts, mut shell) = self.spare.pop().unwrap_or_default();
             let body = std::mem::replace(&mut self.body, next_body);
+            shell.refill(body);
             let parts = std::mem::replace(&mut self.parts, next_parts);
             outbox.requests.push(Request {
-                body: Bytes::from(body),
+                body: shell,
                 parts,
                 lane: None,
                 note: None,
@@ -49,13 +50,13 @@ impl OpenRequest {
 
     /// Keeps the memory of a request that is done with, if nothing else has it.
     pub fn recycle(&mut self, done: Request) {
+        let (mut shell, mut parts) = (done.body, done.parts);
         if self.spare.len() < SPARE_MAX
-            && let Ok(body) = done.body.try_into_mut()
+            && let Some(mut body) = shell.refill(Vec::new())
         {
-            let (mut body, mut parts) = (Vec::from(body), done.parts);
             body.clear();
             parts.clear();
-            self.spare.push((body, parts));
+            self.spare.push((body, parts, shell));
         }
     }
 

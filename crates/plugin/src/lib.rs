@@ -13,6 +13,7 @@
 //!
 //! Invariants: no implementation of any plugin; no knowledge of the engine that runs them.
 
+mod body;
 mod error;
 mod filter;
 mod input;
@@ -22,6 +23,7 @@ mod output;
 mod parser;
 mod stop;
 
+pub use body::Body;
 pub use config::LogLevel as Level;
 pub use error::BuildError;
 pub use filter::{BuildFilter, Filter, FilterCall, FilterContext, FilterPlugin, RunFilter};

@@ -12,11 +12,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use config::{Diagnostics, OptionSpec, Options, Section};
 use record::Batch;
 
-use crate::{BuildError, LocalFuture, Log, Metrics};
+use crate::{Body, BuildError, LocalFuture, Log, Metrics};
 
 /// What an output is built with.
 #[derive(Clone)]
@@ -87,7 +86,7 @@ impl Parts {
 #[derive(Debug)]
 pub struct Request {
     /// What is sent.
-    pub body: Bytes,
+    pub body: Body,
     /// Whose records it carries: entry `i` of an answer is for the `i`-th of them.
     pub parts: Parts,
     /// Requests of one lane (a log stream, the keys of a shard) are sent one after the other and in order: one that must

@@ -4,7 +4,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderValue, Method, Request};
 
@@ -57,7 +56,7 @@ pub(super) async fn load(environment: &Environment, tls: &TlsOptions) -> Result<
     };
     let transport = Transport::new(endpoint, net, tls, None);
     let answer = transport
-        .exchange(head, Bytes::new(), Connections::Fresh)
+        .exchange(&head, &[], Connections::Fresh)
         .await
         .map_err(|error| uri.fault(error))?;
     let document = Document::parse(&answer.body);

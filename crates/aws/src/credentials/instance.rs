@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HOST;
 use http::{Method, Request, StatusCode};
 
@@ -129,7 +128,7 @@ impl Metadata {
             .map_err(|error| error.to_string())?;
         let (head, ()) = request.into_parts();
         transport
-            .exchange(head, Bytes::new(), Connections::KeptAlive)
+            .exchange(&head, &[], Connections::KeptAlive)
             .await
             .map_err(|error| error.to_string())
     }

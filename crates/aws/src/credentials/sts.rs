@@ -125,8 +125,12 @@ async fn post(client: &Client, parameters: &[(&str, &str)]) -> Result<Credential
         body.extend(utf8_percent_encode(value, FORM));
     }
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    let request = Request::new(Method::POST, PathAndQuery::from_static("/"), body)
-        .with_header(CONTENT_TYPE, form);
+    let request = Request::new(
+        Method::POST,
+        PathAndQuery::from_static("/"),
+        body.as_bytes(),
+    )
+    .with_header(CONTENT_TYPE, form);
     let answer = client.send(request).await?;
     read(&answer.body).map_err(Problem::Answer)
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use plugin::{Format, Level, Metrics, Parts, StopHandle};
+use plugin::{Format, Level, LocalFuture, Metrics, Parts, StopHandle};
 use record::{Ledger, Position, Record, Tag};
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -33,7 +33,7 @@ impl Lines {
                 std::mem::take(&mut self.parts),
             );
             outbox.requests.push(Request {
-                body: Bytes::from(body),
+                body: body.into(),
                 lane: self.lane(&parts),
                 parts,
                 note: None,
@@ -169,7 +169,7 @@ async fn run_in_lanes(
         sender.send(batch(&ledger, offsets.clone())).expect("open");
     }
     drop(sender);
-    Runner::new(output, &settings).run(&mut receiver).await;
+    super::run(output, &settings, &mut receiver).await;
     World {
         script,
         ledger,
@@ -342,7 +342,7 @@ async fn a_dropped_runner_refuses_what_it_held() {
     };
     let (sender, mut receiver) = unbounded_channel();
     sender.send(batch(&ledger, 0..5)).expect("open");
-    let running = Runner::new(output, &settings).run(&mut receiver);
+    let running = super::run(output, &settings, &mut receiver);
     assert!(
         tokio::time::timeout(Duration::from_secs(60), running)
             .await

@@ -106,7 +106,6 @@ fn failures(operation: Operation, body: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use plugin::{DeliveryId, Parts};
 
     use super::*;
@@ -121,7 +120,7 @@ mod tests {
         let mut entries = Entries::default();
         ends.iter().for_each(|end| entries.push(*end));
         Request {
-            body: Bytes::new(),
+            body: plugin::Body::default(),
             parts,
             lane: None,
             note: (!ends.is_empty()).then(|| entries.take()),

@@ -115,11 +115,7 @@ impl Bucket {
         piece: &Piece,
     ) -> Result<(), Failure> {
         let request = || {
-            let request = Request::new(
-                Method::PUT,
-                self.target(&name.key, "")?,
-                piece.bytes.clone(),
-            );
+            let request = Request::new(Method::PUT, self.target(&name.key, "")?, &piece.bytes);
             described(with_md5(request, piece)?, object, name)
         };
         self.send_conditionally(object, request).await?;
@@ -129,11 +125,7 @@ impl Bucket {
     /// Begins an upload in parts and returns its id.
     pub async fn begin(&self, object: &Description, name: &Name) -> Result<String, Failure> {
         let target = self.target(&name.key, "?uploads=")?;
-        let request = described(
-            Request::new(Method::POST, target, Bytes::new()),
-            object,
-            name,
-        )?;
+        let request = described(Request::new(Method::POST, target, &[]), object, name)?;
         let answer = self.send(request).await?;
         xml_text(&String::from_utf8_lossy(&answer.body), "UploadId")
             .map(|id| id.into_owned())
@@ -153,13 +145,9 @@ impl Bucket {
             "?partNumber={number}&uploadId={}",
             utf8_percent_encode(upload_id, QUERY)
         );
-        let request = Request::new(
-            Method::PUT,
-            self.target(&name.key, &query)?,
-            piece.bytes.clone(),
-        );
+        let request = Request::new(Method::PUT, self.target(&name.key, &query)?, &piece.bytes);
         let answer = self.send(with_md5(request, piece)?).await?;
-        let etag = answer.headers.get(ETAG).and_then(|etag| etag.to_str().ok());
+        let etag = answer.header(ETAG.as_str());
         etag.map(str::to_owned)
             .ok_or_else(|| Failure::again("the answer to UploadPart has no ETag"))
     }
@@ -173,12 +161,12 @@ impl Bucket {
         etags: &[String],
     ) -> Result<(), Failure> {
         let query = format!("?uploadId={}", utf8_percent_encode(upload_id, QUERY));
-        let body = Bytes::from(completion(etags));
+        let body = completion(etags);
         let request = || {
             Ok(Request::new(
                 Method::POST,
                 self.target(&name.key, &query)?,
-                body.clone(),
+                body.as_bytes(),
             ))
         };
         let answer = self.send_conditionally(object, request).await?;
@@ -192,11 +180,7 @@ impl Bucket {
     /// Gives an upload in parts up, so that nothing is paid for it.
     pub async fn abort(&self, name: &Name, upload_id: &str) -> Result<(), Failure> {
         let query = format!("?uploadId={}", utf8_percent_encode(upload_id, QUERY));
-        let request = Request::new(
-            Method::DELETE,
-            self.target(&name.key, &query)?,
-            Bytes::new(),
-        );
+        let request = Request::new(Method::DELETE, self.target(&name.key, &query)?, &[]);
         match self.send(request).await {
             Ok(_) | Err(Failure::NoSuchUpload) => Ok(()),
             Err(error) => Err(error),
@@ -210,11 +194,11 @@ impl Bucket {
         };
         match self
             .client
-            .send(Request::new(Method::HEAD, target, Bytes::new()))
+            .send(Request::new(Method::HEAD, target, &[]))
             .await
         {
             Ok(answer) => {
-                let id = answer.headers.get(ID).and_then(|id| id.to_str().ok());
+                let id = answer.header(ID.as_str());
                 Ok(Some(Holder {
                     id: id.map(str::to_owned),
                 }))
@@ -225,10 +209,10 @@ impl Bucket {
     }
 
     /// Sends a request that must not replace an object, unless that is wanted or the service cannot tell.
-    async fn send_conditionally(
+    async fn send_conditionally<'a>(
         &self,
         object: &Description,
-        request: impl Fn() -> Result<Request, Failure>,
+        request: impl Fn() -> Result<Request<'a>, Failure>,
     ) -> Result<Answer, Failure> {
         if !object.settings.overwrites && self.conditional.get() {
             let conditional = request()?.with_header(IF_NONE_MATCH, HeaderValue::from_static("*"));
@@ -245,7 +229,7 @@ impl Bucket {
         self.send(request()?).await
     }
 
-    async fn send(&self, request: Request) -> Result<Answer, Failure> {
+    async fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
         self.client
             .send(request)
             .await
@@ -286,7 +270,11 @@ fn refused(error: &ServiceError) -> Failure {
 }
 
 /// The request with the headers that belong to the object.
-fn described(request: Request, object: &Description, name: &Name) -> Result<Request, Failure> {
+fn described<'a>(
+    request: Request<'a>,
+    object: &Description,
+    name: &Name,
+) -> Result<Request<'a>, Failure> {
     let settings = &object.settings;
     let mark = (!name.is_unique && !settings.overwrites).then_some(object.id.as_str());
     let headers = [
@@ -306,7 +294,7 @@ fn described(request: Request, object: &Description, name: &Name) -> Result<Requ
         })
 }
 
-fn with_md5(request: Request, piece: &Piece) -> Result<Request, Failure> {
+fn with_md5<'a>(request: Request<'a>, piece: &Piece) -> Result<Request<'a>, Failure> {
     let request = request.with_payload_hash(piece.hash.clone());
     match &piece.md5 {
         None => Ok(request),

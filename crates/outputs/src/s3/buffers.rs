@@ -6,8 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use plugin::Log;
+use plugin::{Body, Log};
 use record::{Tag, Time};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -101,7 +100,7 @@ impl Buffers {
 
     /// Appends a chunk to the object of its tag, durably. Returns the object if it is full now. Chunks of one tag come
     /// one after the other.
-    pub async fn append(&self, chunk: &Chunk, body: Bytes) -> io::Result<Option<Sealed>> {
+    pub async fn append(&self, chunk: &Chunk, body: Body) -> io::Result<Option<Sealed>> {
         let limit = self.settings.limit;
         if limit > 0 && self.used.get() + body.len() as u64 > limit {
             let why = format!("{limit} bytes wait in it already (store_dir_limit_size)");

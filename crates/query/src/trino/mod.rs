@@ -6,6 +6,7 @@
 
 mod calls;
 mod cast;
+mod chains;
 mod dialect;
 mod like;
 mod naming;

@@ -13,6 +13,7 @@ use crate::functions;
 use crate::time::zone;
 
 use super::calls::{call, rewrite_call, simple_name};
+use super::chains;
 use super::like::pattern_for_arrow;
 use super::naming::{Headers, name_columns};
 
@@ -155,12 +156,25 @@ impl VisitorMut for Rewriter {
         }
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> Flow {
+        chains::flatten(expr).map_err(|length| {
+            let message = format!(
+                "{length} operators follow one another, at most {} may: put parts in parentheses or subqueries",
+                chains::LONGEST
+            );
+            Error::new(ErrorKind::QueryTooLarge, message)
+        }).map_or_else(|error| ControlFlow::Break(Box::new(error)), ControlFlow::Continue)
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> Flow {
-        let at = place(expr);
+        let at = cheap_place(expr);
         match self.rewrite_expr(expr, at) {
             Ok(Some(rewritten)) => *expr = rewritten,
             Ok(None) => {}
-            Err(fault) => return ControlFlow::Break(Box::new(fault.with_position(at))),
+            Err(fault) => {
+                let at = at.or_else(|| place(expr));
+                return ControlFlow::Break(Box::new(fault.with_position(at)));
+            }
         }
         ControlFlow::Continue(())
     }
@@ -309,6 +323,15 @@ fn refuse(at: Option<Position>, message: &str) -> Flow {
     ControlFlow::Break(Box::new(
         Error::new(ErrorKind::NotSupported, message).with_position(at),
     ))
+}
+
+/// The place of an expression that is no chain of operators: such a chain is as deep as it is long, and looking for the
+/// place of each of its links would take the square of its length.
+fn cheap_place(expr: &Expr) -> Option<Position> {
+    match expr {
+        Expr::BinaryOp { .. } => None,
+        other => place(other),
+    }
 }
 
 fn place(node: &impl Spanned) -> Option<Position> {
