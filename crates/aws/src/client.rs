@@ -18,7 +18,7 @@ use crate::error_class::{ErrorClass, is_about_the_clock};
 use crate::net::NetOptions;
 use crate::proxy::Proxy;
 use crate::service_error::ServiceError;
-use crate::signer::Signer;
+use crate::signer::{PayloadHash, Signer};
 use crate::tls::{Tls, TlsError, TlsOptions};
 use crate::transport::{Answer, Connections, Reached, Transport};
 
@@ -89,6 +89,8 @@ pub struct Request<'a> {
     operation: Option<&'static str>,
     headers: HeaderMap,
     body: &'a [u8],
+    /// The body's hash, if it is known already.
+    hash: Option<PayloadHash>,
 }
 
 impl<'a> Request<'a> {
@@ -100,6 +102,7 @@ impl<'a> Request<'a> {
             operation: None,
             headers: HeaderMap::new(),
             body,
+            hash: None,
         }
     }
 
@@ -115,6 +118,12 @@ impl<'a> Request<'a> {
     /// The same with one more header, which is signed.
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
+        self
+    }
+
+    /// The same with the hash of its body, which is then not taken when it is signed.
+    pub fn with_payload_hash(mut self, hash: PayloadHash) -> Self {
+        self.hash = Some(hash);
         self
     }
 }
@@ -241,12 +250,11 @@ impl Client {
     ) -> Result<Answer, CallError> {
         let mut head = self.head(request);
         if let Some(credentials) = credentials {
-            self.signer.sign(
-                &mut head,
-                request.body,
-                credentials,
-                SystemTime::from(self.clock.now()),
-            );
+            let now = SystemTime::from(self.clock.now());
+            match &request.hash {
+                Some(hash) => self.signer.sign_hashed(&mut head, hash, credentials, now),
+                None => self.signer.sign(&mut head, request.body, credentials, now),
+            }
         }
         let answer = self
             .transport

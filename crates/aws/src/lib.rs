@@ -39,7 +39,7 @@ pub use environment::Environment;
 pub use error_class::ErrorClass;
 pub use net::{AddressFamily, NetOptions, TcpKeepalive};
 pub use service_error::ServiceError;
-pub use signer::Signer;
+pub use signer::{PayloadHash, Signer};
 pub use tls::{TlsError, TlsOptions, TlsVersion};
 pub use transport::{Answer, ExchangeError};
 pub use xml::text_of as xml_text;

@@ -148,7 +148,7 @@ struct Kinesis {
 impl Deliver for Kinesis {
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer> {
         Box::pin(async move {
-            let body = request.body.clone();
+            let body = &request.body;
             match self.client.post_json(PUT_RECORDS, body).await {
                 Ok(response) => answer::read(Operation::PutRecords, &response.body, request),
                 Err(error) => failed(&error),

@@ -11,6 +11,7 @@ mod kinesis_streams;
 mod null;
 mod put_records;
 mod request;
+mod s3;
 mod stdout;
 mod text_form;
 
@@ -28,5 +29,6 @@ pub static ALL: &[&OutputPlugin] = &[
     &kinesis_streams::KINESIS,
     &kinesis_streams::PLUGIN,
     &null::PLUGIN,
+    &s3::PLUGIN,
     &stdout::PLUGIN,
 ];

@@ -1,0 +1,134 @@
+//! What is stored with an object besides its data: where it goes and in what form, and how far its upload has come.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::encoding::Encoding;
+
+/// What holds for every object of an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectSettings {
+    /// How the object is made of its data.
+    pub encoding: Encoding,
+    /// `use_put_object`, or objects that cannot be larger than two parts.
+    pub put_only: bool,
+    /// `upload_chunk_size`: objects with more data than this are uploaded in parts of this size.
+    pub part_size: u64,
+    /// `static_file_path`: an object of the same name is replaced.
+    pub overwrites: bool,
+    /// `content_type`.
+    pub content_type: Option<String>,
+    /// `canned_acl`.
+    pub canned_acl: Option<String>,
+    /// `storage_class`.
+    pub storage_class: Option<String>,
+    /// `sse`.
+    pub sse: Option<String>,
+    /// `sse_kms_key_id`.
+    pub sse_kms_key_id: Option<String>,
+    /// `send_content_md5`.
+    pub content_md5: bool,
+}
+
+/// A name and whether nobody else can have made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Name {
+    /// Without a leading slash.
+    pub key: String,
+    /// It contains chance.
+    pub is_unique: bool,
+}
+
+/// The first frame of a buffer file. It is fixed before the first record is acknowledged, and with it the object's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// By chance; travels as metadata with objects whose name is not unique, to be known again.
+    pub id: String,
+    /// Whose records they are: objects of one tag are uploaded in order.
+    pub tag: Vec<u8>,
+    /// The name if the object is uploaded in parts.
+    pub name: Name,
+    /// The name if it is put at once: upstream adds a random end there.
+    pub put_name: Name,
+    /// How it is uploaded.
+    pub settings: ObjectSettings,
+}
+
+impl Description {
+    /// Whether an object with so many bytes of data is uploaded in parts.
+    pub fn in_parts(&self, data: u64) -> bool {
+        !self.settings.put_only && data > self.settings.part_size
+    }
+}
+
+/// How far an upload has come; stored beside the buffer file where forgetting it would cost something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// A name that took the place of the first one, which somebody else has used.
+    pub renamed: Option<Name>,
+    /// An upload in parts that was begun.
+    pub parts: Option<Parts>,
+}
+
+/// An upload in parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// What the service calls it.
+    pub upload_id: String,
+    /// The tags of the parts that it has, in order.
+    pub etags: Vec<String>,
+}
+
+/// Reads a stored value; `None`: there is none, or none that can be read.
+pub fn load<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Stores a value in place of the former one, whole or not at all.
+pub fn store<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let next = path.with_extension("next");
+    let stored = write(&next, value).and_then(|()| std::fs::rename(&next, path));
+    if stored.is_err() {
+        let _ = std::fs::remove_file(&next);
+    }
+    stored?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(&serde_json::to_vec(value)?)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_survives_and_garbage_is_no_progress() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("1.upload");
+        assert_eq!(load::<Progress>(&path), None);
+        let progress = Progress {
+            renamed: Some(Name {
+                key: "a/b".into(),
+                is_unique: true,
+            }),
+            parts: Some(Parts {
+                upload_id: "u".into(),
+                etags: vec!["\"1\"".into()],
+            }),
+        };
+        store(&path, &progress).expect("stored");
+        assert_eq!(load(&path), Some(progress));
+        std::fs::write(&path, b"{\"renamed\"").expect("written");
+        assert_eq!(load::<Progress>(&path), None);
+    }
+}
