@@ -10,7 +10,6 @@
 mod connection;
 mod events;
 mod frame;
-mod gate;
 mod gunzip;
 mod intake;
 mod listener;
@@ -32,7 +31,7 @@ use record::Tag;
 use tokio::task::JoinSet;
 
 use connection::Connection;
-use gate::Gate;
+use crate::gate::Gate;
 use listener::Listener;
 
 /// `forward`.

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use plugin::{Emitter, Stop};
 
 use super::Shared;
-use super::gate::{Gate, Room};
+use crate::gate::{Gate, Room};
 use super::intake::Intake;
 use super::listener::Stream;
 use super::owed::Refused;
