@@ -148,7 +148,7 @@ struct Counters {
 
 /// How the bytes of a connection become records.
 enum Framing {
-    Lines(Lines),
+    Lines(Box<Lines>),
     Values(Values),
 }
 
@@ -291,7 +291,7 @@ impl Instance {
             Format::None => {
                 let parser = self.options.parser.as_deref();
                 let parser = parser.and_then(|name| self.context.parsers.make(name));
-                Framing::Lines(Lines::new(&self.options.separator.0, parser))
+                Framing::Lines(Box::new(Lines::new(&self.options.separator.0, parser)))
             }
         }
     }
