@@ -272,6 +272,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         /// Whatever is left out, sent again or moved is found, exactly.
         #[test]
         fn injected_faults_are_found_exactly(
