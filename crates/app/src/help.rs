@@ -12,6 +12,11 @@ pub const COMMANDS: &[(&str, &str)] = &[
         "check",
         "say everything that is wrong with a configuration, and where: flumen check -c FILE",
     ),
+    #[cfg(feature = "bench")]
+    (
+        "bench",
+        "write load, count what arrives, play AWS's load matrix: flumen bench matrix",
+    ),
     #[cfg(feature = "lake")]
     (
         "demo",

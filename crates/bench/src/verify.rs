@@ -1,6 +1,6 @@
 //! `flumen bench verify`: reads a destination and says which lines are lost, repeated or out of order.
 
-mod call;
+pub mod call;
 mod kinesis;
 mod logs;
 mod s3;
