@@ -180,9 +180,9 @@ impl GenerateCommand {
             let bytes = self.bytes_per_second? as f64;
             (self.kind == Kind::Plain).then(|| bytes / self.size.max(1) as f64)
         });
-        let total = self.count.or_else(|| {
-            Some((per_second? * self.duration?.as_secs_f64()) as u64)
-        });
+        let total = self
+            .count
+            .or_else(|| Some((per_second? * self.duration?.as_secs_f64()) as u64));
         let (bar, template) = match total {
             Some(total) => (
                 ProgressBar::new(total),

@@ -30,7 +30,13 @@ pub enum Wrap {
     Json,
 }
 
-const CLIENTS: [&str; 5] = ["10.0.0.1", "10.0.0.2", "10.1.0.2", "172.16.4.20", "2001:db8::7"];
+const CLIENTS: [&str; 5] = [
+    "10.0.0.1",
+    "10.0.0.2",
+    "10.1.0.2",
+    "172.16.4.20",
+    "2001:db8::7",
+];
 const PATHS: [&str; 4] = ["/", "/api/orders", "/static/app.js", "/search"];
 const AGENTS: [&str; 3] = [
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 Safari/537.36",
@@ -271,7 +277,11 @@ mod tests {
         (0..count).for_each(|_| lines.push(&mut out));
         assert_eq!(lines.made(), count as u64);
         let text = String::from_utf8(out).unwrap();
-        text.strip_suffix('\n').unwrap().split('\n').map(str::to_owned).collect()
+        text.strip_suffix('\n')
+            .unwrap()
+            .split('\n')
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
@@ -280,7 +290,11 @@ mod tests {
             for wrap in [Wrap::None, Wrap::Docker, Wrap::Cri, Wrap::Json] {
                 for (seq, line) in (0..).zip(lines(kind, wrap, 100)) {
                     let found: Vec<Mark> = mark::find(line.as_bytes()).collect();
-                    assert_eq!(found, [Mark { writer: 7, seq }], "{kind:?} {wrap:?}: {line}");
+                    assert_eq!(
+                        found,
+                        [Mark { writer: 7, seq }],
+                        "{kind:?} {wrap:?}: {line}"
+                    );
                 }
             }
         }

@@ -80,7 +80,11 @@ mod tests {
 
     #[test]
     fn they_are_found_anywhere_and_nothing_else_is() {
-        let line = format!(r#"{{"log":"a\"{}\\n"}}{{"log":"{} "#, text(1, 2), text(3, 4));
+        let line = format!(
+            r#"{{"log":"a\"{}\\n"}}{{"log":"{} "#,
+            text(1, 2),
+            text(3, 4)
+        );
         let found: Vec<_> = find(line.as_bytes()).map(|mark| mark.seq).collect();
         assert_eq!(found, [2, 4]);
         let whole = text(1, 2);

@@ -29,7 +29,12 @@ pub struct MatrixCommand {
     #[arg(long, value_name = "FILTER", value_delimiter = ',')]
     only: Vec<String>,
     /// Play every case once for each of these: none, partial, throttle, outage, cut, expired; `partial+cut` has both
-    #[arg(long, value_name = "FAULTS", value_delimiter = ',', default_value = "none")]
+    #[arg(
+        long,
+        value_name = "FAULTS",
+        value_delimiter = ',',
+        default_value = "none"
+    )]
     faults: Vec<FaultSet>,
     /// Send to a lake instead of to sinks, with the credentials of the environment
     #[arg(long, value_name = "URL")]
@@ -51,11 +56,16 @@ impl MatrixCommand {
             .collect();
         if cases.is_empty() {
             let names: Vec<String> = case::all().iter().map(Case::name).collect();
-            eprintln!("flumen bench matrix: no case matches; there are: {}", names.join(", "));
+            eprintln!(
+                "flumen bench matrix: no case matches; there are: {}",
+                names.join(", ")
+            );
             return ExitCode::FAILURE;
         }
         if self.endpoint_url.is_some() && self.faults.iter().any(|faults| !faults.is_none()) {
-            eprintln!("flumen bench matrix: a lake injects no faults: leave out --faults or --endpoint-url");
+            eprintln!(
+                "flumen bench matrix: a lake injects no faults: leave out --faults or --endpoint-url"
+            );
             return ExitCode::FAILURE;
         }
         let mut outcomes = Vec::new();

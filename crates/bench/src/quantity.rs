@@ -30,7 +30,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        _ => return Err(format!("'{unit}' is no unit of time: allowed are ms, s, m, h")),
+        _ => {
+            return Err(format!(
+                "'{unit}' is no unit of time: allowed are ms, s, m, h"
+            ));
+        }
     };
     Duration::try_from_secs_f64(number * factor).map_err(|error| error.to_string())
 }

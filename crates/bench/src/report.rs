@@ -157,13 +157,25 @@ impl Report {
             column.set_cell_alignment(CellAlignment::Right);
         }
         let mut text = format!("{table}\n");
-        for writer in self.writers.iter().filter(|writer| writer.lost > 0).take(WRITERS_SHOWN) {
-            let stretches = writer.lost_lines.iter().map(|[first, last]| match first == last {
-                true => first.to_string(),
-                false => format!("{first}–{last}"),
-            });
+        for writer in self
+            .writers
+            .iter()
+            .filter(|writer| writer.lost > 0)
+            .take(WRITERS_SHOWN)
+        {
+            let stretches = writer
+                .lost_lines
+                .iter()
+                .map(|[first, last]| match first == last {
+                    true => first.to_string(),
+                    false => format!("{first}–{last}"),
+                });
             let stretches: Vec<String> = stretches.collect();
-            text.push_str(&format!("lost of {}: {}\n", writer.writer, stretches.join(", ")));
+            text.push_str(&format!(
+                "lost of {}: {}\n",
+                writer.writer,
+                stretches.join(", ")
+            ));
         }
         for (count, what) in [
             (self.of_other_runs, "lines of other runs were left out"),
@@ -210,8 +222,12 @@ mod hexadecimal {
         writers: &BTreeMap<u32, u64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let named = writers.iter().map(|(id, lines)| (format!("{id:08x}"), *lines));
-        named.collect::<BTreeMap<String, u64>>().serialize(serializer)
+        let named = writers
+            .iter()
+            .map(|(id, lines)| (format!("{id:08x}"), *lines));
+        named
+            .collect::<BTreeMap<String, u64>>()
+            .serialize(serializer)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(
@@ -220,7 +236,9 @@ mod hexadecimal {
         let named = BTreeMap::<String, u64>::deserialize(deserializer)?;
         let read = |(name, lines): (String, u64)| match u32::from_str_radix(&name, 16) {
             Ok(id) => Ok((id, lines)),
-            Err(_) => Err(D::Error::custom(format!("'{name}' is no writer: eight hexadecimal digits"))),
+            Err(_) => Err(D::Error::custom(format!(
+                "'{name}' is no writer: eight hexadecimal digits"
+            ))),
         };
         named.into_iter().map(read).collect()
     }
@@ -251,8 +269,15 @@ mod tests {
             lost_lines: vec![[1, 1], [3, 3]],
             ..WriterReport::default()
         });
-        assert_eq!(serde_json::from_str::<Report>(&report.json()).unwrap(), report);
+        assert_eq!(
+            serde_json::from_str::<Report>(&report.json()).unwrap(),
+            report
+        );
         assert!(!report.is_clean());
-        assert!(report.table().contains("lost of 0000001f: 1, 3"), "{}", report.table());
+        assert!(
+            report.table().contains("lost of 0000001f: 1, 3"),
+            "{}",
+            report.table()
+        );
     }
 }

@@ -90,7 +90,11 @@ impl Tally {
         };
         let unseen = Writer::default();
         let mut expected: Vec<(u32, Option<u64>)> = match sent {
-            Some(sent) => sent.writers.iter().map(|(id, sent)| (*id, Some(*sent))).collect(),
+            Some(sent) => sent
+                .writers
+                .iter()
+                .map(|(id, sent)| (*id, Some(*sent)))
+                .collect(),
             None => self.writers.keys().map(|id| (*id, None)).collect(),
         };
         expected.sort_unstable();
@@ -99,7 +103,10 @@ impl Tally {
             report.add(writer.report(id, lines));
         }
         if let Some(sent) = sent {
-            let foreign = self.writers.iter().filter(|(id, _)| !sent.writers.contains_key(id));
+            let foreign = self
+                .writers
+                .iter()
+                .filter(|(id, _)| !sent.writers.contains_key(id));
             report.of_other_runs = foreign.map(|(_, writer)| writer.below(u64::MAX)).sum();
         }
         report
@@ -107,7 +114,10 @@ impl Tally {
 
     /// How many different lines have arrived, of all writers.
     pub fn distinct(&self) -> u64 {
-        self.writers.values().map(|writer| writer.below(u64::MAX)).sum()
+        self.writers
+            .values()
+            .map(|writer| writer.below(u64::MAX))
+            .sum()
     }
 }
 

@@ -89,7 +89,10 @@ impl VerifyCommand {
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         match serde_json::from_slice(&text) {
             Ok(sent) => Ok(Some(sent)),
-            Err(error) => Err(format!("{} is not what gen --sent writes: {error}", path.display())),
+            Err(error) => Err(format!(
+                "{} is not what gen --sent writes: {error}",
+                path.display()
+            )),
         }
     }
 

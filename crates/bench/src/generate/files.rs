@@ -117,7 +117,9 @@ fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
 /// `app.log` → `app-3.log`.
 fn numbered(path: &Path, number: u32) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().map(|extension| extension.to_string_lossy());
+    let extension = path
+        .extension()
+        .map(|extension| extension.to_string_lossy());
     let name = match extension {
         Some(extension) => format!("{stem}-{number}.{extension}"),
         None => format!("{stem}-{number}"),
@@ -145,7 +147,10 @@ mod tests {
 
     #[test]
     fn files_of_writers_have_names_of_their_own() {
-        assert_eq!(numbered(Path::new("/a/app.log"), 3), Path::new("/a/app-3.log"));
+        assert_eq!(
+            numbered(Path::new("/a/app.log"), 3),
+            Path::new("/a/app-3.log")
+        );
         assert_eq!(numbered(Path::new("app"), 1), Path::new("app-1"));
     }
 }

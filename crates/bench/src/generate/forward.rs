@@ -72,7 +72,11 @@ impl Forward {
             }
             return Ok(());
         }
-        let all: Vec<u8> = frames.iter().flat_map(|frame| &frame.bytes).copied().collect();
+        let all: Vec<u8> = frames
+            .iter()
+            .flat_map(|frame| &frame.bytes)
+            .copied()
+            .collect();
         self.pending.extend(frames);
         if let Err(error) = self.socket.write_all(&all) {
             self.send_again(error)?;
@@ -113,7 +117,8 @@ impl Forward {
             let mut reader = Reader::new(&self.answers);
             match ack(&mut reader) {
                 Ok(chunk) => {
-                    let is_other = |frame: &Frame| frame.chunk.as_deref().map(str::as_bytes) != Some(chunk);
+                    let is_other =
+                        |frame: &Frame| frame.chunk.as_deref().map(str::as_bytes) != Some(chunk);
                     self.pending.retain(is_other);
                     let used = reader.offset();
                     self.answers.drain(..used);
@@ -135,7 +140,10 @@ impl Forward {
                 return Err(error);
             }
             let again = &self.pending;
-            if again.iter().all(|frame| self.socket.write_all(&frame.bytes).is_ok()) {
+            if again
+                .iter()
+                .all(|frame| self.socket.write_all(&frame.bytes).is_ok())
+            {
                 self.resent += self.pending.iter().map(|frame| frame.lines).sum::<u64>();
                 return Ok(());
             }
@@ -308,7 +316,9 @@ mod tests {
             at += used;
             assert!(record.time.seconds() > 1_700_000_000);
             match batch.get(record.body, b"log") {
-                Some(Field::Str(text)) => logs.push(String::from_utf8_lossy(batch.bytes(text)).into()),
+                Some(Field::Str(text)) => {
+                    logs.push(String::from_utf8_lossy(batch.bytes(text)).into())
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -345,7 +355,10 @@ mod tests {
                 };
                 assert_eq!(logs(&entries), expected, "{mode:?}");
                 let options = reader.map().unwrap();
-                assert_eq!(options, 1 + usize::from(acks) + usize::from(mode == Mode::Compressed));
+                assert_eq!(
+                    options,
+                    1 + usize::from(acks) + usize::from(mode == Mode::Compressed)
+                );
                 assert_eq!(frames[0].chunk.is_some(), acks);
             }
         }

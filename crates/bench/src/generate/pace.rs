@@ -48,7 +48,11 @@ impl Pace {
     /// How long to wait at `now` until more than `done` units are due.
     pub fn wait(&self, done: u64, now: Instant) -> Duration {
         let Some(rate) = self.per_second.filter(|rate| *rate > 0.0) else {
-            return if self.per_second.is_some() { TICK } else { Duration::ZERO };
+            return if self.per_second.is_some() {
+                TICK
+            } else {
+                Duration::ZERO
+            };
         };
         let at = Duration::try_from_secs_f64(done as f64 / rate).unwrap_or(Duration::MAX);
         let at = self.start.checked_add(at).unwrap_or(now + TICK);
@@ -76,12 +80,24 @@ mod tests {
             each_line: true,
         };
         let at = |ms| start + Duration::from_millis(ms);
-        assert_eq!((pace.due(at(0)), pace.due(at(9)), pace.due(at(1000))), (1, 1, 101));
+        assert_eq!(
+            (pace.due(at(0)), pace.due(at(9)), pace.due(at(1000))),
+            (1, 1, 101)
+        );
         assert_eq!(pace.wait(1, at(4)), Duration::from_millis(6));
         assert_eq!(pace.wait(1, at(40)), Duration::ZERO);
-        let together = Pace { each_line: false, ..pace };
+        let together = Pace {
+            each_line: false,
+            ..pace
+        };
         assert_eq!(together.wait(1, at(9)), TICK);
-        let unlimited = Pace { per_second: None, ..pace };
-        assert_eq!((unlimited.due(start), unlimited.wait(5, start)), (u64::MAX, Duration::ZERO));
+        let unlimited = Pace {
+            per_second: None,
+            ..pace
+        };
+        assert_eq!(
+            (unlimited.due(start), unlimited.wait(5, start)),
+            (u64::MAX, Duration::ZERO)
+        );
     }
 }

@@ -58,8 +58,12 @@ impl Writer {
                 .map_err(|error| format!("{} lines were written, then: {error}", lines.made()))?;
             bytes += block.text.len() as u64;
             let progress = &self.progress;
-            progress.lines.fetch_add(block.ends.len() as u64, Ordering::Relaxed);
-            progress.bytes.fetch_add(block.text.len() as u64, Ordering::Relaxed);
+            progress
+                .lines
+                .fetch_add(block.ends.len() as u64, Ordering::Relaxed);
+            progress
+                .bytes
+                .fetch_add(block.text.len() as u64, Ordering::Relaxed);
         }
         let resent = self
             .target

@@ -94,7 +94,10 @@ mod tests {
         };
         assert_eq!(chosen(&[]).len(), 24);
         assert_eq!(chosen(&["firehose"]).len(), 6);
-        assert_eq!(chosen(&["firehose/tcp/20", "s3/forward/30"]), ["firehose/tcp/20", "s3/forward/30"]);
+        assert_eq!(
+            chosen(&["firehose/tcp/20", "s3/forward/30"]),
+            ["firehose/tcp/20", "s3/forward/30"]
+        );
         assert!(chosen(&["nothing"]).is_empty());
     }
 }

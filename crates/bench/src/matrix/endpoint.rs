@@ -99,7 +99,9 @@ impl Endpoint {
         match self {
             Endpoint::Sink(process, url) => {
                 let report = sink::report(&url, Some(sent))?;
-                process.stop().map_err(|error| format!("the sink: {error}"))?;
+                process
+                    .stop()
+                    .map_err(|error| format!("the sink: {error}"))?;
                 Ok(report)
             }
             Endpoint::Lake(url, place) => {
@@ -148,7 +150,8 @@ async fn prepare(url: &str, case: &Case, name: &str) -> Result<(), String> {
             created.map(|_| ()).map_err(|error| error.to_string())
         }
         Destination::S3 => {
-            let target = PathAndQuery::try_from(format!("/{name}")).map_err(|error| error.to_string())?;
+            let target =
+                PathAndQuery::try_from(format!("/{name}")).map_err(|error| error.to_string())?;
             let request = aws::Request::new(Method::PUT, target, "");
             let created = caller(Service::S3)?.send(request).await;
             created.map(|_| ()).map_err(|error| error.to_string())

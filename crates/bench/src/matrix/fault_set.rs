@@ -26,7 +26,10 @@ impl FromStr for FaultSet {
                 Some(&"none") => {}
                 Some(name) => names.push(*name),
                 None => {
-                    return Err(format!("there is no fault '{word}'; there are: {}", NAMES.join(", ")));
+                    return Err(format!(
+                        "there is no fault '{word}'; there are: {}",
+                        NAMES.join(", ")
+                    ));
                 }
             }
         }
@@ -112,6 +115,9 @@ mod tests {
         );
         assert_eq!(arguments("outage", 3), "--outage 1000ms@1000ms");
         let error = "flood".parse::<FaultSet>().unwrap_err();
-        assert!(error.contains("'flood'") && error.contains("outage"), "{error}");
+        assert!(
+            error.contains("'flood'") && error.contains("outage"),
+            "{error}"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! This program as a process of its own: a sink or a router.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -34,7 +35,10 @@ impl Process {
     ) -> Result<Process, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let file = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let child = Command::new(&program)
+        let mut command = Command::new(&program);
+        // SAFETY: prctl is safe to call between fork and exec, and allocates nothing.
+        unsafe { command.pre_exec(die_with_parent) };
+        let child = command
             .args(arguments)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
@@ -127,6 +131,15 @@ impl Process {
         let last: Vec<&str> = log.lines().rev().take(3).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
         last.join(" / ")
+    }
+}
+
+/// Whoever ends the matrix ends what it started.
+fn die_with_parent() -> io::Result<()> {
+    // SAFETY: it takes numbers only.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

@@ -5,7 +5,8 @@
 use super::case::{Case, Destination, Source};
 
 /// Where the figures come from, for a table's foot.
-pub const SOURCE: &str = "aws-for-fluent-bit 2.31.6 release notes, load tests of ten minutes on Fargate";
+pub const SOURCE: &str =
+    "aws-for-fluent-bit 2.31.6 release notes, load tests of ten minutes on Fargate";
 
 /// What AWS's own release lost and repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -70,7 +70,9 @@ impl Outcome {
 
     /// Whether nothing is lost, and nothing repeated but what got no verdict.
     pub fn is_good(&self) -> bool {
-        self.figures.as_ref().is_some_and(|figures| figures.is_clean)
+        self.figures
+            .as_ref()
+            .is_some_and(|figures| figures.is_clean)
     }
 
     /// One line, said when the run has ended.
@@ -195,9 +197,20 @@ mod tests {
             endpoint: None,
         };
         let played = |lost| Played {
-            sent: Sent { lines: 2000, bytes: 2_000_000, seconds: 2.0, ..Sent::default() },
-            report: Report { lost, ..Report::default() },
-            usage: Usage { cpu: Duration::from_millis(1500), memory_kib: 9 * 1024 },
+            sent: Sent {
+                lines: 2000,
+                bytes: 2_000_000,
+                seconds: 2.0,
+                ..Sent::default()
+            },
+            report: Report {
+                lost,
+                ..Report::default()
+            },
+            usage: Usage {
+                cpu: Duration::from_millis(1500),
+                memory_kib: 9 * 1024,
+            },
         };
         let cases = case::all();
         vec![
@@ -226,7 +239,10 @@ mod tests {
         assert!(markdown.contains("s3/tcp/30: no such output"));
         let json: serde_json::Value = serde_json::from_str(&render(&outcomes, Form::Json)).unwrap();
         assert_eq!(json[0]["case"]["destination"], "cloudwatch");
-        assert_eq!((&json[1]["lost"], &json[1]["aws_repeated"]), (&3.into(), &29_274.into()));
+        assert_eq!(
+            (&json[1]["lost"], &json[1]["aws_repeated"]),
+            (&3.into(), &29_274.into())
+        );
         assert_eq!(json[2]["error"], "no such output");
     }
 }

@@ -39,7 +39,10 @@ pub fn start(
     while !is_listening(&listen) {
         router.check()?;
         if Instant::now() > end {
-            return Err(format!("it does not listen after {} s", START_MAX.as_secs()));
+            return Err(format!(
+                "it does not listen after {} s",
+                START_MAX.as_secs()
+            ));
         }
         std::thread::sleep(LOOK);
     }

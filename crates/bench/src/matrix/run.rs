@@ -59,13 +59,19 @@ impl Run {
         let (mut router, address) = router::start(&self.case, &name, folder.path(), target)
             .map_err(|error| format!("the router: {error}"))?;
         let bar = self.bar();
-        let mut check = || router.check().map_err(|error| format!("the router: {error}"));
+        let mut check = || {
+            router
+                .check()
+                .map_err(|error| format!("the router: {error}"))
+        };
         let sent = self.generate(address, &bar, &mut check)?;
         endpoint.settle(&sent, self.faults.patience(), |received| {
             bar.set_message(format!("{received} of {} lines arrived", sent.lines));
             check()
         })?;
-        let usage = router.stop().map_err(|error| format!("the router: {error}"))?;
+        let usage = router
+            .stop()
+            .map_err(|error| format!("the router: {error}"))?;
         let report = endpoint.report(&sent)?;
         bar.finish_and_clear();
         Ok(Played {
@@ -94,7 +100,9 @@ impl Run {
             }
             std::thread::sleep(LOOK);
         }
-        running.wait().map_err(|error| format!("the generator: {error}"))
+        running
+            .wait()
+            .map_err(|error| format!("the generator: {error}"))
     }
 
     fn generator(&self, address: Address) -> GenerateCommand {

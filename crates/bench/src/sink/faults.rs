@@ -71,9 +71,9 @@ pub enum Fate {
 impl Faults {
     /// Whether a service is out of reach so long after its first request.
     pub fn is_out(&self, since_start: Duration) -> bool {
-        self.outage.iter().any(|outage| {
-            (outage.start..outage.start + outage.length).contains(&since_start)
-        })
+        self.outage
+            .iter()
+            .any(|outage| (outage.start..outage.start + outage.length).contains(&since_start))
     }
 
     /// Draws what happens to a request.
@@ -106,7 +106,9 @@ mod tests {
             outage: vec!["15s@20s".parse().unwrap()],
             ..Faults::default()
         };
-        let out: Vec<u64> = (0..60).filter(|s| faults.is_out(Duration::from_secs(*s))).collect();
+        let out: Vec<u64> = (0..60)
+            .filter(|s| faults.is_out(Duration::from_secs(*s)))
+            .collect();
         assert_eq!(out, (20..35).collect::<Vec<_>>());
         assert!("15s".parse::<Outage>().is_err() && "a@b".parse::<Outage>().is_err());
     }

@@ -86,7 +86,9 @@ pub fn put_record_batch(
     }
     state.counts.refused_records += failed;
     state.scratch = scratch;
-    out.extend_from_slice(format!(r#"{{"FailedPutCount":{failed},"Encrypted":false,"RequestResponses":["#).as_bytes());
+    out.extend_from_slice(
+        format!(r#"{{"FailedPutCount":{failed},"Encrypted":false,"RequestResponses":["#).as_bytes(),
+    );
     out.extend_from_slice(&answers);
     out.extend_from_slice(b"]}");
     Ok(out)

@@ -75,13 +75,17 @@ fn check(input: &Input<'_>, scratch: &mut Vec<u8>) -> Result<(), String> {
     for keyed in &input.records {
         let key = keyed.partition_key.chars().count();
         if !(1..=KEY_MAX).contains(&key) {
-            return Err(format!("a partition key has {key} characters, allowed are 1 to {KEY_MAX}"));
+            return Err(format!(
+                "a partition key has {key} characters, allowed are 1 to {KEY_MAX}"
+            ));
         }
         keyed.record.decode(RECORD_MAX, scratch)?;
         bytes += scratch.len() + keyed.partition_key.len();
     }
     match bytes {
         0..=REQUEST_MAX => Ok(()),
-        _ => Err(format!("the records have {bytes} bytes, allowed are {REQUEST_MAX}")),
+        _ => Err(format!(
+            "the records have {bytes} bytes, allowed are {REQUEST_MAX}"
+        )),
     }
 }

@@ -53,7 +53,10 @@ fn check(input: &Input<'_>) -> Result<(), String> {
         let count = events.len();
         return Err(format!("{count} log events, allowed are 1 to {EVENTS_MAX}"));
     }
-    let bytes: usize = events.iter().map(|event| event.message.len() + EVENT_OVERHEAD).sum();
+    let bytes: usize = events
+        .iter()
+        .map(|event| event.message.len() + EVENT_OVERHEAD)
+        .sum();
     if bytes > REQUEST_MAX {
         return Err(format!(
             "Upload too large: {bytes} bytes exceeds limit of {REQUEST_MAX}"
@@ -63,7 +66,10 @@ fn check(input: &Input<'_>) -> Result<(), String> {
         return Err("a log event has no message".to_owned());
     }
     if !events.is_sorted_by_key(|event| event.timestamp) {
-        return Err("Log events in a single PutLogEvents request must be in chronological order.".to_owned());
+        return Err(
+            "Log events in a single PutLogEvents request must be in chronological order."
+                .to_owned(),
+        );
     }
     let times = (events.first(), events.last());
     if let (Some(first), Some(last)) = times

@@ -39,7 +39,9 @@ impl Ids {
     pub fn sequence_number(&mut self, out: &mut Vec<u8>) {
         self.next += 1;
         if !self.short {
-            out.extend_from_slice(&b"4961827364519283746501928374650192837465019283746501928374650192"[..DIGITS - 16]);
+            out.extend_from_slice(
+                &b"4961827364519283746501928374650192837465019283746501928374650192"[..DIGITS - 16],
+            );
         }
         self.number(16, out);
     }

@@ -35,8 +35,12 @@ impl Call {
     pub fn of(parts: &Parts) -> Call {
         let query = parts.uri.query().unwrap_or_default();
         let value = |name: &str| {
-            let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-            pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+            let mut pairs = query
+                .split('&')
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+            pairs
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| value.to_owned())
         };
         let upload = value("uploadId");
         let number = value("partNumber").and_then(|number| number.parse().ok());
@@ -105,8 +109,14 @@ pub fn answer(
     content: Content,
     verdict: Verdict,
 ) -> Result<Reply, String> {
-    let etag = format!("{:08x}{:024x}", content.fingerprint.crc, content.fingerprint.bytes);
-    let (bucket, key) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+    let etag = format!(
+        "{:08x}{:024x}",
+        content.fingerprint.crc, content.fingerprint.bytes
+    );
+    let (bucket, key) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .unwrap_or((path, ""));
     match call {
         Call::Put if key.is_empty() => Ok(Reply::status(200)),
         Call::Put => {

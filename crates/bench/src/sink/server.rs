@@ -110,7 +110,9 @@ async fn report(sink: &Sink, body: Incoming) -> Result<Response<Body>, Cut> {
             Ok(sent) => Some(sent),
             Err(error) => {
                 let message = format!("what was sent cannot be read: {error}");
-                return Ok(Reply::refusal(false, 400, "SerializationException", &message).into_response());
+                return Ok(
+                    Reply::refusal(false, 400, "SerializationException", &message).into_response(),
+                );
             }
         },
     };
@@ -128,7 +130,12 @@ async fn json(sink: &Sink, target: &str, body: Incoming, verdict: Verdict) -> Re
     state.counts.bytes += whole.len() as u64;
     if !is_complete {
         state.note_invalid("a body is too large");
-        return Ok(Reply::refusal(false, 413, "RequestEntityTooLargeException", "the body is too large"));
+        return Ok(Reply::refusal(
+            false,
+            413,
+            "RequestEntityTooLargeException",
+            "the body is too large",
+        ));
     }
     let (service, operation) = target.split_once('.').unwrap_or((target, ""));
     let outcome = match (service, operation) {
@@ -145,7 +152,12 @@ async fn json(sink: &Sink, target: &str, body: Incoming, verdict: Verdict) -> Re
         _ => {
             state.note_invalid(&format!("{target} is not served"));
             let message = format!("{target} is not served by this sink");
-            return Ok(Reply::refusal(false, 400, "UnknownOperationException", &message));
+            return Ok(Reply::refusal(
+                false,
+                400,
+                "UnknownOperationException",
+                &message,
+            ));
         }
     };
     Ok(match outcome {

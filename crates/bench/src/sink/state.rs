@@ -62,7 +62,9 @@ pub struct Fingerprint {
 impl State {
     /// Nothing has come yet.
     pub fn new(faults: &Faults, short_ids: bool) -> State {
-        let mut random = faults.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let mut random = faults
+            .seed
+            .map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         State {
             tally: Tally::default(),
             counts: SinkCounts::default(),
@@ -85,7 +87,8 @@ impl State {
 
     /// Whether the services are out of reach now; the clock starts with the first request.
     pub fn is_out(&self, faults: &Faults) -> bool {
-        self.started.is_some_and(|started| faults.is_out(started.elapsed()))
+        self.started
+            .is_some_and(|started| faults.is_out(started.elapsed()))
     }
 
     /// Draws what happens to the request that has come, or nothing if it meets an outage.
@@ -145,7 +148,10 @@ impl State {
         self.counts.unmarked += u64::from(parts.iter().all(|part| part.runs.is_empty()));
         for (writer, first, count) in parts.iter().flat_map(|part| &part.runs) {
             for seq in *first..first + count {
-                let mark = Mark { writer: *writer, seq };
+                let mark = Mark {
+                    writer: *writer,
+                    seq,
+                };
                 self.tally.add(mark, verdict);
             }
         }
@@ -154,7 +160,9 @@ impl State {
     /// Notes that a request broke a rule.
     pub fn note_invalid(&mut self, why: &str) {
         self.counts.invalid += 1;
-        self.counts.first_invalid.get_or_insert_with(|| why.to_owned());
+        self.counts
+            .first_invalid
+            .get_or_insert_with(|| why.to_owned());
     }
 }
 
@@ -162,7 +170,9 @@ impl Content {
     /// Adds a line.
     pub fn push(&mut self, mark: Mark) {
         match self.runs.last_mut() {
-            Some((writer, first, count)) if *writer == mark.writer && *first + *count == mark.seq => {
+            Some((writer, first, count))
+                if *writer == mark.writer && *first + *count == mark.seq =>
+            {
                 *count += 1;
             }
             _ => self.runs.push((mark.writer, mark.seq, 1)),

@@ -108,10 +108,18 @@ fn rules_are_checked() {
             "{".to_owned(),
         ] {
             let error = client.post_json(PUT_RECORD_BATCH, body).await.unwrap_err();
-            assert!(error.to_string().contains("InvalidArgumentException"), "{error}");
+            assert!(
+                error.to_string().contains("InvalidArgumentException"),
+                "{error}"
+            );
         }
         let unknown = client.post_json("Firehose_20150804.Dance", "{}").await;
-        assert!(unknown.unwrap_err().to_string().contains("UnknownOperationException"));
+        assert!(
+            unknown
+                .unwrap_err()
+                .to_string()
+                .contains("UnknownOperationException")
+        );
         let report = sink.report(None);
         assert_eq!((report.received, report.sink.unwrap().invalid), (0, 5));
     });
@@ -154,13 +162,34 @@ fn partial_failures_are_told_record_by_record() {
 #[test]
 fn requests_are_refused_and_cut_as_asked() {
     for (faults, word) in [
-        (Faults { throttle: 1.0, ..Faults::default() }, "ServiceUnavailableException"),
-        (Faults { expired_credentials: 1.0, ..Faults::default() }, "ExpiredTokenException"),
-        (Faults { outage: vec!["60s@0s".parse().unwrap()], ..Faults::default() }, ""),
+        (
+            Faults {
+                throttle: 1.0,
+                ..Faults::default()
+            },
+            "ServiceUnavailableException",
+        ),
+        (
+            Faults {
+                expired_credentials: 1.0,
+                ..Faults::default()
+            },
+            "ExpiredTokenException",
+        ),
+        (
+            Faults {
+                outage: vec!["60s@0s".parse().unwrap()],
+                ..Faults::default()
+            },
+            "",
+        ),
     ] {
         with_sink(faults, async |sink, url| {
             let client = client(Service::FIREHOSE, &url);
-            let error = client.post_json(PUT_RECORD_BATCH, firehose(0..5)).await.unwrap_err();
+            let error = client
+                .post_json(PUT_RECORD_BATCH, firehose(0..5))
+                .await
+                .unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
             assert_eq!(sink.report(None).received, 0);
         });
@@ -190,16 +219,25 @@ fn a_repeat_after_a_cut_is_told_from_any_other() {
 fn kinesis_and_cloudwatch_are_counted() {
     with_sink(Faults::default(), async |sink, url| {
         let data = base64_simd::STANDARD.encode_to_string(line(0));
-        let body = format!(r#"{{"StreamName":"s","Records":[{{"Data":"{data}","PartitionKey":"k"}}]}}"#);
+        let body =
+            format!(r#"{{"StreamName":"s","Records":[{{"Data":"{data}","PartitionKey":"k"}}]}}"#);
         let answer = client(Service::KINESIS, &url)
             .post_json("Kinesis_20131202.PutRecords", body)
             .await
             .unwrap();
         let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(answer["FailedRecordCount"], 0);
-        assert_eq!(answer["Records"][0]["SequenceNumber"].as_str().unwrap().len(), 56);
+        assert_eq!(
+            answer["Records"][0]["SequenceNumber"]
+                .as_str()
+                .unwrap()
+                .len(),
+            56
+        );
         let logs = client(Service::CLOUDWATCH_LOGS, &url);
-        logs.post_json("Logs_20140328.CreateLogStream", "{}").await.unwrap();
+        logs.post_json("Logs_20140328.CreateLogStream", "{}")
+            .await
+            .unwrap();
         let events = |times: [i64; 2]| {
             serde_json::json!({"logGroupName": "g", "logStreamName": "s", "logEvents": [
                 {"timestamp": times[0], "message": line(1)},
@@ -207,10 +245,19 @@ fn kinesis_and_cloudwatch_are_counted() {
             ]})
             .to_string()
         };
-        logs.post_json("Logs_20140328.PutLogEvents", events([5, 6])).await.unwrap();
+        logs.post_json("Logs_20140328.PutLogEvents", events([5, 6]))
+            .await
+            .unwrap();
         for wrong in [[6, 5], [0, 100_000_000]] {
-            let error = logs.post_json("Logs_20140328.PutLogEvents", events(wrong)).await;
-            assert!(error.unwrap_err().to_string().contains("InvalidParameterException"));
+            let error = logs
+                .post_json("Logs_20140328.PutLogEvents", events(wrong))
+                .await;
+            assert!(
+                error
+                    .unwrap_err()
+                    .to_string()
+                    .contains("InvalidParameterException")
+            );
         }
         assert!(sink.report(Some(&sent(3))).is_clean());
     });
@@ -222,7 +269,10 @@ fn objects_replace_objects_and_parts_make_one() {
         let client = client(Service::S3, &url);
         let send = async |method: Method, target: &str, body: String| {
             let target = PathAndQuery::try_from(target.to_owned()).unwrap();
-            client.send(aws::Request::new(method, target, body)).await.unwrap()
+            client
+                .send(aws::Request::new(method, target, body))
+                .await
+                .unwrap()
         };
         for _ in 0..2 {
             let answer = send(Method::PUT, "/b/key", [line(0), line(1)].concat()).await;
@@ -230,19 +280,38 @@ fn objects_replace_objects_and_parts_make_one() {
         }
         let created = send(Method::POST, "/b/large?uploads", String::new()).await;
         let created = String::from_utf8(created.body.to_vec()).unwrap();
-        let id = created.split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+        let id = created
+            .split("<UploadId>")
+            .nth(1)
+            .unwrap()
+            .split('<')
+            .next()
+            .unwrap()
+            .to_owned();
         for (number, seq) in [(2, 3), (1, 2), (1, 2)] {
             let target = format!("/b/large?partNumber={number}&uploadId={id}");
             send(Method::PUT, &target, line(seq)).await;
         }
-        assert_eq!(sink.report(None).received, 2, "an upload that is not complete is no object");
+        assert_eq!(
+            sink.report(None).received,
+            2,
+            "an upload that is not complete is no object"
+        );
         for _ in 0..2 {
-            send(Method::POST, &format!("/b/large?uploadId={id}"), "<xml/>".into()).await;
+            send(
+                Method::POST,
+                &format!("/b/large?uploadId={id}"),
+                "<xml/>".into(),
+            )
+            .await;
         }
         let report = sink.report(Some(&sent(4)));
         assert!(report.is_clean() && report.out_of_order == 0, "{report:?}");
         assert_eq!(report.sink.unwrap().replaced, 1);
         send(Method::PUT, "/b/key", line(9)).await;
-        assert!(!sink.report(Some(&sent(4))).is_clean(), "what was there is gone");
+        assert!(
+            !sink.report(Some(&sent(4))).is_clean(),
+            "what was there is gone"
+        );
     });
 }

@@ -66,8 +66,11 @@ async fn read_shard(
     shard: &str,
     tally: &mut Tally,
 ) -> Result<(), String> {
-    let input = json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
-    let first: Iterator = caller.json("Kinesis_20131202.GetShardIterator", &input).await?;
+    let input =
+        json!({"StreamName": stream, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"});
+    let first: Iterator = caller
+        .json("Kinesis_20131202.GetShardIterator", &input)
+        .await?;
     let (mut iterator, mut limit) = (first.shard_iterator, RECORDS);
     loop {
         let input = json!({"ShardIterator": iterator, "Limit": limit});

@@ -64,7 +64,10 @@ async fn list(
     if let Some(token) = token {
         target.push_str(&format!("continuation-token={}&", encode(token)));
     }
-    target.push_str(&format!("encoding-type=url&list-type=2&prefix={}", encode(prefix)));
+    target.push_str(&format!(
+        "encoding-type=url&list-type=2&prefix={}",
+        encode(prefix)
+    ));
     let target = PathAndQuery::try_from(target).map_err(|error| error.to_string())?;
     let request = aws::Request::new(Method::GET, target, "");
     let answer = caller.send(request).await;
@@ -74,8 +77,12 @@ async fn list(
 
 fn page(xml: &str) -> Result<Page, String> {
     let objects = elements(xml, "Contents").map(|object| {
-        let key = elements(object, "Key").next().ok_or("an object has no key")?;
-        let size = elements(object, "Size").next().and_then(|size| size.parse().ok());
+        let key = elements(object, "Key")
+            .next()
+            .ok_or("an object has no key")?;
+        let size = elements(object, "Size")
+            .next()
+            .and_then(|size| size.parse().ok());
         let key = key.replace('+', " ");
         let key = percent_decode_str(&key).decode_utf8_lossy().into_owned();
         Ok((key, size.ok_or("an object has no size")?))
@@ -116,13 +123,18 @@ async fn object(
         let range = HeaderValue::try_from(format!("bytes={at}-{last}"));
         let range = range.map_err(|error| error.to_string())?;
         let request = aws::Request::new(Method::GET, target.clone(), "").with_header(RANGE, range);
-        let answer = caller.send(request).await.map_err(|error| error.to_string())?;
+        let answer = caller
+            .send(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let expected = last + 1 - at;
         if answer.body.len() as u64 != expected {
             let got = answer.body.len();
             return Err(format!("{got} bytes came where {expected} were asked for"));
         }
-        document.feed(&answer.body).map_err(|error| error.to_string())?;
+        document
+            .feed(&answer.body)
+            .map_err(|error| error.to_string())?;
         at = last + 1;
     }
     document.end().map_err(|error| error.to_string())
@@ -145,7 +157,10 @@ mod tests {
                    <Contents><Key>a%2Bb+c%20d/e</Key><Size>12</Size></Contents>\
                    <Contents><Size>0</Size><Key>x</Key></Contents></R>";
         let page = page(xml).unwrap();
-        assert_eq!(page.objects, [("a+b c d/e".to_owned(), 12), ("x".to_owned(), 0)]);
+        assert_eq!(
+            page.objects,
+            [("a+b c d/e".to_owned(), 12), ("x".to_owned(), 0)]
+        );
         assert_eq!(page.next.as_deref(), Some("a&b="));
     }
 }

@@ -19,8 +19,9 @@ pub fn report(url: &str, sent: Option<&Sent>) -> Result<Report, String> {
         .split_once("\r\n\r\n")
         .ok_or_else(|| format!("{url} does not speak HTTP"))?;
     match head.split(' ').nth(1) {
-        Some("200") => serde_json::from_str(body)
-            .map_err(|error| format!("{url} gives no report: {error}")),
+        Some("200") => {
+            serde_json::from_str(body).map_err(|error| format!("{url} gives no report: {error}"))
+        }
         _ => Err(format!("{url}: {}", body.trim())),
     }
 }
@@ -28,7 +29,9 @@ pub fn report(url: &str, sent: Option<&Sent>) -> Result<Report, String> {
 /// One request over a connection of its own, so that the answer ends with it.
 fn post(url: &str, question: &str) -> std::io::Result<String> {
     let host = url.strip_prefix("http://").ok_or_else(|| {
-        std::io::Error::other("only http:// is understood: a sink with TLS prints its report at its end")
+        std::io::Error::other(
+            "only http:// is understood: a sink with TLS prints its report at its end",
+        )
     })?;
     let host = host.trim_end_matches("/report").trim_end_matches('/');
     let mut stream = TcpStream::connect(host)?;

@@ -91,11 +91,18 @@ fn objects_of_a_lake_are_read_whole_packed_and_in_pieces() {
         s3: Some(format!("s3://logs/{prefix}")),
         ..Place::default()
     };
-    let report = command(place("ecs"), Some(url.clone())).report(Some(&sent(100_201))).unwrap();
-    assert_eq!((report.received, report.lost, report.repeated), (100_200, 1, 2));
+    let report = command(place("ecs"), Some(url.clone()))
+        .report(Some(&sent(100_201)))
+        .unwrap();
+    assert_eq!(
+        (report.received, report.lost, report.repeated),
+        (100_200, 1, 2)
+    );
     assert_eq!(report.writers[0].lost_lines, [[100_200, 100_200]]);
     assert_eq!(report.out_of_order, 0);
-    let report = command(place("eks"), Some(url.clone())).report(Some(&sent(1))).unwrap();
+    let report = command(place("eks"), Some(url.clone()))
+        .report(Some(&sent(1)))
+        .unwrap();
     assert_eq!(report.lost, 1);
     let nowhere = Place {
         s3: Some("s3://nowhere/x".into()),
@@ -123,8 +130,13 @@ fn pages_of_log_events_and_of_records_are_read() {
         log_group: Some("g".into()),
         ..Place::default()
     };
-    let report = command(group, Some(url.clone())).report(Some(&sent(4))).unwrap();
-    assert_eq!((report.received, report.lost, report.out_of_order), (4, 0, 1));
+    let report = command(group, Some(url.clone()))
+        .report(Some(&sent(4)))
+        .unwrap();
+    assert_eq!(
+        (report.received, report.lost, report.out_of_order),
+        (4, 0, 1)
+    );
     let stream = Place {
         stream: Some("s".into()),
         ..Place::default()
@@ -139,7 +151,10 @@ async fn answer(
 ) -> Result<http::Response<String>, std::convert::Infallible> {
     use http_body_util::BodyExt;
     use serde_json::json;
-    let target = request.headers()["x-amz-target"].to_str().unwrap().to_owned();
+    let target = request.headers()["x-amz-target"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let input: serde_json::Value = serde_json::from_slice(&body).unwrap();
     let event = |seq| json!({"message": String::from_utf8(line(seq)).unwrap(), "timestamp": 1});
@@ -151,12 +166,20 @@ async fn answer(
             other => panic!("{other:?}"),
         },
         "ListShards" => json!({"Shards": [{"ShardId": "a"}, {"ShardId": "b"}]}),
-        "GetShardIterator" => json!({"ShardIterator": format!("{}0", input["ShardId"].as_str().unwrap())}),
+        "GetShardIterator" => {
+            json!({"ShardIterator": format!("{}0", input["ShardId"].as_str().unwrap())})
+        }
         "GetRecords" => match input["ShardIterator"].as_str().unwrap() {
-            "a0" => json!({"Records": [record(0), record(2)], "NextShardIterator": "a1", "MillisBehindLatest": 5}),
+            "a0" => {
+                json!({"Records": [record(0), record(2)], "NextShardIterator": "a1", "MillisBehindLatest": 5})
+            }
             "a1" => json!({"Records": [], "NextShardIterator": "a2", "MillisBehindLatest": 0}),
-            "b0" => json!({"Records": [record(1)], "NextShardIterator": "b1", "MillisBehindLatest": 0}),
-            "b1" => json!({"Records": [record(3), record(3)], "NextShardIterator": null, "MillisBehindLatest": 0}),
+            "b0" => {
+                json!({"Records": [record(1)], "NextShardIterator": "b1", "MillisBehindLatest": 0})
+            }
+            "b1" => {
+                json!({"Records": [record(3), record(3)], "NextShardIterator": null, "MillisBehindLatest": 0})
+            }
             other => panic!("{other}"),
         },
         other => panic!("{other}"),
@@ -167,7 +190,9 @@ async fn answer(
 #[test]
 fn a_sink_is_asked() {
     let url = serve(|listener| async move {
-        Sink::new(Faults::default(), true).serve(listener, None).await;
+        Sink::new(Faults::default(), true)
+            .serve(listener, None)
+            .await;
     });
     let place = Place {
         sink: Some(url),
