@@ -57,7 +57,7 @@ pub struct GenerateCommand {
     #[arg(long, value_name = "FILE")]
     pub path: Option<PathBuf>,
     /// How many writers there are, each with a file or connection of its own
-    #[arg(long, alias = "files", value_name = "N", default_value_t = 1)]
+    #[arg(long, visible_alias = "files", value_name = "N", default_value_t = 1)]
     pub writers: u32,
     /// Rotate files when they are so large (64M), so old (10s), or hold so many lines (1000lines)
     #[arg(long, value_name = "AMOUNT", requires = "path")]

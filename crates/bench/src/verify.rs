@@ -147,4 +147,4 @@ impl VerifyCommand {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

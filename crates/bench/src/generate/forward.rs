@@ -384,4 +384,71 @@ mod tests {
             assert!(frame.chunk.is_some() && frame.lines == 1);
         }
     }
+
+    /// Reads whole frames from a connection and answers those that `answers` wants; how many it read.
+    fn receive(mut stream: std::os::unix::net::UnixStream, mut answers: impl FnMut(usize) -> bool) {
+        let (mut bytes, mut piece, mut frames) = (Vec::new(), [0; 4096], 0);
+        loop {
+            let mut reader = Reader::new(&bytes);
+            if reader.skip(usize::MAX).is_ok() {
+                let end = reader.offset();
+                let frame: Vec<u8> = bytes.drain(..end).collect();
+                frames += 1;
+                if !answers(frames) {
+                    return;
+                }
+                // The chunk is the last thing in a frame.
+                let chunk = &frame[frame.len() - 32..];
+                let mut ack = b"\x81\xa3ack".to_vec();
+                write::str(chunk, &mut ack);
+                stream.write_all(&ack).unwrap();
+                continue;
+            }
+            match stream.read(&mut piece).unwrap() {
+                0 => return,
+                read => bytes.extend_from_slice(&piece[..read]),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_acknowledged_is_sent_again_over_a_new_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let receiver = std::thread::spawn(move || {
+            let (first, _) = listener.accept().unwrap();
+            // Two frames are answered, then it goes away.
+            receive(first, |frames| frames <= 2);
+            let (second, _) = listener.accept().unwrap();
+            let mut count = 0;
+            receive(second, |frames| {
+                count = frames;
+                true
+            });
+            count
+        });
+        let mut forward = Forward {
+            socket: Socket::connect(Address::Unix(path)).unwrap(),
+            frames: Frames {
+                tag: "app".into(),
+                mode: Mode::Packed,
+                acks: true,
+                container: "c1".into(),
+            },
+            pending: VecDeque::new(),
+            answers: Vec::new(),
+            resent: 0,
+        };
+        let mut block = Block::default();
+        block.text.extend_from_slice(b"line\n");
+        block.ends.push(5);
+        for _ in 0..5 {
+            forward.write(&block).unwrap();
+        }
+        let resent = forward.finish().unwrap();
+        // Whether the two answers arrived before the connection broke is not up to the sender.
+        assert!((3..=5).contains(&resent), "{resent}");
+        assert_eq!(receiver.join().unwrap() as u64, resent);
+    }
 }

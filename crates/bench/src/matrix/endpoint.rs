@@ -158,3 +158,48 @@ async fn prepare(url: &str, case: &Case, name: &str) -> Result<(), String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matrix::case::Source;
+    use crate::verify::tests::{line, sent, serve, with_credentials};
+
+    #[test]
+    fn a_lake_gets_what_a_case_needs_and_is_read_in_the_end() {
+        with_credentials();
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_owned();
+        let url = serve(move |listener| async move {
+            let lake = lake::Lake::open(lake::Options::new(data)).await.unwrap();
+            lake.serve(listener, std::future::pending()).await;
+        });
+        let case = |destination| Case {
+            destination,
+            source: Source::Tcp,
+            megabytes: 20,
+        };
+        Endpoint::lake(&url, &case(Destination::S3), "bucket-of-its-own").unwrap();
+        let endpoint =
+            Endpoint::lake(&url, &case(Destination::Firehose), "stream-of-its-own").unwrap();
+        assert_eq!(endpoint.url(), url);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let records: Vec<_> = (0..10)
+                .map(|seq| json!({"Data": base64_simd::STANDARD.encode_to_string(line(seq))}))
+                .collect();
+            let input = json!({"DeliveryStreamName": "stream-of-its-own", "Records": records});
+            let caller = Caller::new(Service::FIREHOSE, REGION, Some(&url)).unwrap();
+            let operation = "Firehose_20150804.PutRecordBatch";
+            caller
+                .json::<serde_json::Value>(operation, &input)
+                .await
+                .unwrap();
+        });
+        let report = endpoint.report(&sent(10)).unwrap();
+        assert!(report.is_clean() && report.received == 10, "{report:?}");
+    }
+}

@@ -28,6 +28,10 @@ fn with_sink<T>(faults: Faults, test: impl AsyncFnOnce(&Sink, String) -> T) -> T
 }
 
 fn client(service: Service, url: &str) -> Client {
+    client_with(service, url, aws::TlsOptions::default())
+}
+
+fn client_with(service: Service, url: &str, tls: aws::TlsOptions) -> Client {
     let environment = Environment::fixed([
         ("AWS_ACCESS_KEY_ID", "flumen"),
         ("AWS_SECRET_ACCESS_KEY", "flumen"),
@@ -39,6 +43,7 @@ fn client(service: Service, url: &str) -> Client {
     let provider = CredentialsProvider::new(&credentials, &environment).unwrap();
     let options = ClientOptions {
         endpoint: Some(url.to_owned()),
+        tls,
         ..ClientOptions::new(service, "us-west-2")
     };
     Client::new(options, provider, &environment).unwrap()
@@ -313,5 +318,45 @@ fn objects_replace_objects_and_parts_make_one() {
             !sink.report(Some(&sent(4))).is_clean(),
             "what was there is gone"
         );
+    });
+}
+
+#[test]
+fn over_tls_whoever_trusts_the_certificate_is_served() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ca_file = Some(folder.path().join("ca.pem"));
+        let (tls, ca_file) = super::certificate::make(address.ip(), ca_file).unwrap();
+        let sink = Sink::new(Faults::default(), true);
+        let url = format!("https://{address}");
+        let test = async {
+            let trusting = aws::TlsOptions {
+                ca_file: Some(ca_file),
+                ..aws::TlsOptions::default()
+            };
+            let client = client_with(Service::FIREHOSE, &url, trusting);
+            client
+                .post_json(PUT_RECORD_BATCH, firehose(0..5))
+                .await
+                .unwrap();
+            let stranger = client_with(Service::FIREHOSE, &url, aws::TlsOptions::default());
+            assert!(
+                stranger
+                    .post_json(PUT_RECORD_BATCH, firehose(5..9))
+                    .await
+                    .is_err()
+            );
+            assert_eq!(sink.report(None).received, 5);
+        };
+        tokio::select! {
+            () = sink.serve(listener, Some(tls)) => unreachable!("it serves for ever"),
+            () = test => {}
+        }
     });
 }

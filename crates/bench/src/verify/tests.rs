@@ -1,3 +1,5 @@
+//! Destinations that are read: a lake, stand-ins for CloudWatch Logs and Kinesis, a sink.
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -6,7 +8,8 @@ use crate::mark::Mark;
 use crate::report::Sent;
 use crate::sink::{Faults, Sink};
 
-fn line(seq: u64) -> Vec<u8> {
+/// A record with one line.
+pub fn line(seq: u64) -> Vec<u8> {
     let mut out = b"{\"log\":\"".to_vec();
     Mark { writer: 5, seq }.write(&mut out);
     out.extend_from_slice(b" and more\"}\n");
@@ -17,7 +20,8 @@ fn lines(range: std::ops::Range<u64>) -> Vec<u8> {
     range.flat_map(line).collect()
 }
 
-fn sent(lines: u64) -> Sent {
+/// What a generator says that wrote so many of them.
+pub fn sent(lines: u64) -> Sent {
     Sent {
         writers: BTreeMap::from([(5, lines)]),
         lines,
@@ -37,7 +41,7 @@ fn command(place: Place, endpoint: Option<String>) -> VerifyCommand {
 }
 
 /// The environment is the process's; these tests are the only ones that look at it.
-fn with_credentials() {
+pub fn with_credentials() {
     static SET: Mutex<bool> = Mutex::new(false);
     let mut set = SET.lock().unwrap();
     if !*set {
@@ -51,7 +55,7 @@ fn with_credentials() {
 }
 
 /// Serves on a thread of its own until the test ends.
-fn serve<F: Future<Output = ()>>(
+pub fn serve<F: Future<Output = ()>>(
     serve: impl FnOnce(tokio::net::TcpListener) -> F + Send + 'static,
 ) -> String {
     let (sender, receiver) = std::sync::mpsc::channel();
