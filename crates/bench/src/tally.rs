@@ -187,9 +187,12 @@ impl Writer {
             match content {
                 Page::Full => turn(start, true),
                 Page::Part(bits, _) => {
-                    for bit in 0..PAGE {
-                        let arrived = bits[(bit / 64) as usize] >> (bit % 64) & 1 == 1;
-                        turn(start + bit, arrived);
+                    for (word, first) in bits.iter().zip((start..).step_by(64)) {
+                        match *word {
+                            0 => turn(first, false),
+                            u64::MAX => turn(first, true),
+                            word => (0..64).for_each(|bit| turn(first + bit, word >> bit & 1 == 1)),
+                        }
                     }
                 }
             }
