@@ -24,7 +24,7 @@ pub enum Call {
     Complete(String),
     /// AbortMultipartUpload.
     Abort(String),
-    /// HeadBucket and the like: whatever is asked for is there.
+    /// HeadBucket or HeadObject: every bucket is there, and the objects that came.
     Head,
     /// Nothing that is served.
     Other,
@@ -152,7 +152,8 @@ pub fn answer(
             state.uploads.remove(&id);
             Ok(Reply::status(204))
         }
-        Call::Head => Ok(Reply::status(200)),
+        Call::Head if key.is_empty() || state.has_object(path) => Ok(Reply::status(200)),
+        Call::Head => Ok(Reply::status(404)),
         Call::Other => Err("this is no call of S3 that the sink knows".to_owned()),
     }
 }

@@ -157,6 +157,11 @@ impl State {
         }
     }
 
+    /// Whether an object of that name came.
+    pub fn has_object(&self, name: &str) -> bool {
+        self.objects.contains_key(name)
+    }
+
     /// Notes that a request broke a rule.
     pub fn note_invalid(&mut self, why: &str) {
         self.counts.invalid += 1;

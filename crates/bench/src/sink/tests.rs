@@ -279,6 +279,10 @@ fn objects_replace_objects_and_parts_make_one() {
                 .await
                 .unwrap()
         };
+        send(Method::HEAD, "/b", String::new()).await;
+        let unknown = PathAndQuery::from_static("/b/key");
+        let unknown = aws::Request::new(Method::HEAD, unknown, "");
+        assert!(client.send(unknown).await.is_err());
         for _ in 0..2 {
             let answer = send(Method::PUT, "/b/key", [line(0), line(1)].concat()).await;
             assert!(answer.headers.contains_key("etag"));
@@ -310,6 +314,7 @@ fn objects_replace_objects_and_parts_make_one() {
             )
             .await;
         }
+        send(Method::HEAD, "/b/large", String::new()).await;
         let report = sink.report(Some(&sent(4)));
         assert!(report.is_clean() && report.out_of_order == 0, "{report:?}");
         assert_eq!(report.sink.unwrap().replaced, 1);
