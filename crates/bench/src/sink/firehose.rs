@@ -22,26 +22,26 @@ struct Input<'a> {
     records: Vec<Record<'a>>,
 }
 
-/// A record of Firehose, and of Kinesis too.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Record<'a> {
+struct Record<'a> {
     #[serde(borrow)]
-    data: Text<'a>,
+    data: Data<'a>,
 }
 
+/// The bytes of a record in base64, of Firehose or of Kinesis; borrowed unless there are escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub struct Data<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl Record<'_> {
-    /// Decodes it into `into`. An error says which rule is broken.
+impl Data<'_> {
+    /// Appends the bytes to `into`. An error says which rule is broken.
     pub fn decode(&self, limit: usize, into: &mut Vec<u8>) -> Result<(), String> {
-        into.clear();
+        let start = into.len();
         base64_simd::STANDARD
-            .decode_append(self.data.0.as_bytes(), into)
+            .decode_append(self.0.as_bytes(), into)
             .map_err(|_| "a record is not base64".to_owned())?;
-        match into.len() {
+        match into.len() - start {
             len if len > limit => Err(format!("a record has {len} bytes, allowed are {limit}")),
             _ => Ok(()),
         }
@@ -56,42 +56,47 @@ pub fn put_record_batch(
     verdict: Verdict,
 ) -> Result<Vec<u8>, String> {
     let input: Input<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    check(&input)?;
-    let mut out = Vec::with_capacity(64 + input.records.len() * 240);
-    let mut answers = Vec::with_capacity(out.capacity());
-    let mut failed = 0;
     let mut scratch = std::mem::take(&mut state.scratch);
-    let mut bytes = 0;
-    for record in &input.records {
-        record.decode(RECORD_MAX, &mut scratch)?;
-        bytes += scratch.len();
-        if bytes > REQUEST_MAX {
-            return Err(format!("the records have more than {REQUEST_MAX} bytes"));
-        }
-    }
-    for record in &input.records {
+    let ends = decode(&input, &mut scratch)?;
+    let mut answers = Vec::with_capacity(input.records.len() * 240);
+    let (mut failed, mut start) = (0, 0);
+    for end in ends {
         answers.extend_from_slice(if answers.is_empty() { b"" } else { b"," });
         if faults.refuses_record(&mut state.random) {
             failed += 1;
             answers.extend_from_slice(
                 br#"{"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow down."}"#,
             );
-            continue;
+        } else {
+            state.accept(&scratch[start..end], verdict);
+            answers.extend_from_slice(br#"{"RecordId":""#);
+            state.ids.firehose(&mut answers);
+            answers.extend_from_slice(b"\"}");
         }
-        record.decode(RECORD_MAX, &mut scratch)?;
-        state.accept(&scratch, verdict);
-        answers.extend_from_slice(br#"{"RecordId":""#);
-        state.ids.firehose(&mut answers);
-        answers.extend_from_slice(b"\"}");
+        start = end;
     }
     state.counts.refused_records += failed;
     state.scratch = scratch;
-    out.extend_from_slice(
-        format!(r#"{{"FailedPutCount":{failed},"Encrypted":false,"RequestResponses":["#).as_bytes(),
-    );
+    let mut out = format!(r#"{{"FailedPutCount":{failed},"Encrypted":false,"RequestResponses":["#)
+        .into_bytes();
     out.extend_from_slice(&answers);
     out.extend_from_slice(b"]}");
     Ok(out)
+}
+
+/// Decodes every record into `into`: where each ends in it. Nothing is taken of a request that breaks a rule.
+fn decode(input: &Input<'_>, into: &mut Vec<u8>) -> Result<Vec<usize>, String> {
+    check(input)?;
+    into.clear();
+    let mut ends = Vec::with_capacity(input.records.len());
+    for record in &input.records {
+        record.data.decode(RECORD_MAX, into)?;
+        ends.push(into.len());
+        if into.len() > REQUEST_MAX {
+            return Err(format!("the records have more than {REQUEST_MAX} bytes"));
+        }
+    }
+    Ok(ends)
 }
 
 fn check(input: &Input<'_>) -> Result<(), String> {
