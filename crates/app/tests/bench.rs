@@ -2,7 +2,8 @@
 
 #![cfg(feature = "bench")]
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 fn flumen(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flumen"))
@@ -94,6 +95,42 @@ fn generated_files_hold_what_the_generator_says() {
     }
     assert_eq!(lines, 1000);
     assert!(files > 3, "they were rotated");
+}
+
+#[test]
+fn a_sink_is_asked_what_is_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut sink = Command::new(env!("CARGO_BIN_EXE_flumen"))
+        .args(["bench", "sink", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut line = String::new();
+    let stdout = sink.stdout.take().expect("piped");
+    BufReader::new(stdout)
+        .read_line(&mut line)
+        .expect("readable");
+    let url = line
+        .trim()
+        .strip_prefix("listening on ")
+        .expect("an address");
+    for (lines, status, lost) in [(0, 0, 0), (3, 1, 3)] {
+        let file = folder.path().join("sent.json");
+        let sent = format!(
+            r#"{{"writers":{{"0000000a":{lines}}},"lines":{lines},"bytes":0,"seconds":1.0,"resent":0}}"#
+        );
+        std::fs::write(&file, sent).expect("written");
+        let file = file.display().to_string();
+        let output = flumen(&["bench", "verify", "--sink", url, "--sent", &file, "--json"]);
+        assert_eq!(output.status.code(), Some(status));
+        let report = json(&output);
+        assert_eq!(
+            (&report["lost"], &report["received"]),
+            (&lost.into(), &0.into())
+        );
+    }
+    sink.kill().expect("it ran");
+    sink.wait().expect("it ended");
 }
 
 #[test]

@@ -30,8 +30,8 @@ use plugin::{
 use record::Tag;
 use tokio::task::JoinSet;
 
-use connection::Connection;
 use crate::gate::Gate;
+use connection::Connection;
 use listener::Listener;
 
 /// `forward`.
