@@ -16,6 +16,11 @@ pub const COMMANDS: &[(&str, &str)] = &[
         "aws",
         "look at credentials, endpoints and destinations of AWS outputs: flumen aws doctor -c FILE",
     ),
+    #[cfg(feature = "bench")]
+    (
+        "bench",
+        "write load, count what arrives, play AWS's load matrix: flumen bench matrix",
+    ),
     #[cfg(feature = "lake")]
     (
         "demo",
@@ -24,7 +29,7 @@ pub const COMMANDS: &[(&str, &str)] = &[
     #[cfg(feature = "lake")]
     (
         "lake",
-        "run Firehose and S3 on this machine: flumen lake --data DIR",
+        "run Firehose, Kinesis, CloudWatch Logs, S3, STS and IAM on this machine: flumen lake --data DIR",
     ),
     #[cfg(feature = "lake")]
     (

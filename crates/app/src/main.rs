@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     }
 }
 
-#[cfg(feature = "lake")]
+#[cfg(any(feature = "bench", feature = "lake"))]
 fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
     use clap::Parser;
 
@@ -59,31 +59,48 @@ fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
     #[derive(Parser)]
     #[command(name = "flumen", version, disable_help_subcommand = true)]
     enum Command {
+        /// Writes load, counts what arrives, and plays AWS's load matrix.
+        #[cfg(feature = "bench")]
+        #[command(subcommand)]
+        Bench(bench::BenchCommand),
         /// Plays the whole story on this machine: two clusters, routers, delivery streams, table, view, top ten.
+        #[cfg(feature = "lake")]
         Demo(demo::DemoCommand),
         /// Runs the AWS services of the log path on this machine: Firehose and S3.
+        #[cfg(feature = "lake")]
         Lake(lake::LakeCommand),
         /// Asks about delivered logs in Athena's SQL.
+        #[cfg(feature = "lake")]
         Query(query::QueryCommand),
     }
 
     if !help::COMMANDS.iter().any(|(name, _)| *name == command) {
-        return help::unknown_command(command);
+        return not_here(command);
     }
     match Command::parse_from(
         std::iter::once(OsString::from("flumen")).chain(arguments.iter().cloned()),
     ) {
+        #[cfg(feature = "bench")]
+        Command::Bench(bench) => bench.run(),
+        #[cfg(feature = "lake")]
         Command::Demo(demo) => demo.run(),
+        #[cfg(feature = "lake")]
         Command::Lake(lake) => lake.run(),
+        #[cfg(feature = "lake")]
         Command::Query(query) => query.run(),
     }
 }
 
-#[cfg(not(feature = "lake"))]
+#[cfg(not(any(feature = "bench", feature = "lake")))]
 fn subcommand(command: &str, _: &[OsString]) -> ExitCode {
-    if matches!(command, "demo" | "lake" | "query") {
+    not_here(command)
+}
+
+/// A command that this build does not have, or nobody has.
+fn not_here(command: &str) -> ExitCode {
+    if matches!(command, "bench" | "demo" | "lake" | "query") {
         eprintln!(
-            "flumen: this is the slim build: '{command}' is in the full one (cargo build without --no-default-features)"
+            "flumen: this is a slim build: '{command}' is in the full one (cargo build without --no-default-features)"
         );
         return ExitCode::FAILURE;
     }

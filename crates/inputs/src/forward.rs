@@ -10,7 +10,6 @@
 mod connection;
 mod events;
 mod frame;
-mod gate;
 mod gunzip;
 mod intake;
 mod listener;
@@ -31,8 +30,8 @@ use plugin::{
 use record::Tag;
 use tokio::task::JoinSet;
 
+use crate::gate::Gate;
 use connection::Connection;
-use gate::Gate;
 use listener::Listener;
 
 /// `forward`.

@@ -8,8 +8,10 @@
 
 mod dummy;
 mod forward;
+mod gate;
 mod stdin;
 mod tail;
+mod tcp;
 #[cfg(test)]
 mod test_road;
 
@@ -21,4 +23,5 @@ pub static ALL: &[&InputPlugin] = &[
     &forward::PLUGIN,
     &stdin::PLUGIN,
     &tail::PLUGIN,
+    &tcp::PLUGIN,
 ];

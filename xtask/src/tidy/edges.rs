@@ -35,6 +35,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("lake", &["aws"]),
     ("query", &[]),
+    // It speaks with both ends of the road from outside, over their protocols.
+    ("bench", &["record", "aws"]),
     // The chores stand beside the road.
     ("xtask", &[]),
 ];

@@ -9,11 +9,11 @@ use bytes::BytesMut;
 use plugin::{Emitter, Stop};
 
 use super::Shared;
-use super::gate::{Gate, Room};
 use super::intake::Intake;
 use super::listener::Stream;
 use super::owed::Refused;
 use super::scan::{Found, Scan};
+use crate::gate::{Gate, Room};
 
 /// The least and the most that is read at once; larger frames take several reads.
 const READ_MIN: usize = 16 << 10;

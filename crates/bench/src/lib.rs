@@ -1,0 +1,64 @@
+//! The load generator, the sink, the verifier, and the matrix that puts a router between them.
+//!
+//! A generator marks each line with its writer and its number ([`Mark`]); a [`Tally`] keeps a bit for each line that
+//! arrives, so that lost, repeated and late lines are told apart, exactly and in little memory.
+//!
+//! Invariants: it speaks with both ends of the road over their protocols only and knows no station; it keeps no record.
+
+mod generate;
+mod line;
+mod mark;
+mod matrix;
+mod quantity;
+mod report;
+mod scan;
+mod sink;
+mod tally;
+mod verify;
+
+use std::process::ExitCode;
+
+pub use mark::Mark;
+pub use report::{Report, Sent, SinkCounts, WriterReport};
+pub use sink::{Faults, Sink};
+pub use tally::{Tally, Verdict};
+
+/// What `flumen bench` is started with.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum BenchCommand {
+    /// Writes lines that can be told apart, at a given pace
+    Gen(Box<generate::GenerateCommand>),
+    /// Runs AWS services that only count, and fail as they are told
+    Sink(sink::SinkCommand),
+    /// Says which lines are lost, repeated or out of order at a destination
+    Verify(verify::VerifyCommand),
+    /// Plays the load matrix that AWS runs on each release of its Fluent Bit distribution
+    Matrix(matrix::MatrixCommand),
+}
+
+impl BenchCommand {
+    /// Does what was asked for.
+    pub fn run(self) -> ExitCode {
+        match self {
+            BenchCommand::Gen(generate) => generate.run(),
+            BenchCommand::Sink(sink) => sink.run(),
+            BenchCommand::Verify(verify) => verify.run(),
+            BenchCommand::Matrix(matrix) => matrix.run(),
+        }
+    }
+}
+
+/// Completes when the process is asked to end.
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => terminate.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate => {}
+    }
+}

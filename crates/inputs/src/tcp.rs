@@ -1,0 +1,322 @@
+//! Receives records over plain TCP: JSON values that follow each other, or lines of text.
+//!
+//! The protocol has no acknowledgement. What was read is delivered before the router leaves, and what had arrived at a
+//! stop is read; while memory is used up nothing is read and senders wait, so that nothing has to be thrown away.
+//!
+//! The way of bytes: `connection` reads them as far as there is room, `lines` or `values` cut them into records.
+
+mod connection;
+mod lines;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use config::{FromText, Options, Parsed, Refusal, TlsOptions};
+use plugin::{
+    BuildError, Counter, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Stop,
+};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::gate::Gate;
+use connection::Connection;
+use lines::Lines;
+use values::Values;
+
+/// `tcp`.
+pub static PLUGIN: InputPlugin = InputPlugin::new::<Tcp>("tcp");
+
+/// How long nothing is accepted after an attempt failed: the reason, no descriptor left mostly, does not go at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The name of the socket in a handover.
+const SOCKET: &str = "listener";
+const KIB: u64 = 1024;
+/// A batch cannot span more than four times this.
+const RECORD_MAX: u64 = 256 << 20;
+
+/// Receives records over plain TCP: JSON values that follow each other, or lines of text.
+#[derive(Clone, Debug, Options)]
+pub struct TcpOptions {
+    /// The address to listen on.
+    #[option(name = "listen", default = "0.0.0.0")]
+    pub listen: String,
+    /// The TCP port.
+    #[option(name = "port", default = "5170")]
+    pub port: u16,
+    /// What senders send.
+    #[option(name = "format", default = "json")]
+    pub format: Format,
+    /// What ends a record of the format `none`. `\n`, `\r`, `\t`, `\a`, `\b`, `\f`, `\v` and `\\` are understood.
+    #[option(name = "separator", default = "\\n")]
+    pub separator: Separator,
+    /// A number of KiB; other units are not understood. How much is read at once is decided by what arrives and what the
+    /// memory limit allows; here it only stands in for `buffer_size`.
+    #[option(name = "chunk_size", default = "32")]
+    pub chunk_size: i64,
+    /// The largest record, as a number of KiB; `chunk_size` by default. A longer line is dropped, a sender of a larger
+    /// JSON value is disconnected.
+    #[option(name = "buffer_size")]
+    pub buffer_size: Option<i64>,
+    /// Add the sender's address under this key, as `tcp://ADDRESS:PORT`.
+    #[option(name = "source_address_key")]
+    pub source_address_key: Option<String>,
+    /// The parser that takes lines apart, for the format `none`. A line that it rejects stays as it is.
+    #[option(name = "parser")]
+    pub parser: Option<String>,
+    /// Accepted; Flumen places inputs on threads by itself.
+    #[option(name = "workers", default = "1")]
+    pub workers: i64,
+    #[option(flatten)]
+    pub tls: TlsOptions,
+}
+
+/// What senders send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, config::Choice)]
+pub enum Format {
+    /// JSON values that follow each other: an object is a record, any other value becomes the field `msg` of one.
+    Json,
+    /// Text: what stands between separators becomes the field `log`.
+    None,
+}
+
+/// The text between two records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Separator(pub Vec<u8>);
+
+impl FromText for Separator {
+    const FORM: config::Form =
+        config::Form::new("text", "text that is not empty, with escapes such as `\\n`");
+
+    fn from_text(text: &str) -> Result<Parsed<Self>, Refusal> {
+        if text.is_empty() {
+            return Err("the separator is empty".to_owned().into());
+        }
+        let mut bytes = Vec::new();
+        let mut rest = text.bytes();
+        while let Some(byte) = rest.next() {
+            if byte != b'\\' {
+                bytes.push(byte);
+                continue;
+            }
+            match rest.next() {
+                Some(b'n') => bytes.push(b'\n'),
+                Some(b'r') => bytes.push(b'\r'),
+                Some(b't') => bytes.push(b'\t'),
+                Some(b'a') => bytes.push(7),
+                Some(b'b') => bytes.push(8),
+                Some(b'v') => bytes.push(11),
+                Some(b'f') => bytes.push(12),
+                Some(b'\\') => bytes.push(b'\\'),
+                Some(other) => bytes.extend([b'\\', other]),
+                None => bytes.push(b'\\'),
+            }
+        }
+        Ok(Separator(bytes).into())
+    }
+}
+
+/// What all connections of an instance share.
+struct Instance {
+    options: TcpOptions,
+    /// The largest record in bytes.
+    record_max: usize,
+    context: InputContext,
+    gate: Gate,
+    counters: Counters,
+}
+
+/// What is counted besides records.
+struct Counters {
+    /// Stretches of bytes that are no JSON.
+    invalid: Counter,
+    /// Records above the limit.
+    too_large: Counter,
+    /// JSON values that ended with their connection.
+    cut_off: Counter,
+    /// Records that could not be taken on: their sender cannot be told.
+    refused: Counter,
+    /// Lines that the parser rejected.
+    unparsed: Counter,
+}
+
+/// How the bytes of a connection become records.
+enum Framing {
+    Lines(Box<Lines>),
+    Values(Values),
+}
+
+struct Tcp {
+    listener: TcpListener,
+    options: TcpOptions,
+    record_max: usize,
+    context: InputContext,
+}
+
+impl Input for Tcp {
+    type Options = TcpOptions;
+
+    fn build(
+        options: TcpOptions,
+        context: InputContext,
+        handover: Handover,
+    ) -> Result<Self, BuildError> {
+        options.refuse_unsupported(&context)?;
+        let address = format!("{}:{}", options.listen, options.port);
+        let (listener, bound) = listen(&address, handover)
+            .map_err(|error| BuildError(format!("cannot listen on {address}: {error}")))?;
+        context.log.info(format_args!("listening on {bound}"));
+        Ok(Tcp {
+            listener,
+            record_max: options.record_max(&context),
+            options,
+            context,
+        })
+    }
+
+    async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
+        let instance = Rc::new(Instance {
+            counters: Counters::register(&self.context),
+            gate: Gate::open(&self.context.budget).await,
+            options: self.options,
+            record_max: self.record_max,
+            context: self.context,
+        });
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        let connection = Connection::new(stream, peer, Rc::clone(&instance), emitter.clone());
+                        connections.spawn_local(connection.run(stop.clone()));
+                    }
+                    Err(error) => {
+                        instance.context.log.warn(format_args!("cannot accept a connection: {error}"));
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(ended) = connections.join_next() => instance.note_end(ended),
+                () = stop.requested() => break,
+            }
+        }
+        // Every connection waits until what it received is answered for.
+        while let Some(ended) = connections.join_next().await {
+            instance.note_end(ended);
+        }
+        let socket = self.listener.into_std().map(OwnedFd::from);
+        Ended {
+            handover: Handover {
+                descriptors: socket
+                    .into_iter()
+                    .map(|socket| (SOCKET.to_owned(), socket))
+                    .collect(),
+                state: Vec::new(),
+            },
+            ends_process: false,
+        }
+    }
+}
+
+/// Listens on `address`, or on the socket that the instance before gave up; and where that is.
+fn listen(address: &str, handover: Handover) -> io::Result<(TcpListener, SocketAddr)> {
+    let inherited = handover
+        .descriptors
+        .into_iter()
+        .find(|(name, _)| name == SOCKET);
+    let listener = match inherited {
+        Some((_, socket)) => std::net::TcpListener::from(socket),
+        None => std::net::TcpListener::bind(address)?,
+    };
+    listener.set_nonblocking(true)?;
+    let bound = listener.local_addr()?;
+    Ok((TcpListener::from_std(listener)?, bound))
+}
+
+impl TcpOptions {
+    fn refuse_unsupported(&self, context: &InputContext) -> Result<(), BuildError> {
+        if self.tls.enabled.0 {
+            return Err(BuildError(
+                "'tls' is not supported by this input yet, and without it connections would be less protected than the \
+                 configuration says: remove it, and listen on 127.0.0.1"
+                    .to_owned(),
+            ));
+        }
+        if self.workers > 1 {
+            context.log.warn(format_args!(
+                "workers {} has no effect: one thread serves all connections of this input",
+                self.workers
+            ));
+        }
+        match &self.parser {
+            Some(_) if self.format == Format::Json => context.log.warn(format_args!(
+                "parser has no effect: it takes lines apart, and format is json"
+            )),
+            Some(name) if context.parsers.make(name).is_none() => {
+                let known = context.parsers.names().join(", ");
+                return Err(BuildError(format!(
+                    "there is no parser '{name}'; there are: {known}"
+                )));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The largest record in bytes: at least 1 KiB.
+    fn record_max(&self, context: &InputContext) -> usize {
+        let kib = self.buffer_size.unwrap_or(self.chunk_size);
+        if kib < 1 {
+            context.log.warn(format_args!(
+                "buffer_size is {kib} KiB; 1 KiB is taken, since nothing fits into less"
+            ));
+        }
+        let bytes = u64::try_from(kib.max(1))
+            .unwrap_or(1)
+            .saturating_mul(KIB)
+            .min(RECORD_MAX);
+        usize::try_from(bytes).unwrap_or(RECORD_MAX as usize)
+    }
+}
+
+impl Instance {
+    fn framing(&self) -> Framing {
+        match self.options.format {
+            Format::Json => Framing::Values(Values::default()),
+            Format::None => {
+                let parser = self.options.parser.as_deref();
+                let parser = parser.and_then(|name| self.context.parsers.make(name));
+                Framing::Lines(Box::new(Lines::new(&self.options.separator.0, parser)))
+            }
+        }
+    }
+
+    fn note_end(&self, ended: Result<(), tokio::task::JoinError>) {
+        if ended.is_err() {
+            self.context.log.error(format_args!(
+                "a connection is closed after a fault in the router"
+            ));
+        }
+    }
+}
+
+impl Counters {
+    fn register(context: &InputContext) -> Counters {
+        let metrics = &context.metrics;
+        Counters {
+            invalid: metrics.dropped("invalid_json"),
+            too_large: metrics.dropped("too_large"),
+            cut_off: metrics.dropped("cut_off"),
+            refused: metrics.dropped("refused_without_resend"),
+            unparsed: metrics.counter(
+                "parser_mismatches_total",
+                "Lines that the parser rejected; they were sent on as they are.",
+            ),
+        }
+    }
+}
