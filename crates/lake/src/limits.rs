@@ -66,6 +66,20 @@ pub const KEY_PART_BYTES: usize = 255;
 pub const LISTED_KEYS: usize = 1000;
 /// Keys of one DeleteObjects request.
 pub const DELETED_KEYS: usize = 1000;
+/// Parts of one multipart upload, which are numbered from 1.
+pub const PARTS: u32 = 10_000;
+/// The least bytes of a part that is not the last one.
+pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// The most bytes of a part, and of an object that is put or copied in one request.
+pub const PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+/// The most bytes of an object.
+pub const OBJECT_BYTES: u64 = 50 * 1024 * 1024 * 1024 * 1024;
+/// Parts in one answer of ListParts, uploads and common prefixes in one of ListMultipartUploads.
+pub const LISTED_PARTS: usize = 1000;
+/// Tags of an object.
+pub const OBJECT_TAGS: usize = 10;
+/// The lake's own: uploads that became objects and are remembered, for clients that ask again.
+pub const COMPLETED_UPLOADS: usize = 1000;
 /// The body of an S3 request that is XML: 1,000 keys of 1,024 bytes, each escaped and wrapped, fit several times.
 pub const XML_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Life of a presigned URL in seconds: seven days.

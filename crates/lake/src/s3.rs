@@ -1,9 +1,12 @@
 //! S3's wire face: [`s3s`] reads requests, checks their signatures and writes answers; this module does what they ask.
 //!
 //! Served are ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, ListObjects (both versions),
-//! GetObject with ranges, HeadObject, PutObject, CopyObject, DeleteObject and DeleteObjects. Everything else is answered
-//! with `NotImplemented`, multipart uploads among it. Requests may be signed for any region.
+//! GetObject with ranges, HeadObject, PutObject, CopyObject, DeleteObject and DeleteObjects, multipart uploads from
+//! CreateMultipartUpload to ListMultipartUploads, and the tags and ACLs of objects. Everything else is answered with
+//! `NotImplemented`. Requests may be signed for any region. Storage classes, ACLs, encryption and tags are kept and
+//! answered; they have no effect.
 
+mod attributes;
 mod buckets;
 mod conditions;
 mod error;
@@ -11,8 +14,11 @@ mod face;
 mod host;
 mod integrity;
 mod list;
+mod multipart;
+mod multipart_list;
 mod read;
 mod signed;
+mod tagging;
 mod write;
 
 use std::sync::Arc;

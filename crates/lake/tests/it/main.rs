@@ -4,5 +4,6 @@ mod client;
 mod durability;
 mod firehose;
 mod hostile;
+mod multipart;
 mod s3;
 mod signatures;
