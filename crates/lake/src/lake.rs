@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
+use crate::data_streams::DataStreams;
 use crate::limits;
 use crate::objects::Objects;
 use crate::options::Options;
@@ -25,9 +26,12 @@ pub(crate) struct Inner {
     pub options: Options,
     pub credentials: Credentials,
     pub streams: Streams,
+    pub data_streams: DataStreams,
     pub s3: S3Face,
     /// As many Firehose bodies are in memory at once as there are permits.
     pub bodies: Semaphore,
+    /// As many answers of GetRecords are in memory at once as there are permits.
+    pub reads: Semaphore,
 }
 
 /// Why a lake could not be opened.
@@ -72,6 +76,10 @@ impl Lake {
         };
         // Delivery streams begin to deliver at once, which is why this has to run inside a runtime.
         let streams = Streams::open(options.data.join("streams"), delivery).map_err(in_folder)?;
+        // The folder is locked by now, for data streams as well.
+        let data_streams =
+            DataStreams::open(options.data.join("data-streams"), options.logger.clone())
+                .map_err(in_folder)?;
         let credentials = Credentials {
             access_key_id: options.access_key_id.clone(),
             secret_access_key: options.secret_access_key.clone(),
@@ -82,8 +90,10 @@ impl Lake {
             options,
             credentials,
             streams,
+            data_streams,
             s3,
             bodies,
+            reads: Semaphore::new(limits::READS_IN_MEMORY),
         })))
     }
 
@@ -109,6 +119,7 @@ impl Lake {
     /// Stops delivering, once objects that are being written are whole. What is buffered stays on disk and goes on the
     /// next time. Requests that still come are refused.
     pub async fn close(&self) {
+        self.0.data_streams.stop();
         self.0.streams.stop().await;
     }
 

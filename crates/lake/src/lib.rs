@@ -1,6 +1,7 @@
 //! The lake: Firehose and S3 on one machine, behind their own protocols, in one folder.
 //!
 //! ```text
+//!  DIR/data-streams/NAME/   a data stream of Kinesis: its shards and their records     this crate's
 //!  DIR/streams/NAME/   a delivery stream: what it is, what it buffers      this crate's
 //!  DIR/objects/BUCKET/KEY   objects as files; other processes may read     this crate's, readers welcome
 //!  DIR/catalog/        tables and views                                    the query side's
@@ -12,7 +13,9 @@
 
 mod aws_json;
 mod counters;
+mod data_streams;
 mod firehose;
+mod kinesis;
 mod lake;
 pub mod limits;
 mod log;

@@ -9,6 +9,8 @@ use crate::signature::Claim;
 pub enum Service {
     /// Firehose, with the operation's name; empty if the request names none.
     Firehose(String),
+    /// Kinesis Data Streams, with the operation's name; empty if the request names none.
+    Kinesis(String),
     /// S3.
     S3,
     /// A service of AWS that speaks JSON and is not served here, by the name people know it by.
@@ -18,15 +20,15 @@ pub enum Service {
 }
 
 /// What `X-Amz-Target` begins with, for the services that a log path may call.
-const TARGETS: [(&str, &str); 6] = [
+const TARGETS: [(&str, &str); 5] = [
     ("AmazonAthena", "Athena"),
     ("AWSGlue", "Glue"),
     ("DynamoDB_20120810", "DynamoDB"),
-    ("Kinesis_20131202", "Kinesis"),
     ("Logs_20140328", "CloudWatch Logs"),
     ("secretsmanager", "Secrets Manager"),
 ];
 const FIREHOSE_TARGET: &str = "Firehose_20150804";
+const KINESIS_TARGET: &str = "Kinesis_20131202";
 
 /// The service that a request is for: told by its target, else by what it was signed for, else by the host it names.
 /// Everything else is S3's.
@@ -37,6 +39,9 @@ pub fn service(parts: &Parts) -> Service {
         if prefix == FIREHOSE_TARGET {
             return Service::Firehose(operation.to_owned());
         }
+        if prefix == KINESIS_TARGET {
+            return Service::Kinesis(operation.to_owned());
+        }
         let known = TARGETS.iter().find(|(known, _)| *known == prefix);
         return Service::OtherJson(
             known.map_or("the service of this X-Amz-Target", |(_, name)| name),
@@ -45,6 +50,7 @@ pub fn service(parts: &Parts) -> Service {
     match Claim::service_of(parts).as_deref() {
         Some("s3") => Service::S3,
         Some("firehose") => Service::Firehose(String::new()),
+        Some("kinesis") => Service::Kinesis(String::new()),
         Some(other) => Service::Other(other.to_owned()),
         None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
         None => Service::S3,
@@ -90,6 +96,12 @@ mod tests {
                 "x-amz-target",
                 "x",
                 Service::OtherJson("the service of this X-Amz-Target"),
+            ),
+            (
+                "/",
+                "x-amz-target",
+                "Kinesis_20131202.GetRecords",
+                Service::Kinesis("GetRecords".to_owned()),
             ),
             ("/", "authorization", &signed("s3"), Service::S3),
             ("/", "authorization", &signed("firehose"), firehose("")),

@@ -16,13 +16,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use s3s::Body;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::aws_json::ApiError;
 use crate::lake::{Inner, Lake};
 use crate::route::{self, Service};
-use crate::{firehose, limits, signature};
+use crate::{firehose, kinesis, limits, signature};
 
 /// What every answer says of who gave it. Routers recognise a lake by it.
 pub const SERVER_NAME: &str = concat!("flumen-lake/", env!("CARGO_PKG_VERSION"));
@@ -105,6 +105,12 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
                 Err(error) => error.answer(),
             }
         }
+        Service::Kinesis(operation) => {
+            match kinesis_request(lake, &operation, &parts, body).await {
+                Ok(response) => response,
+                Err(error) => error.answer(),
+            }
+        }
         Service::S3 => lake.s3.answer(Request::from_parts(parts, body), &id).await,
         Service::OtherJson(name) => not_served(name).answer(),
         Service::Other(name) => not_served(&name).answer(),
@@ -121,7 +127,7 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
 
 fn not_served(service: &str) -> ApiError {
     ApiError::unknown_operation(format!(
-        "{service} is not served here; this is Flumen's lake, which has Firehose and S3"
+        "{service} is not served here; this is Flumen's lake, which has Firehose, Kinesis and S3"
     ))
 }
 
@@ -131,16 +137,45 @@ async fn firehose_request(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
+    let limit = limits::FIREHOSE_BODY_BYTES;
+    match signed_body(lake, ("firehose", limit), parts, body).await? {
+        Some((body, _permit)) => firehose::call(lake, operation, &body).await,
+        None => Ok(too_large(limit)),
+    }
+}
+
+async fn kinesis_request(
+    lake: &Inner,
+    operation: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Response<Body>, ApiError> {
+    let limit = limits::KINESIS_BODY_BYTES;
+    match signed_body(lake, ("kinesis", limit), parts, body).await? {
+        Some((body, _permit)) => kinesis::call(lake, operation, &body).await,
+        None => Ok(too_large(limit)),
+    }
+}
+
+/// The body of a request for `service` whose signature holds; `None` if there is more of it than `limit`. The permit is
+/// held as long as the body is in memory.
+async fn signed_body<'l>(
+    lake: &'l Inner,
+    (service, limit): (&str, usize),
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Option<(Bytes, SemaphorePermit<'l>)>, ApiError> {
     let now = jiff::Timestamp::now();
-    let claim = signature::verify_head(parts, "firehose", &lake.credentials, now)?;
+    let claim = signature::verify_head(parts, service, &lake.credentials, now)?;
     // Never closed, so a permit always comes.
-    let _permit = lake.bodies.acquire().await;
-    let body = match read_body(body).await? {
+    let permit = lake.bodies.acquire().await;
+    let permit = permit.map_err(|_| ApiError::unavailable("The lake is going down."))?;
+    let body = match read_body(body, limit).await? {
         Read::Whole(body) => body,
-        Read::TooLarge => return Ok(too_large()),
+        Read::TooLarge => return Ok(None),
     };
     signature::verify(parts, &claim, &body, &lake.credentials)?;
-    firehose::call(lake, operation, &body).await
+    Ok(Some((body, permit)))
 }
 
 enum Read {
@@ -150,7 +185,7 @@ enum Read {
 
 /// Reads a body within its limits of size and time. A larger one is read on for a while but not kept: a client that is
 /// still sending would not see the answer.
-async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
+async fn read_body(mut body: Incoming, limit: usize) -> Result<Read, ApiError> {
     let reading = async {
         let mut whole = BytesMut::new();
         let mut length = 0;
@@ -161,7 +196,7 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
                 continue;
             };
             length += data.len();
-            if length <= limits::FIREHOSE_BODY_BYTES {
+            if length <= limit {
                 whole.extend_from_slice(&data);
             } else if length > limits::DISCARDED_BODY_BYTES {
                 break;
@@ -169,7 +204,7 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
                 whole = BytesMut::new();
             }
         }
-        Ok(if length <= limits::FIREHOSE_BODY_BYTES {
+        Ok(if length <= limit {
             Read::Whole(whole.freeze())
         } else {
             Read::TooLarge
@@ -188,14 +223,11 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
     }
 }
 
-fn too_large() -> Response<Body> {
+fn too_large(limit: usize) -> Response<Body> {
     let error = ApiError {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         code: "RequestEntityTooLargeException",
-        message: format!(
-            "the body is larger than {} bytes",
-            limits::FIREHOSE_BODY_BYTES
-        ),
+        message: format!("the body is larger than {} bytes", limit),
     };
     let mut response = error.answer();
     response

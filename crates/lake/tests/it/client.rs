@@ -210,6 +210,13 @@ impl Call {
         }
     }
 
+    pub fn kinesis(operation: &str, body: impl Into<Vec<u8>>) -> Self {
+        let mut call = Self::firehose(operation, body);
+        call.headers[0].1 = format!("Kinesis_20131202.{operation}");
+        call.service = "kinesis";
+        call
+    }
+
     pub fn s3(method: Method, uri: &str) -> Self {
         Self {
             method,

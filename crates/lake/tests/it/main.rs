@@ -4,6 +4,8 @@ mod client;
 mod durability;
 mod firehose;
 mod hostile;
+mod kinesis;
+mod kinesis_refusals;
 mod multipart;
 mod s3;
 mod signatures;
