@@ -85,6 +85,7 @@ impl From<SignatureError> for ApiError {
             SignatureError::Missing => "MissingAuthenticationTokenException",
             SignatureError::Incomplete(_) => "IncompleteSignatureException",
             SignatureError::UnknownKey => "UnrecognizedClientException",
+            SignatureError::ExpiredToken => "ExpiredTokenException",
             SignatureError::NotForThis(_) | SignatureError::Mismatch => "InvalidSignatureException",
         };
         Self::client(code, error.to_string())

@@ -8,11 +8,12 @@ use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
 use crate::data_streams::DataStreams;
+use crate::iam::Identities;
 use crate::limits;
 use crate::objects::Objects;
 use crate::options::Options;
 use crate::s3::S3Face;
-use crate::signature::Credentials;
+use crate::signature::{Credentials, Sessions};
 use crate::streams::{Delivery, DeliveryError, Streams};
 
 /// The AWS log path on one machine: delivery streams and an object store in a folder, behind AWS's own protocols.
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub credentials: Credentials,
     pub streams: Streams,
     pub data_streams: DataStreams,
+    pub identities: Identities,
     pub s3: S3Face,
     /// As many Firehose bodies are in memory at once as there are permits.
     pub bodies: Semaphore,
@@ -83,7 +85,11 @@ impl Lake {
         let credentials = Credentials {
             access_key_id: options.access_key_id.clone(),
             secret_access_key: options.secret_access_key.clone(),
+            sessions: Sessions::open(&options.data.join("sts"), &options.secret_access_key)
+                .map_err(in_folder)?,
         };
+        let identities =
+            Identities::open(&options.data.join("iam"), &options.logger).map_err(in_folder)?;
         let s3 = S3Face::new(objects, options.region.clone(), credentials.clone());
         let bodies = Semaphore::new(limits::BODIES_IN_MEMORY);
         Ok(Self(Arc::new(Inner {
@@ -91,6 +97,7 @@ impl Lake {
             credentials,
             streams,
             data_streams,
+            identities,
             s3,
             bodies,
             reads: Semaphore::new(limits::READS_IN_MEMORY),

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!  DIR/data-streams/NAME/   a data stream of Kinesis: its shards and their records     this crate's
+//!  DIR/iam/            roles and policies, kept and answered, not enforced                 this crate's
+//!  DIR/sts/            the key that temporary credentials are made with                    this crate's
 //!  DIR/streams/NAME/   a delivery stream: what it is, what it buffers      this crate's
 //!  DIR/objects/BUCKET/KEY   objects as files; other processes may read     this crate's, readers welcome
 //!  DIR/catalog/        tables and views                                    the query side's
@@ -12,9 +14,11 @@
 //! state there is lies in the folder.
 
 mod aws_json;
+mod aws_query;
 mod counters;
 mod data_streams;
 mod firehose;
+mod iam;
 mod kinesis;
 mod lake;
 pub mod limits;
@@ -26,6 +30,7 @@ mod s3;
 mod server;
 mod signature;
 mod streams;
+mod sts;
 
 pub use counters::{Counters, StreamCounters};
 pub use lake::{FlushError, Lake, OpenError};

@@ -113,6 +113,42 @@ pub const XML_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Life of a presigned URL in seconds: seven days.
 pub const PRESIGNED_SECS: u64 = 7 * 24 * 60 * 60;
 
+// STS.
+
+/// Characters of a role session's name.
+pub const SESSION_NAME_CHARS: (usize, usize) = (2, 64);
+/// Characters of a role's ARN in STS's requests.
+pub const ASSUMED_ROLE_ARN_CHARS: (usize, usize) = (20, 2048);
+/// Characters of an external id.
+pub const EXTERNAL_ID_CHARS: (usize, usize) = (2, 1224);
+/// Characters of a web identity's token.
+pub const WEB_IDENTITY_TOKEN_CHARS: (usize, usize) = (4, 20_000);
+/// `DurationSeconds` of a role's session: least, most, and what stands when none is given.
+pub const ROLE_SESSION_SECS: (i64, i64, i64) = (900, 43_200, 3600);
+/// The same for GetSessionToken.
+pub const SESSION_TOKEN_SECS: (i64, i64, i64) = (900, 129_600, 43_200);
+
+// IAM.
+
+/// Roles of an account.
+pub const ROLES: usize = 1000;
+/// Customer managed policies of an account.
+pub const POLICIES: usize = 1500;
+/// Managed policies of one role.
+pub const ATTACHED_POLICIES: usize = 10;
+/// Characters of a role's name.
+pub const ROLE_NAME_CHARS: usize = 64;
+/// Characters of a policy's name.
+pub const POLICY_NAME_CHARS: usize = 128;
+/// Characters of a path.
+pub const IAM_PATH_CHARS: usize = 512;
+/// Characters of a role's or policy's description.
+pub const DESCRIPTION_CHARS: usize = 1000;
+/// Characters of a trust policy, of all inline policies of a role, of a managed policy; white space does not count.
+pub const POLICY_CHARS: (usize, usize, usize) = (2048, 10_240, 6144);
+/// `MaxItems` of a listing: most, and what stands when none is given.
+pub const LISTED_IDENTITIES: (i64, i64) = (1000, 100);
+
 // Signatures.
 
 /// How far a request's clock may be from ours, either way.
@@ -125,6 +161,10 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 pub const FIREHOSE_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// A Kinesis request's body, to the same measure: a full PutRecords takes 14 MiB.
 pub const KINESIS_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// A request's body in the query protocol: the largest policy, each character encoded, fits several times.
+pub const QUERY_BODY_BYTES: usize = 1024 * 1024;
+/// The lake's own: parameters of one such request.
+pub const QUERY_PARAMETERS: usize = 1000;
 /// What is read and thrown away of a larger body, so that its sender gets to read the answer.
 pub const DISCARDED_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// Firehose bodies held in memory at once, over all connections.

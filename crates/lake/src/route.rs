@@ -1,5 +1,6 @@
 //! Which service a request is for: all of them listen on one port.
 
+use http::Method;
 use http::request::Parts;
 
 use crate::signature::Claim;
@@ -11,6 +12,10 @@ pub enum Service {
     Firehose(String),
     /// Kinesis Data Streams, with the operation's name; empty if the request names none.
     Kinesis(String),
+    /// STS.
+    Sts,
+    /// IAM.
+    Iam,
     /// S3.
     S3,
     /// A service of AWS that speaks JSON and is not served here, by the name people know it by.
@@ -27,6 +32,7 @@ const TARGETS: [(&str, &str); 5] = [
     ("Logs_20140328", "CloudWatch Logs"),
     ("secretsmanager", "Secrets Manager"),
 ];
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const FIREHOSE_TARGET: &str = "Firehose_20150804";
 const KINESIS_TARGET: &str = "Kinesis_20131202";
 
@@ -51,10 +57,21 @@ pub fn service(parts: &Parts) -> Service {
         Some("s3") => Service::S3,
         Some("firehose") => Service::Firehose(String::new()),
         Some("kinesis") => Service::Kinesis(String::new()),
+        Some("sts") => Service::Sts,
+        Some("iam") => Service::Iam,
         Some(other) => Service::Other(other.to_owned()),
         None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
+        None if host(parts).starts_with("iam.") => Service::Iam,
+        None if host(parts).starts_with("sts.") || is_form(parts) => Service::Sts,
         None => Service::S3,
     }
+}
+
+/// Whether a form is posted to no resource. No request of S3's is like that; unsigned ones are STS's.
+fn is_form(parts: &Parts) -> bool {
+    let content_type = parts.headers.get(http::header::CONTENT_TYPE);
+    let of_form = |value: &http::HeaderValue| value.as_bytes().starts_with(FORM);
+    parts.method == Method::POST && parts.uri.path() == "/" && content_type.is_some_and(of_form)
 }
 
 fn host(parts: &Parts) -> &str {
@@ -108,8 +125,22 @@ mod tests {
             (
                 "/",
                 "authorization",
-                &signed("sts"),
-                Service::Other("sts".to_owned()),
+                &signed("sqs"),
+                Service::Other("sqs".to_owned()),
+            ),
+            ("/", "authorization", &signed("sts"), Service::Sts),
+            ("/", "authorization", &signed("iam"), Service::Iam),
+            (
+                "/",
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+                Service::Sts,
+            ),
+            (
+                "/b",
+                "content-type",
+                "application/x-www-form-urlencoded",
+                Service::S3,
             ),
             ("/", "authorization", "nonsense", Service::S3),
             (

@@ -36,6 +36,7 @@ use crate::signature::Credentials;
 /// Answers S3's requests.
 pub struct S3Face {
     service: S3Service,
+    credentials: Credentials,
 }
 
 impl S3Face {
@@ -46,10 +47,11 @@ impl S3Face {
         config.presigned_url_max_skew_time_secs = limits::CLOCK_SKEW.as_secs() as u32;
         let mut builder = S3ServiceBuilder::new(face::Face { objects, region });
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_auth(signed::OneKey(credentials));
+        builder.set_auth(signed::OneKey(credentials.clone()));
         builder.set_host(host::Hosts);
         Self {
             service: builder.build(),
+            credentials,
         }
     }
 
@@ -58,7 +60,10 @@ impl S3Face {
         let resource = request.uri().path().to_owned();
         let is_head = request.method() == Method::HEAD;
         let (parts, body) = request.into_parts();
-        let answered = match signed::check(&parts) {
+        let now = jiff::Timestamp::now();
+        let checked = signed::check(&parts)
+            .and_then(|()| signed::check_token(&parts, &self.credentials, now));
+        let answered = match checked {
             Ok(()) => self
                 .service
                 .call(Request::from_parts(parts, Body::from(body)))

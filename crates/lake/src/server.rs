@@ -20,9 +20,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::aws_json::ApiError;
+use crate::aws_query::{Params, QueryError};
 use crate::lake::{Inner, Lake};
 use crate::route::{self, Service};
-use crate::{firehose, kinesis, limits, signature};
+use crate::signature::{self, Principal, SignatureError};
+use crate::{firehose, iam, kinesis, limits, sts};
 
 /// What every answer says of who gave it. Routers recognise a lake by it.
 pub const SERVER_NAME: &str = concat!("flumen-lake/", env!("CARGO_PKG_VERSION"));
@@ -111,6 +113,14 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
                 Err(error) => error.answer(),
             }
         }
+        Service::Sts => match sts_request(lake, &parts, body, &id).await {
+            Ok(response) => response,
+            Err(error) => error.answer(sts::DIALECT, &id),
+        },
+        Service::Iam => match iam_request(lake, &parts, body, &id).await {
+            Ok(response) => response,
+            Err(error) => error.answer(iam::DIALECT, &id),
+        },
         Service::S3 => lake.s3.answer(Request::from_parts(parts, body), &id).await,
         Service::OtherJson(name) => not_served(name).answer(),
         Service::Other(name) => not_served(&name).answer(),
@@ -127,7 +137,7 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
 
 fn not_served(service: &str) -> ApiError {
     ApiError::unknown_operation(format!(
-        "{service} is not served here; this is Flumen's lake, which has Firehose, Kinesis and S3"
+        "{service} is not served here; this is Flumen's lake, which has Firehose, Kinesis, S3, STS and IAM"
     ))
 }
 
@@ -155,6 +165,67 @@ async fn kinesis_request(
         Some((body, _permit)) => kinesis::call(lake, operation, &body).await,
         None => Ok(too_large(limit)),
     }
+}
+
+async fn sts_request(
+    lake: &Inner,
+    parts: &Parts,
+    body: Incoming,
+    id: &str,
+) -> Result<Response<Body>, QueryError> {
+    let form = query_body(lake, body).await?;
+    let params = Params::parse(&form)?;
+    let action = params.get("Action").unwrap_or_default();
+    if sts::UNSIGNED.contains(&action) {
+        return sts::call(lake, &params, None, id);
+    }
+    let caller = signer(lake, "sts", parts, &form)?;
+    sts::call(lake, &params, caller.as_ref(), id)
+}
+
+async fn iam_request(
+    lake: &Inner,
+    parts: &Parts,
+    body: Incoming,
+    id: &str,
+) -> Result<Response<Body>, QueryError> {
+    let form = query_body(lake, body).await?;
+    signer(lake, "iam", parts, &form)?;
+    iam::call(lake, &Params::parse(&form)?, id)
+}
+
+/// A body of the query protocol. It is small, so it may be read before it is known whether anybody has signed it.
+async fn query_body(lake: &Inner, body: Incoming) -> Result<Bytes, QueryError> {
+    // Never closed, so a permit always comes.
+    let _permit = lake.bodies.acquire().await;
+    match read_body(body, limits::QUERY_BODY_BYTES).await {
+        Ok(Read::Whole(body)) => Ok(body),
+        Ok(Read::TooLarge) => Err(QueryError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            format!("the body is larger than {} bytes", limits::QUERY_BODY_BYTES),
+        )),
+        Err(error) => Err(QueryError::new(
+            error.status,
+            "MalformedInput",
+            error.message,
+        )),
+    }
+}
+
+/// Who signed a request, if the signature holds: `None` is the lake's own key.
+fn signer(
+    lake: &Inner,
+    service: &str,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Option<Principal>, QueryError> {
+    let now = jiff::Timestamp::now();
+    let claim = signature::verify_head(parts, service, &lake.credentials, now)?;
+    signature::verify(parts, &claim, body, &lake.credentials)?;
+    let token = signature::session_token(parts);
+    let signer = lake.credentials.principal(&claim.access_key_id, token, now);
+    Ok(signer.map_err(SignatureError::from)?)
 }
 
 /// The body of a request for `service` whose signature holds; `None` if there is more of it than `limit`. The permit is

@@ -4,6 +4,7 @@ mod client;
 mod durability;
 mod firehose;
 mod hostile;
+mod identities;
 mod kinesis;
 mod kinesis_refusals;
 mod multipart;
