@@ -48,6 +48,9 @@ pub struct Attributes {
     /// The entity tag of an object made of parts; others have the file's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub e_tag: Option<String>,
+    /// The multipart upload that made the object, so that completing it again is known to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_id: Option<String>,
 }
 
 /// Whether attributes could be stored.

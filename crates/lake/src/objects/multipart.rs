@@ -220,31 +220,39 @@ impl Objects {
         }
         let mut info = self.multipart.info(place)?;
         let (files, e_tag) = self.multipart.choose(place, wanted)?;
-        info.attributes.e_tag = Some(e_tag);
-        self.refuse_early(place, &target).await?;
-        let store = (Arc::clone(&self.store), UPLOADS);
-        let staged = Staged::assemble(store, files, info.attributes, &self.logger).await?;
-        let object: ObjectInfo = self
-            .place(staged, (&place.bucket, &place.key), target)
-            .await?;
-        // From here on asking again finds it done; before, it would be done again, with the same result.
-        let completed = Completed::new(place, object.e_tag.clone(), wanted.to_vec());
+        let found = self.head(&place.bucket, &place.key).await;
+        let e_tag = match found {
+            // The lake was killed after it had put the object in place and before it could say so.
+            Ok((object, attributes)) if attributes.upload_id == Some(place.id()) => object.e_tag,
+            found => {
+                refuse_early(&target, found)?;
+                info.attributes.e_tag = Some(e_tag);
+                info.attributes.upload_id = Some(place.id());
+                let store = (Arc::clone(&self.store), UPLOADS);
+                let staged = Staged::assemble(store, files, info.attributes, &self.logger).await?;
+                let at = (&place.bucket, &place.key);
+                self.place(staged, at, target).await?.e_tag
+            }
+        };
+        let completed = Completed::new(place, e_tag.clone(), wanted.to_vec());
         self.multipart.remember(place.id, &completed)?;
         self.multipart.remove(&place.bucket, place.id)?;
-        Ok(object.e_tag)
+        Ok(e_tag)
     }
+}
 
-    /// Spares the copying if the object will be refused anyway; what decides is looked at again when it is put in place.
-    async fn refuse_early(&self, place: &UploadPlace, target: &Target) -> Result<(), ObjectError> {
-        let found = self.head(&place.bucket, &place.key).await;
-        match (target, found) {
-            (Target::Absent, Ok(_)) => Err(ObjectError::PreconditionFailed),
-            (Target::Is(e_tag), Ok((info, _))) if info.e_tag != *e_tag => {
-                Err(ObjectError::PreconditionFailed)
-            }
-            (Target::Is(_), Err(error)) => Err(error),
-            _ => Ok(()),
+/// Spares the copying if the object will be refused anyway; what decides is looked at again when it is put in place.
+fn refuse_early(
+    target: &Target,
+    found: Result<(ObjectInfo, Attributes), ObjectError>,
+) -> Result<(), ObjectError> {
+    match (target, found) {
+        (Target::Absent, Ok(_)) => Err(ObjectError::PreconditionFailed),
+        (Target::Is(e_tag), Ok((info, _))) if info.e_tag != *e_tag => {
+            Err(ObjectError::PreconditionFailed)
         }
+        (Target::Is(_), Err(error)) => Err(error),
+        _ => Ok(()),
     }
 }
 

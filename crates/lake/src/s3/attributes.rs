@@ -39,6 +39,7 @@ macro_rules! attributes {
                 .map(|it| it.as_str().to_owned()),
             kms_key_id: text(input.ssekms_key_id.take()),
             e_tag: None,
+            upload_id: None,
         }
     }};
 }

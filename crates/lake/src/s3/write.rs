@@ -125,6 +125,7 @@ impl Face {
                 server_side_encryption: named.server_side_encryption,
                 kms_key_id: named.kms_key_id,
                 e_tag: None,
+                upload_id: None,
                 ..source.attributes
             }
         };
