@@ -104,7 +104,7 @@ impl Objects {
         }
         // As the store does, so that its paths and ours begin alike.
         let root = fs::canonicalize(root)?;
-        let multipart = Multipart::open(root.join(MULTIPART))?;
+        let multipart = Multipart::open(root.join(MULTIPART), &logger)?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(&root)?);
         Ok(Self {
             store,

@@ -14,6 +14,7 @@ use super::completed::{Completed, Memory};
 use super::part::{PartFile, PartInfo};
 use super::{LOCKS, UploadInfo, UploadPlace, WantedPart, folder, locks};
 use crate::limits;
+use crate::log::Logger;
 use crate::objects::{BucketName, ObjectError};
 
 /// The version of the stored form. A reader that meets a later one leaves the upload alone.
@@ -30,8 +31,9 @@ pub struct Multipart {
 }
 
 impl Multipart {
-    /// The uploads in `root`, which is made if it is missing. What ended ones left behind is removed.
-    pub fn open(root: PathBuf) -> io::Result<Self> {
+    /// The uploads in `root`, which is made if it is missing. What ended ones left behind is removed; those that cannot be
+    /// read are left alone and told of in the log.
+    pub fn open(root: PathBuf, logger: &Logger) -> io::Result<Self> {
         let completed = Memory::open(root.join(COMPLETED))?;
         let multipart = Self {
             root,
@@ -46,9 +48,16 @@ impl Multipart {
             };
             for upload in fs::read_dir(bucket.path())? {
                 let id = upload?.file_name();
-                let id = id.to_str().and_then(|id| Uuid::try_parse(id).ok());
-                if let Some(id) = id.filter(|id| multipart.has_ended(&name, *id)) {
+                let Some(id) = id.to_str().and_then(|id| Uuid::try_parse(id).ok()) else {
+                    continue;
+                };
+                if multipart.has_ended(&name, id) {
                     multipart.remove(&name, id)?;
+                } else if let Err(error) = multipart.load(&name, id) {
+                    logger.error(format_args!(
+                        "the multipart upload in {} cannot be read and is left alone: {error}",
+                        folder(&multipart.root, &name, id).display()
+                    ));
                 }
             }
         }
