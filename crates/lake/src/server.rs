@@ -169,7 +169,7 @@ async fn sts_request(
     id: &str,
 ) -> Result<Response<Body>, QueryError> {
     let form = query_body(lake, body).await?;
-    let params = Params::parse(&form)?;
+    let params = params(parts, &form)?;
     let action = params.get("Action").unwrap_or_default();
     if sts::UNSIGNED.contains(&action) {
         return sts::call(lake, &params, None, id);
@@ -186,7 +186,13 @@ async fn iam_request(
 ) -> Result<Response<Body>, QueryError> {
     let form = query_body(lake, body).await?;
     signer(lake, "iam", parts, &form)?;
-    iam::call(lake, &Params::parse(&form)?, id)
+    iam::call(lake, &params(parts, &form)?, id)
+}
+
+/// A request's parameters, which are in its body or, with Fluent Bit among others, in its URL.
+fn params(parts: &Parts, form: &[u8]) -> Result<Params, QueryError> {
+    let query = parts.uri.query().unwrap_or("").as_bytes();
+    Params::parse(if form.is_empty() { query } else { form })
 }
 
 /// A body of the query protocol. It is small, so it may be read before it is known whether anybody has signed it.
