@@ -1,9 +1,9 @@
-//! The lake: Firehose and S3 on one machine, behind their own protocols, in one folder.
+//! The lake: Firehose, Kinesis and S3 on one machine, with STS and IAM beside them, behind their own protocols, in one folder.
 //!
 //! ```text
-//!  DIR/data-streams/NAME/   a data stream of Kinesis: its shards and their records     this crate's
-//!  DIR/iam/            roles and policies, kept and answered, not enforced                 this crate's
-//!  DIR/sts/            the key that temporary credentials are made with                    this crate's
+//!  DIR/data-streams/NAME/   a data stream: its shards and their records    this crate's
+//!  DIR/iam/            roles and policies, kept and answered               this crate's
+//!  DIR/sts/            the key that temporary credentials are made with    this crate's
 //!  DIR/streams/NAME/   a delivery stream: what it is, what it buffers      this crate's
 //!  DIR/objects/BUCKET/KEY   objects as files; other processes may read     this crate's, readers welcome
 //!  DIR/catalog/        tables and views                                    the query side's
