@@ -1,4 +1,5 @@
-//! The lake: Firehose, Kinesis and S3 on one machine, with STS and IAM beside them, behind their own protocols, in one folder.
+//! The lake: Firehose, Kinesis and S3 on one machine, with STS and IAM beside them, behind their own protocols, in one
+//! folder.
 //!
 //! ```text
 //!  DIR/data-streams/NAME/   a data stream: its shards and their records    this crate's

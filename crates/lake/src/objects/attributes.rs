@@ -13,6 +13,8 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 const NAME: &str = "user.flumen.object";
+/// What is tried first, as a listing asks for many: enough for nearly all.
+const FIRST_READ_BYTES: usize = 1024;
 /// Above what file systems take, so that whatever was stored can be read: ext4 keeps 4 KiB, others up to 64.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -89,9 +91,17 @@ impl Attributes {
         Self::read(|value| rustix::fs::fgetxattr(file, NAME, value))
     }
 
-    fn read(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> io::Result<Self> {
-        let mut value = vec![0; READ_BYTES];
-        match get(value.as_mut_slice()) {
+    fn read(get: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> io::Result<Self> {
+        let mut first = [0; FIRST_READ_BYTES];
+        let mut rest = Vec::new();
+        let mut value = first.as_mut_slice();
+        let mut got = get(value);
+        if got == Err(Errno::RANGE) {
+            rest.resize(READ_BYTES, 0);
+            value = rest.as_mut_slice();
+            got = get(value);
+        }
+        match got {
             Ok(length) => Ok(serde_json::from_slice(&value[..length])?),
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(Self::default()),
             Err(error) => Err(error.into()),
@@ -115,12 +125,18 @@ mod tests {
             metadata: BTreeMap::from([("owner".to_owned(), "ä".to_owned())]),
             ..Attributes::default()
         };
-        match attributes.store(file.as_file()).unwrap() {
-            Stored::Yes => assert_eq!(Attributes::load(file.path()).unwrap(), attributes),
-            Stored::Unsupported => assert_eq!(
-                Attributes::load(file.path()).unwrap(),
-                Attributes::default()
-            ),
+        // Also if they are many.
+        let many = Attributes {
+            cache_control: Some("x".repeat(2 * FIRST_READ_BYTES)),
+            ..attributes.clone()
+        };
+        for attributes in [attributes, many] {
+            let kept = match attributes.store(file.as_file()).unwrap() {
+                Stored::Yes => attributes,
+                Stored::Unsupported => Attributes::default(),
+            };
+            assert_eq!(Attributes::load(file.path()).unwrap(), kept);
+            assert_eq!(Attributes::load_from(file.as_file()).unwrap(), kept);
         }
     }
 }
