@@ -1,5 +1,6 @@
 //! Which service a request is for: all of them listen on one port.
 
+use http::Method;
 use http::request::Parts;
 
 use crate::signature::Claim;
@@ -9,6 +10,12 @@ use crate::signature::Claim;
 pub enum Service {
     /// Firehose, with the operation's name; empty if the request names none.
     Firehose(String),
+    /// Kinesis Data Streams, with the operation's name; empty if the request names none.
+    Kinesis(String),
+    /// STS.
+    Sts,
+    /// IAM.
+    Iam,
     /// S3.
     S3,
     /// A service of AWS that speaks JSON and is not served here, by the name people know it by.
@@ -18,15 +25,16 @@ pub enum Service {
 }
 
 /// What `X-Amz-Target` begins with, for the services that a log path may call.
-const TARGETS: [(&str, &str); 6] = [
+const TARGETS: [(&str, &str); 5] = [
     ("AmazonAthena", "Athena"),
     ("AWSGlue", "Glue"),
     ("DynamoDB_20120810", "DynamoDB"),
-    ("Kinesis_20131202", "Kinesis"),
     ("Logs_20140328", "CloudWatch Logs"),
     ("secretsmanager", "Secrets Manager"),
 ];
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const FIREHOSE_TARGET: &str = "Firehose_20150804";
+const KINESIS_TARGET: &str = "Kinesis_20131202";
 
 /// The service that a request is for: told by its target, else by what it was signed for, else by the host it names.
 /// Everything else is S3's.
@@ -37,6 +45,9 @@ pub fn service(parts: &Parts) -> Service {
         if prefix == FIREHOSE_TARGET {
             return Service::Firehose(operation.to_owned());
         }
+        if prefix == KINESIS_TARGET {
+            return Service::Kinesis(operation.to_owned());
+        }
         let known = TARGETS.iter().find(|(known, _)| *known == prefix);
         return Service::OtherJson(
             known.map_or("the service of this X-Amz-Target", |(_, name)| name),
@@ -45,10 +56,25 @@ pub fn service(parts: &Parts) -> Service {
     match Claim::service_of(parts).as_deref() {
         Some("s3") => Service::S3,
         Some("firehose") => Service::Firehose(String::new()),
+        Some("kinesis") => Service::Kinesis(String::new()),
+        Some("sts") => Service::Sts,
+        Some("iam") => Service::Iam,
         Some(other) => Service::Other(other.to_owned()),
         None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
+        None if host(parts).starts_with("iam.") => Service::Iam,
+        None if host(parts).starts_with("sts.") || is_query(parts) => Service::Sts,
         None => Service::S3,
     }
+}
+
+/// Whether this is the query protocol, without saying whose: a form posted to no resource, or an action in the URL. No
+/// request of S3's is like that; unsigned ones are STS's.
+fn is_query(parts: &Parts) -> bool {
+    let content_type = parts.headers.get(http::header::CONTENT_TYPE);
+    let of_form = |value: &http::HeaderValue| value.as_bytes().starts_with(FORM);
+    let has_form = parts.method == Method::POST && content_type.is_some_and(of_form);
+    let mut pairs = parts.uri.query().unwrap_or("").split('&');
+    parts.uri.path() == "/" && (has_form || pairs.any(|pair| pair.starts_with("Action=")))
 }
 
 fn host(parts: &Parts) -> &str {
@@ -91,13 +117,40 @@ mod tests {
                 "x",
                 Service::OtherJson("the service of this X-Amz-Target"),
             ),
+            (
+                "/",
+                "x-amz-target",
+                "Kinesis_20131202.GetRecords",
+                Service::Kinesis("GetRecords".to_owned()),
+            ),
             ("/", "authorization", &signed("s3"), Service::S3),
             ("/", "authorization", &signed("firehose"), firehose("")),
             (
                 "/",
                 "authorization",
-                &signed("sts"),
-                Service::Other("sts".to_owned()),
+                &signed("sqs"),
+                Service::Other("sqs".to_owned()),
+            ),
+            ("/", "authorization", &signed("sts"), Service::Sts),
+            ("/", "authorization", &signed("iam"), Service::Iam),
+            (
+                "/",
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+                Service::Sts,
+            ),
+            (
+                "/?Version=2011-06-15&Action=AssumeRoleWithWebIdentity",
+                "host",
+                "127.0.0.1:4566",
+                Service::Sts,
+            ),
+            ("/b?Action=x", "host", "127.0.0.1:4566", Service::S3),
+            (
+                "/b",
+                "content-type",
+                "application/x-www-form-urlencoded",
+                Service::S3,
             ),
             ("/", "authorization", "nonsense", Service::S3),
             (

@@ -20,9 +20,11 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::aws_json::ApiError;
+use crate::aws_query::{Params, QueryError};
 use crate::lake::{Inner, Lake};
 use crate::route::{self, Service};
-use crate::{firehose, limits, signature};
+use crate::signature::{self, Principal, SignatureError};
+use crate::{firehose, iam, kinesis, limits, sts};
 
 /// What every answer says of who gave it. Routers recognise a lake by it.
 pub const SERVER_NAME: &str = concat!("flumen-lake/", env!("CARGO_PKG_VERSION"));
@@ -99,12 +101,20 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = Uuid::new_v4().to_string();
     let mut response = match route::service(&parts) {
-        Service::Firehose(operation) => {
-            match firehose_request(lake, &operation, &parts, body).await {
+        service @ (Service::Firehose(_) | Service::Kinesis(_)) => {
+            match json_request(lake, &service, &parts, body).await {
                 Ok(response) => response,
                 Err(error) => error.answer(),
             }
         }
+        Service::Sts => match sts_request(lake, &parts, body, &id).await {
+            Ok(response) => response,
+            Err(error) => error.answer(sts::DIALECT, &id),
+        },
+        Service::Iam => match iam_request(lake, &parts, body, &id).await {
+            Ok(response) => response,
+            Err(error) => error.answer(iam::DIALECT, &id),
+        },
         Service::S3 => lake.s3.answer(Request::from_parts(parts, body), &id).await,
         Service::OtherJson(name) => not_served(name).answer(),
         Service::Other(name) => not_served(&name).answer(),
@@ -121,26 +131,102 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
 
 fn not_served(service: &str) -> ApiError {
     ApiError::unknown_operation(format!(
-        "{service} is not served here; this is Flumen's lake, which has Firehose and S3"
+        "{service} is not served here; this is Flumen's lake, which has Firehose, Kinesis, S3, STS and IAM"
     ))
 }
 
-async fn firehose_request(
+async fn json_request(
     lake: &Inner,
-    operation: &str,
+    service: &Service,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
     let now = jiff::Timestamp::now();
-    let claim = signature::verify_head(parts, "firehose", &lake.credentials, now)?;
+    let (name, limit) = match service {
+        Service::Kinesis(_) => ("kinesis", limits::KINESIS_BODY_BYTES),
+        _ => ("firehose", limits::FIREHOSE_BODY_BYTES),
+    };
+    let claim = signature::verify_head(parts, name, &lake.credentials, now)?;
     // Never closed, so a permit always comes.
     let _permit = lake.bodies.acquire().await;
-    let body = match read_body(body).await? {
+    let body = match read_body(body, limit).await? {
         Read::Whole(body) => body,
-        Read::TooLarge => return Ok(too_large()),
+        Read::TooLarge => return Ok(too_large(limit)),
     };
     signature::verify(parts, &claim, &body, &lake.credentials)?;
-    firehose::call(lake, operation, &body).await
+    match service {
+        Service::Firehose(operation) => firehose::call(lake, operation, &body).await,
+        Service::Kinesis(operation) => kinesis::call(lake, operation, &body).await,
+        // Nobody else comes here.
+        _ => Err(not_served(name)),
+    }
+}
+
+async fn sts_request(
+    lake: &Inner,
+    parts: &Parts,
+    body: Incoming,
+    id: &str,
+) -> Result<Response<Body>, QueryError> {
+    let form = query_body(lake, body).await?;
+    let params = params(parts, &form)?;
+    let action = params.get("Action").unwrap_or_default();
+    if sts::UNSIGNED.contains(&action) {
+        return sts::call(lake, &params, None, id);
+    }
+    let caller = signer(lake, "sts", parts, &form)?;
+    sts::call(lake, &params, caller.as_ref(), id)
+}
+
+async fn iam_request(
+    lake: &Inner,
+    parts: &Parts,
+    body: Incoming,
+    id: &str,
+) -> Result<Response<Body>, QueryError> {
+    let form = query_body(lake, body).await?;
+    signer(lake, "iam", parts, &form)?;
+    iam::call(lake, &params(parts, &form)?, id)
+}
+
+/// A request's parameters, which are in its body or, with Fluent Bit among others, in its URL.
+fn params(parts: &Parts, form: &[u8]) -> Result<Params, QueryError> {
+    let query = parts.uri.query().unwrap_or("").as_bytes();
+    Params::parse(if form.is_empty() { query } else { form })
+}
+
+/// A body of the query protocol. It is small, so it may be read before it is known whether anybody has signed it.
+async fn query_body(lake: &Inner, body: Incoming) -> Result<Bytes, QueryError> {
+    // Never closed, so a permit always comes.
+    let _permit = lake.bodies.acquire().await;
+    match read_body(body, limits::QUERY_BODY_BYTES).await {
+        Ok(Read::Whole(body)) => Ok(body),
+        Ok(Read::TooLarge) => Err(QueryError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            format!("the body is larger than {} bytes", limits::QUERY_BODY_BYTES),
+        )),
+        Err(error) => Err(QueryError::new(
+            error.status,
+            "MalformedInput",
+            error.message,
+        )),
+    }
+}
+
+/// Who signed a request, if the signature holds: `None` is the lake's own key.
+fn signer(
+    lake: &Inner,
+    service: &str,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Option<Principal>, QueryError> {
+    let now = jiff::Timestamp::now();
+    let claim = signature::verify_head(parts, service, &lake.credentials, now)?;
+    signature::verify(parts, &claim, body, &lake.credentials)?;
+    let token = signature::session_token(parts);
+    let signer = lake.credentials.principal(&claim.access_key_id, token, now);
+    Ok(signer.map_err(SignatureError::from)?)
 }
 
 enum Read {
@@ -150,7 +236,7 @@ enum Read {
 
 /// Reads a body within its limits of size and time. A larger one is read on for a while but not kept: a client that is
 /// still sending would not see the answer.
-async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
+async fn read_body(mut body: Incoming, limit: usize) -> Result<Read, ApiError> {
     let reading = async {
         let mut whole = BytesMut::new();
         let mut length = 0;
@@ -161,7 +247,7 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
                 continue;
             };
             length += data.len();
-            if length <= limits::FIREHOSE_BODY_BYTES {
+            if length <= limit {
                 whole.extend_from_slice(&data);
             } else if length > limits::DISCARDED_BODY_BYTES {
                 break;
@@ -169,7 +255,7 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
                 whole = BytesMut::new();
             }
         }
-        Ok(if length <= limits::FIREHOSE_BODY_BYTES {
+        Ok(if length <= limit {
             Read::Whole(whole.freeze())
         } else {
             Read::TooLarge
@@ -188,14 +274,11 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
     }
 }
 
-fn too_large() -> Response<Body> {
+fn too_large(limit: usize) -> Response<Body> {
     let error = ApiError {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         code: "RequestEntityTooLargeException",
-        message: format!(
-            "the body is larger than {} bytes",
-            limits::FIREHOSE_BODY_BYTES
-        ),
+        message: format!("the body is larger than {} bytes", limit),
     };
     let mut response = error.answer();
     response

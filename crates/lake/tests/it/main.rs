@@ -1,8 +1,14 @@
 //! The lake over TCP, asked by a client that has nothing of it: `aws-sigv4` signs, hyper sends.
 
 mod client;
+mod conditions;
 mod durability;
 mod firehose;
 mod hostile;
+mod iam;
+mod kinesis;
+mod kinesis_refusals;
+mod multipart;
 mod s3;
 mod signatures;
+mod sts;
