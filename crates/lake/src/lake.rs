@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
 use crate::limits;
+use crate::log_groups::LogGroups;
 use crate::objects::Objects;
 use crate::options::Options;
 use crate::s3::S3Face;
@@ -25,8 +26,9 @@ pub(crate) struct Inner {
     pub options: Options,
     pub credentials: Credentials,
     pub streams: Streams,
+    pub log_groups: LogGroups,
     pub s3: S3Face,
-    /// As many Firehose bodies are in memory at once as there are permits.
+    /// As many bodies of the JSON services are in memory at once as there are permits.
     pub bodies: Semaphore,
 }
 
@@ -72,6 +74,9 @@ impl Lake {
         };
         // Delivery streams begin to deliver at once, which is why this has to run inside a runtime.
         let streams = Streams::open(options.data.join("streams"), delivery).map_err(in_folder)?;
+        // The lock that the delivery streams hold is for the log groups, too.
+        let log_groups = LogGroups::open(options.data.join("logs"), options.logger.clone())
+            .map_err(in_folder)?;
         let credentials = Credentials {
             access_key_id: options.access_key_id.clone(),
             secret_access_key: options.secret_access_key.clone(),
@@ -82,6 +87,7 @@ impl Lake {
             options,
             credentials,
             streams,
+            log_groups,
             s3,
             bodies,
         })))
@@ -110,6 +116,7 @@ impl Lake {
     /// next time. Requests that still come are refused.
     pub async fn close(&self) {
         self.0.streams.stop().await;
+        self.0.log_groups.stop().await;
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -1,13 +1,15 @@
-//! The lake: Firehose and S3 on one machine, behind their own protocols, in one folder.
+//! The lake: Firehose, CloudWatch Logs and S3 on one machine, behind their own protocols, in one folder.
 //!
 //! ```text
+//!  DIR/logs/ID/        a log group: what it is, its streams, its events    this crate's
 //!  DIR/streams/NAME/   a delivery stream: what it is, what it buffers      this crate's
 //!  DIR/objects/BUCKET/KEY   objects as files; other processes may read     this crate's, readers welcome
 //!  DIR/catalog/        tables and views                                    the query side's
 //! ```
 //!
 //! A record comes in through `firehose`, is kept in its stream's buffer (`streams`) before it is acknowledged, and
-//! becomes part of an object (`objects`), which `s3` serves. Nothing here knows routers, tables or SQL, and all the
+//! becomes part of an object (`objects`), which `s3` serves. An event comes in through `logs`, and `log_groups` keep it
+//! until it expires. Nothing here knows routers, tables or SQL, and all the
 //! state there is lies in the folder.
 
 mod aws_json;
@@ -16,6 +18,8 @@ mod firehose;
 mod lake;
 pub mod limits;
 mod log;
+mod log_groups;
+mod logs;
 mod objects;
 mod options;
 mod route;

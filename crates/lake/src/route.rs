@@ -9,6 +9,8 @@ use crate::signature::Claim;
 pub enum Service {
     /// Firehose, with the operation's name; empty if the request names none.
     Firehose(String),
+    /// CloudWatch Logs, with the operation's name; empty if the request names none.
+    Logs(String),
     /// S3.
     S3,
     /// A service of AWS that speaks JSON and is not served here, by the name people know it by.
@@ -18,15 +20,15 @@ pub enum Service {
 }
 
 /// What `X-Amz-Target` begins with, for the services that a log path may call.
-const TARGETS: [(&str, &str); 6] = [
+const TARGETS: [(&str, &str); 5] = [
     ("AmazonAthena", "Athena"),
     ("AWSGlue", "Glue"),
     ("DynamoDB_20120810", "DynamoDB"),
     ("Kinesis_20131202", "Kinesis"),
-    ("Logs_20140328", "CloudWatch Logs"),
     ("secretsmanager", "Secrets Manager"),
 ];
 const FIREHOSE_TARGET: &str = "Firehose_20150804";
+const LOGS_TARGET: &str = "Logs_20140328";
 
 /// The service that a request is for: told by its target, else by what it was signed for, else by the host it names.
 /// Everything else is S3's.
@@ -37,6 +39,9 @@ pub fn service(parts: &Parts) -> Service {
         if prefix == FIREHOSE_TARGET {
             return Service::Firehose(operation.to_owned());
         }
+        if prefix == LOGS_TARGET {
+            return Service::Logs(operation.to_owned());
+        }
         let known = TARGETS.iter().find(|(known, _)| *known == prefix);
         return Service::OtherJson(
             known.map_or("the service of this X-Amz-Target", |(_, name)| name),
@@ -45,8 +50,10 @@ pub fn service(parts: &Parts) -> Service {
     match Claim::service_of(parts).as_deref() {
         Some("s3") => Service::S3,
         Some("firehose") => Service::Firehose(String::new()),
+        Some("logs") => Service::Logs(String::new()),
         Some(other) => Service::Other(other.to_owned()),
         None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
+        None if host(parts).starts_with("logs.") => Service::Logs(String::new()),
         None => Service::S3,
     }
 }
@@ -83,7 +90,13 @@ mod tests {
                 "/",
                 "x-amz-target",
                 "Logs_20140328.PutLogEvents",
-                Service::OtherJson("CloudWatch Logs"),
+                Service::Logs("PutLogEvents".to_owned()),
+            ),
+            (
+                "/",
+                "x-amz-target",
+                "Kinesis_20131202.PutRecords",
+                Service::OtherJson("Kinesis"),
             ),
             (
                 "/",
@@ -93,6 +106,12 @@ mod tests {
             ),
             ("/", "authorization", &signed("s3"), Service::S3),
             ("/", "authorization", &signed("firehose"), firehose("")),
+            (
+                "/",
+                "authorization",
+                &signed("logs"),
+                Service::Logs(String::new()),
+            ),
             (
                 "/",
                 "authorization",
@@ -111,6 +130,12 @@ mod tests {
                 "host",
                 "firehose.us-west-2.amazonaws.com",
                 firehose(""),
+            ),
+            (
+                "/",
+                "host",
+                "logs.us-west-2.amazonaws.com",
+                Service::Logs(String::new()),
             ),
             ("/bucket", "host", "127.0.0.1:4566", Service::S3),
         ] {

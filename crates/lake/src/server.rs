@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::aws_json::ApiError;
 use crate::lake::{Inner, Lake};
 use crate::route::{self, Service};
-use crate::{firehose, limits, signature};
+use crate::{firehose, limits, logs, signature};
 
 /// What every answer says of who gave it. Routers recognise a lake by it.
 pub const SERVER_NAME: &str = concat!("flumen-lake/", env!("CARGO_PKG_VERSION"));
@@ -99,8 +99,8 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = Uuid::new_v4().to_string();
     let mut response = match route::service(&parts) {
-        Service::Firehose(operation) => {
-            match firehose_request(lake, &operation, &parts, body).await {
+        service @ (Service::Firehose(_) | Service::Logs(_)) => {
+            match json_request(lake, &service, &parts, body).await {
                 Ok(response) => response,
                 Err(error) => error.answer(),
             }
@@ -121,18 +121,22 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
 
 fn not_served(service: &str) -> ApiError {
     ApiError::unknown_operation(format!(
-        "{service} is not served here; this is Flumen's lake, which has Firehose and S3"
+        "{service} is not served here; this is Flumen's lake, which has Firehose, CloudWatch Logs and S3"
     ))
 }
 
-async fn firehose_request(
+async fn json_request(
     lake: &Inner,
-    operation: &str,
+    service: &Service,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
     let now = jiff::Timestamp::now();
-    let claim = signature::verify_head(parts, "firehose", &lake.credentials, now)?;
+    let name = match service {
+        Service::Logs(_) => "logs",
+        _ => "firehose",
+    };
+    let claim = signature::verify_head(parts, name, &lake.credentials, now)?;
     // Never closed, so a permit always comes.
     let _permit = lake.bodies.acquire().await;
     let body = match read_body(body).await? {
@@ -140,7 +144,12 @@ async fn firehose_request(
         Read::TooLarge => return Ok(too_large()),
     };
     signature::verify(parts, &claim, &body, &lake.credentials)?;
-    firehose::call(lake, operation, &body).await
+    match service {
+        Service::Firehose(operation) => firehose::call(lake, operation, &body).await,
+        Service::Logs(operation) => logs::call(lake, operation, &parts.headers, &body).await,
+        // Nobody else comes here.
+        _ => Err(not_served(name)),
+    }
 }
 
 enum Read {

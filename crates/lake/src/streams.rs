@@ -22,6 +22,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 pub use batch::RecordBatch;
+pub use buffer::frame;
 pub use configuration::{S3Configuration, Shape};
 pub use definition::Definition;
 pub use delivery::{Delivery, DeliveryError};
