@@ -83,7 +83,8 @@ pub const LOG_NAME_CHARS: usize = 512;
 pub const LOG_IDENTIFIER_CHARS: usize = 2048;
 /// What PutRetentionPolicy takes, in days.
 pub const RETENTION_DAYS: [u32; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
 ];
 /// Log groups or log streams in one answer; also what stands when the request does not say.
 pub const DESCRIBED_LOGS: i64 = 50;

@@ -265,3 +265,6 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -269,7 +269,7 @@ impl Group {
     }
 
     /// Puts everything that was appended on disk.
-    fn sync(&self) {
+    pub(super) fn sync(&self) {
         let (round, files) = {
             let mut state = self.state();
             let round = std::mem::take(&mut state.round);

@@ -4,5 +4,8 @@ mod client;
 mod durability;
 mod firehose;
 mod hostile;
+mod logs;
+mod logs_durability;
+mod logs_reading;
 mod s3;
 mod signatures;
