@@ -11,6 +11,7 @@ mod read;
 mod retention;
 mod streams;
 mod tags;
+mod test_metric_filter;
 mod token;
 
 use std::borrow::Cow;
@@ -53,6 +54,7 @@ pub async fn call(
         "TagLogGroup" => tags::tag_log_group(lake, body).await,
         "UntagLogGroup" => tags::untag_log_group(lake, body).await,
         "ListTagsLogGroup" => tags::list_tags_log_group(lake, body),
+        "TestMetricFilter" => test_metric_filter::test_metric_filter(body),
         "" => Err(ApiError::unknown_operation(
             "the request names no operation in X-Amz-Target",
         )),

@@ -30,25 +30,19 @@ enum Kind {
     Fields(Fields),
 }
 
-/// Why a text is no pattern.
+/// Why a text is no pattern: in the service's own words where it has some, else what is wrong and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Invalid filter pattern: {what} at character {at}")]
-pub struct PatternError {
-    /// What is wrong, and what is allowed.
-    pub what: String,
-    /// Where, counted from 1.
-    pub at: usize,
-}
+#[error("{0}")]
+pub struct PatternError(String);
 
 impl FilterPattern {
     /// Reads a pattern; an empty one matches every event.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         if text.chars().count() > limits::FILTER_PATTERN_CHARS {
-            let what = format!(
-                "it has more than {} characters",
+            return Err(PatternError(format!(
+                "Invalid filter pattern: it has more than {} characters",
                 limits::FILTER_PATTERN_CHARS
-            );
-            return Err(PatternError { what, at: 1 });
+            )));
         }
         let kind = match text.trim().chars().next() {
             None => Kind::Everything,
@@ -66,6 +60,15 @@ impl FilterPattern {
             Kind::Terms(terms) => terms.match_message(message),
             Kind::Json(condition) => condition.match_message(message),
             Kind::Fields(fields) => fields.match_message(message),
+        }
+    }
+
+    /// What a pattern of fields takes out of a message that fits: names (`$status`, or `$3` for a field without a name)
+    /// and values. Other patterns take nothing.
+    pub fn extract<'a>(&self, message: &'a str) -> Vec<(String, &'a str)> {
+        match &self.0 {
+            Kind::Fields(fields) => fields.extract(message),
+            Kind::Everything | Kind::Terms(_) | Kind::Json(_) => Vec::new(),
         }
     }
 }

@@ -126,8 +126,9 @@ pub fn find(
 ) -> Result<Arc<Group>, ApiError> {
     let name = match (name, identifier) {
         (Some(_), Some(_)) => {
-            return Err(invalid(
-                "LogGroup name and LogGroup identifier are mutually exclusive parameters.",
+            return Err(ApiError::client(
+                "ValidationException",
+                "LogGroup name and LogGroup ARN are mutually exclusive parameters.",
             ));
         }
         (None, Some(identifier)) => name_of(&lake.options, identifier)?,

@@ -330,3 +330,39 @@ async fn what_is_wrong_with_a_question_is_said() {
         assert_eq!(code, "ResourceNotFoundException");
     }
 }
+
+#[tokio::test]
+async fn patterns_are_tried_out() {
+    let lake = TestLake::start().await;
+    let input = json!({ "filterPattern": "[level = ERROR, ..., code]", "logEventMessages": ["INFO 1", "ERROR a 2"] });
+    assert_eq!(
+        ok(&lake, "TestMetricFilter", input).await,
+        json!({ "matches": [{
+            "eventNumber": 2,
+            "eventMessage": "ERROR a 2",
+            "extractedValues": { "$level": "ERROR", "$2": "a", "$code": "2" },
+        }] })
+    );
+    for (input, told) in [
+        (
+            json!({ "filterPattern": "" }),
+            "Value null at 'logEventMessages'",
+        ),
+        (
+            json!({ "logEventMessages": ["x"] }),
+            "Value null at 'filterPattern'",
+        ),
+        (
+            json!({ "filterPattern": "", "logEventMessages": vec!["x"; 51] }),
+            "less than or equal to 50",
+        ),
+        (
+            json!({ "filterPattern": "[a, a]", "logEventMessages": ["x"] }),
+            "Duplicate field 'a'",
+        ),
+    ] {
+        let (code, message) = refused(&lake, "TestMetricFilter", input).await;
+        assert_eq!(code, "InvalidParameterException");
+        assert!(message.contains(told), "{message}");
+    }
+}

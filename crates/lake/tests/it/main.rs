@@ -6,6 +6,7 @@ mod firehose;
 mod hostile;
 mod logs;
 mod logs_durability;
+mod logs_put;
 mod logs_reading;
 mod s3;
 mod signatures;

@@ -73,10 +73,16 @@ impl Condition {
         let count = selector.iter().filter(any).count();
         *wildcards += count;
         if count > 1 {
-            return Err(scanner.error("a selector has one wildcard at most"));
+            return Err(PatternError(
+                "Your filter pattern has a JSON path selector that exceeds the maximum of 1 wildcard allowed per json \
+                 selector."
+                    .to_owned(),
+            ));
         }
         if *wildcards > WILDCARDS {
-            return Err(scanner.error(&format!("a pattern has {WILDCARDS} wildcards at most")));
+            return Err(PatternError(format!(
+                "Your input has exceeded the maximum of {WILDCARDS} JSON wildcard selectors allowed per filter pattern."
+            )));
         }
         let test = Self::parse_test(scanner)?;
         Ok(Self { selector, test })
@@ -181,7 +187,8 @@ fn exists(json: &Json<'_>, steps: &[Step], fits: &impl Fn(&Json<'_>) -> bool) ->
             // Of several members of one name the last one counts.
             .rfind(|(member, _)| member == name)
             .is_some_and(|(_, value)| exists(value, rest, fits)),
-        (Step::AnyMember, Json::Object(members)) => {
+        // The service lets both wildcards range over members.
+        (Step::AnyMember | Step::AnyElement, Json::Object(members)) => {
             members.iter().any(|(_, value)| exists(value, rest, fits))
         }
         (Step::Element(index), Json::Array(elements)) => elements

@@ -85,13 +85,10 @@ impl Comparison {
     pub fn parse(scanner: &mut Scanner<'_>, ends: &str) -> Result<Self, PatternError> {
         let operator = Operator::parse(scanner)?;
         scanner.skip_blanks();
-        let error = scanner.error("");
+        let place = scanner.place();
         let literal = Literal::parse(scanner, ends)?;
         if operator.orders() && !matches!(literal, Literal::Number(..)) {
-            return Err(PatternError {
-                what: "< > <= >= take an unquoted number".to_owned(),
-                ..error
-            });
+            return Err(scanner.error_at(place, "< > <= >= take an unquoted number"));
         }
         Ok(Self { operator, literal })
     }
@@ -133,16 +130,16 @@ impl Literal {
             Some('%') => return scanner.regex().map(Self::Regex),
             _ => {}
         }
-        let before = scanner.error("a value is missing after the operator");
+        let place = scanner.place();
         let text = scanner.take_while(|one| {
             !one.is_whitespace() && !ends.contains(one) && !"\"%=<>!&|()".contains(one)
         });
         if text.is_empty() {
-            return Err(before);
+            return Err(scanner.error_at(place, "a value is missing after the operator"));
         }
         if text.eq_ignore_ascii_case("null") {
-            let what = "null has to be in quotes, or asked for with IS NULL".to_owned();
-            return Err(PatternError { what, ..before });
+            let what = "null has to be in quotes, or asked for with IS NULL";
+            return Err(scanner.error_at(place, what));
         }
         Ok(match text.parse() {
             Ok(number) if is_number(text) => Self::Number(number, text.to_owned()),

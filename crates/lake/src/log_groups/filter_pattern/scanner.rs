@@ -97,8 +97,10 @@ impl<'a> Scanner<'a> {
                 next => text.push(next),
             }
         }
-        self.at = start;
-        Err(self.error(&format!("a text that begins with {quote} does not end")))
+        Err(self.error_at(
+            start,
+            &format!("a text that begins with {quote} does not end"),
+        ))
     }
 
     /// Reads a regular expression between `%`, at the first of which the scanner stands.
@@ -107,25 +109,32 @@ impl<'a> Scanner<'a> {
         self.bump();
         let text = self.take_while(|next| next != '%');
         if !self.eat("%") {
-            self.at = start;
-            return Err(self.error("a regular expression that begins with % does not end"));
+            let what = "a regular expression that begins with % does not end";
+            return Err(self.error_at(start, what));
         }
         self.regexes += 1;
         if self.regexes > limits::FILTER_PATTERN_REGEXES {
             let most = limits::FILTER_PATTERN_REGEXES;
-            return Err(self.error(&format!("there are more than {most} regular expressions")));
+            return Err(PatternError(format!(
+                "Your input has exceeded the maximum of {most} regular expressions per filter pattern."
+            )));
         }
-        Regex::parse(text).map_err(|what| {
-            self.at = start;
-            self.error(&what)
-        })
+        Regex::parse(text).map_err(|what| self.error_at(start, &what))
+    }
+
+    /// This place, for an error that is seen later.
+    pub fn place(&self) -> usize {
+        self.at
     }
 
     /// An error at this place.
     pub fn error(&self, what: &str) -> PatternError {
-        PatternError {
-            what: what.to_owned(),
-            at: self.text[..self.at].chars().count() + 1,
-        }
+        self.error_at(self.at, what)
+    }
+
+    /// An error at a place that was passed.
+    pub fn error_at(&self, place: usize, what: &str) -> PatternError {
+        let at = self.text[..place].chars().count() + 1;
+        PatternError(format!("Invalid filter pattern: {what} at character {at}"))
     }
 }
