@@ -102,13 +102,14 @@ impl Lake {
             .map_err(|(stream, source)| FlushError { stream, source })
     }
 
-    /// The numbers of all delivery streams now.
+    /// The lake's numbers now.
     pub fn counters(&self) -> Counters {
         let streams = self.0.streams.all().into_iter();
         Counters {
             streams: streams
                 .map(|(name, stream)| (name, stream.counters()))
                 .collect(),
+            logs: self.0.log_groups.meters().snapshot(),
         }
     }
 

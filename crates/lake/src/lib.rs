@@ -28,7 +28,7 @@ mod server;
 mod signature;
 mod streams;
 
-pub use counters::{Counters, StreamCounters};
+pub use counters::{Counters, LogCounters, StreamCounters};
 pub use lake::{FlushError, Lake, OpenError};
 pub use log::{Level, Logger};
 pub use options::Options;

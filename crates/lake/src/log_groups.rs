@@ -16,6 +16,7 @@ mod events;
 pub mod filter_pattern;
 mod group;
 mod index;
+mod meters;
 mod page;
 mod position;
 mod read;
@@ -40,10 +41,11 @@ use uuid::Uuid;
 pub use definition::Definition;
 pub use events::Events;
 pub use group::{Group, GroupError};
+pub use meters::LogMeters;
 pub use page::{Direction, Event};
 pub use position::Position;
 pub use read::{Page, Query};
-pub use streams::LogStream;
+pub use streams::{LogStream, Streams};
 
 use crate::limits;
 use crate::log::Logger;
@@ -61,6 +63,7 @@ pub struct LogGroups {
 struct Shared {
     root: PathBuf,
     logger: Logger,
+    meters: Arc<LogMeters>,
     groups: RwLock<BTreeMap<String, Arc<Group>>>,
     wake: Notify,
     /// Held while a group is created or deleted: one at a time.
@@ -103,6 +106,7 @@ impl LogGroups {
         let shared = Arc::new(Shared {
             root,
             logger,
+            meters: Arc::default(),
             groups: RwLock::default(),
             wake: Notify::new(),
             changing: tokio::sync::Mutex::new(Life::Running),
@@ -110,6 +114,11 @@ impl LogGroups {
         shared.take_up_all()?;
         let upkeep = tokio::spawn(Arc::clone(&shared).look_after()).abort_handle();
         Ok(Self { shared, upkeep })
+    }
+
+    /// The numbers of all groups together.
+    pub fn meters(&self) -> &LogMeters {
+        &self.shared.meters
     }
 
     /// The group of that name.
@@ -220,7 +229,7 @@ impl Shared {
         definition.store(&unfinished)?;
         fs::rename(&unfinished, &folder)?;
         File::open(&self.root)?.sync_all()?;
-        recovery::open(&folder, self.logger.clone())
+        self.take_up(&folder)
     }
 
     fn take_up_all(&self) -> io::Result<()> {
@@ -232,13 +241,17 @@ impl Shared {
                 // What an interrupted creation or deletion left. If it cannot go now, then next time.
                 let _ = fs::remove_dir_all(entry.path());
             } else if !name.starts_with('.') && entry.file_type()?.is_dir() {
-                match recovery::open(&entry.path(), self.logger.clone()) {
+                match self.take_up(&entry.path()) {
                     Ok(group) => self.insert(group),
                     Err(error) => self.reject(&entry.path(), &error),
                 }
             }
         }
         Ok(())
+    }
+
+    fn take_up(&self, folder: &Path) -> io::Result<Group> {
+        recovery::open(folder, self.logger.clone(), Arc::clone(&self.meters))
     }
 
     /// Sets a group aside that cannot be taken up.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::definition::Definition;
 use super::events::{Events, Head, encode};
 use super::index::{Entry, Index};
+use super::meters::LogMeters;
 use super::segment::{Open, Sealed, index_path, remove};
 use super::stream_log::{Change, StreamLog};
 use super::streams::Streams;
@@ -23,6 +24,7 @@ pub struct Group {
     pub name: String,
     pub(super) folder: PathBuf,
     pub(super) logger: Logger,
+    pub(super) meters: Arc<LogMeters>,
     pub(super) state: Mutex<State>,
     /// Held while streams are created or deleted.
     stream_log: Mutex<StreamLog>,
@@ -108,7 +110,12 @@ pub(super) struct Found {
 }
 
 impl Group {
-    pub(super) fn new(folder: PathBuf, found: Found, logger: Logger) -> Self {
+    pub(super) fn new(
+        folder: PathBuf,
+        found: Found,
+        logger: Logger,
+        meters: Arc<LogMeters>,
+    ) -> Self {
         let state = State {
             definition: Arc::new(found.definition),
             streams: found.streams,
@@ -126,6 +133,7 @@ impl Group {
             name: state.definition.name.clone(),
             folder,
             logger,
+            meters,
             state: Mutex::new(state),
             stream_log: Mutex::new(found.stream_log),
             defining: Mutex::default(),
@@ -390,7 +398,7 @@ impl State {
         }
     }
 
-    fn roll_back(&mut self) {
+    pub fn roll_back(&mut self) {
         let mut lost = Vec::new();
         for open in self.growing().filter(|open| !open.is_durable()) {
             lost.extend_from_slice(&open.entries[open.durable.1..]);

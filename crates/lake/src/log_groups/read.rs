@@ -12,7 +12,6 @@ use super::index::Entry;
 use super::page::{Direction, Event, Selection};
 use super::position::Position;
 use super::segment::{Sealed, entries_of, events_path, read_frame};
-use crate::limits;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -27,6 +26,8 @@ pub struct Query<'a> {
     pub direction: Direction,
     /// How many there may be in an answer.
     pub limit: usize,
+    /// How much is read before an answer has to be given with what was found so far.
+    pub scan_bytes: u64,
     /// What they have to match.
     pub filter: Option<&'a FilterPattern>,
 }
@@ -132,7 +133,7 @@ impl Reading<'_> {
                 break;
             }
             // Everything in front of this place was looked at: a page may end here, if it gets on.
-            if read >= limits::READ_SCAN_BYTES && self.advances(first) {
+            if read >= self.query.scan_bytes && self.advances(first) {
                 selection.cut(first);
                 let (events, _) = selection.finish();
                 let resume = Some(self.resume(first));
@@ -198,13 +199,18 @@ impl Reading<'_> {
             read += entry.length;
             match read_frame(&file, entry)? {
                 Some(payload) => self.frame(&payload, entry, selection),
-                None => self.group.logger.error(format_args!(
-                    "{}: {} events at byte {} of segment {} are damaged and are not served",
-                    self.group.name, entry.events, entry.offset, source.number
-                )),
+                None => self.tell_damage(source.number, entry),
             }
         }
         Ok(read)
+    }
+
+    fn tell_damage(&self, segment: u64, entry: &Entry) {
+        self.group.meters.damaged_bytes.add(entry.length);
+        self.group.logger.error(format_args!(
+            "{}: {} events at byte {} of segment {segment} are damaged and are not served",
+            self.group.name, entry.events, entry.offset
+        ));
     }
 
     /// Passes over a segment that is known to be gone; it is an error if it should be there.

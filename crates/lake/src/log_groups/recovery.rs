@@ -7,11 +7,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::definition::Definition;
 use super::events;
 use super::group::{Found, Group};
 use super::index::{Entry, Index};
+use super::meters::LogMeters;
 use super::segment::{
     Open, Scanned, Sealed, events_path, index_path, read_frame, remove, scan, set_aside,
 };
@@ -20,12 +22,13 @@ use super::streams::Streams;
 use crate::log::Logger;
 
 /// Takes up the group in `folder`; what was not as it should be is in the log.
-pub fn open(folder: &Path, logger: Logger) -> io::Result<Group> {
+pub fn open(folder: &Path, logger: Logger, meters: Arc<LogMeters>) -> io::Result<Group> {
     let definition = Definition::load(folder)?;
     let recovery = Recovery {
         folder,
         name: &definition.name,
         logger: &logger,
+        meters: &meters,
     };
     let segments = recovery.segments()?;
     let (streams, stream_log) = recovery.streams(&segments)?;
@@ -50,7 +53,7 @@ pub fn open(folder: &Path, logger: Logger) -> io::Result<Group> {
             None => drop(found.sealed.insert(number, Sealed::new(&segment.entries))),
         }
     }
-    Ok(Group::new(folder.to_owned(), found, logger))
+    Ok(Group::new(folder.to_owned(), found, logger, meters))
 }
 
 struct Segment {
@@ -63,6 +66,7 @@ struct Recovery<'a> {
     folder: &'a Path,
     name: &'a str,
     logger: &'a Logger,
+    meters: &'a LogMeters,
 }
 
 impl Recovery<'_> {
@@ -158,6 +162,7 @@ impl Recovery<'_> {
         }
         let damaged: u64 = scanned.damaged.iter().map(|(_, length)| length).sum();
         if damaged > 0 {
+            self.meters.damaged_bytes.add(damaged);
             self.logger.error(format_args!(
                 "{name}: {path}: {damaged} damaged bytes are not served and are kept in {}",
                 self.folder.join("quarantine").display()
@@ -170,6 +175,7 @@ impl Recovery<'_> {
         let read = StreamLog::read(self.folder)?;
         for (offset, length) in &read.damaged {
             let path = StreamLog::path(self.folder);
+            self.meters.damaged_bytes.add(*length);
             let kept = set_aside(&path, *offset, *length, &self.folder.join("quarantine"))?;
             self.logger.error(format_args!(
                 "{}: the list of log streams is damaged; {length} bytes are kept in {}",

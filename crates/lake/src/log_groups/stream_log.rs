@@ -79,6 +79,10 @@ impl StreamLog {
         let path = Self::path(folder);
         let file = OpenOptions::new().append(true).create(true).open(path)?;
         file.set_len(length)?;
+        if length == 0 {
+            // The file may be new: its name has to be on disk, too.
+            File::open(folder)?.sync_all()?;
+        }
         Ok(Self { file, length })
     }
 

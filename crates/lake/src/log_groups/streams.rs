@@ -31,6 +31,7 @@ pub struct Streams {
     by_name: BTreeMap<Arc<str>, u64>,
     by_number: HashMap<u64, LogStream>,
     last_number: u64,
+    billed_bytes: u64,
 }
 
 impl Streams {
@@ -65,6 +66,7 @@ impl Streams {
     pub fn remove(&mut self, number: u64) {
         if let Some(stream) = self.by_number.remove(&number) {
             self.by_name.remove(&stream.name);
+            self.billed_bytes = self.billed_bytes.saturating_sub(stream.billed_bytes);
         }
     }
 
@@ -92,10 +94,7 @@ impl Streams {
 
     /// What all streams' events count against limits.
     pub fn billed_bytes(&self) -> u64 {
-        self.by_number
-            .values()
-            .map(|stream| stream.billed_bytes)
-            .sum()
+        self.billed_bytes
     }
 
     /// Counts a frame in.
@@ -106,6 +105,7 @@ impl Streams {
             stream.last_event = stream.last_event.max(Some(entry.newest));
             stream.last_ingestion = stream.last_ingestion.max(Some(entry.ingested));
             stream.billed_bytes += entry.billed_bytes;
+            self.billed_bytes += entry.billed_bytes;
         }
     }
 
@@ -113,6 +113,7 @@ impl Streams {
     pub fn discount(&mut self, entry: &Entry, cutoff: i64) {
         if let Some(stream) = self.by_number.get_mut(&entry.stream) {
             stream.billed_bytes = stream.billed_bytes.saturating_sub(entry.billed_bytes);
+            self.billed_bytes = self.billed_bytes.saturating_sub(entry.billed_bytes);
             stream.first_event = stream.first_event.max(Some(cutoff));
         }
     }

@@ -10,6 +10,8 @@ struct TestGroup {
     folder: tempfile::TempDir,
     group: Arc<Group>,
     runtime: tokio::runtime::Runtime,
+    /// How much one reading reads.
+    scan_bytes: u64,
 }
 
 impl TestGroup {
@@ -26,11 +28,12 @@ impl TestGroup {
             folder,
             group,
             runtime,
+            scan_bytes: u64::MAX,
         }
     }
 
     fn open(folder: &Path) -> Arc<Group> {
-        Arc::new(recovery::open(folder, Logger::silent()).unwrap())
+        Arc::new(recovery::open(folder, Logger::silent(), Arc::default()).unwrap())
     }
 
     /// Takes the group up anew, as after a crash.
@@ -77,6 +80,7 @@ impl TestGroup {
             before: Position::behind_all_of(END),
             direction,
             limit,
+            scan_bytes: self.scan_bytes,
             filter: None,
         };
         let mut found = Vec::new();
@@ -236,6 +240,34 @@ fn segments_expire_one_by_one() {
     }
 }
 
+#[test]
+fn what_could_not_be_synced_is_taken_back() {
+    let mut test = TestGroup::new();
+    test.group.create_stream("a", 0).unwrap();
+    test.put("a", &[(1, "kept")]);
+    let mut events = Events::default();
+    events.set_message("lost");
+    events.push(2);
+    drop(test.group.append("a", &events, 0..1, END).unwrap());
+    let kept = [(1, "kept".to_owned())];
+    assert_eq!(test.all(Direction::Forward, 10, None).len(), 2);
+    test.group.state().roll_back();
+    assert_eq!(test.all(Direction::Forward, 10, None), kept);
+    assert_eq!(test.group.billed_bytes(), 30);
+    // What comes next goes elsewhere.
+    test.put("a", &[(3, "next")]);
+    let names = [
+        "000000000001.events",
+        "000000000001.index",
+        "000000000002.events",
+    ];
+    assert_eq!(test.segments(), names);
+    let left = [kept[0].clone(), (3, "next".to_owned())];
+    assert_eq!(test.all(Direction::Forward, 10, None), left);
+    test.reopen();
+    assert_eq!(test.all(Direction::Forward, 10, None), left);
+}
+
 /// A damaged frame in a sealed segment is passed over when it is read.
 #[test]
 fn damage_after_sealing_costs_its_frame() {
@@ -285,8 +317,9 @@ proptest! {
 
     /// Whatever happens in between: every event of a stream that is there is read, once, in order.
     #[test]
-    fn reading_finds_everything_in_order(steps in steps(), limit in 1..12_usize) {
+    fn reading_finds_everything_in_order(steps in steps(), limit in 1..12_usize, scan_bytes in prop_oneof![Just(u64::MAX), 0..2_000_u64]) {
         let mut test = TestGroup::new();
+        test.scan_bytes = scan_bytes;
         let mut expected: Vec<(&str, i64, String)> = Vec::new();
         for name in ["a", "b", "c"] {
             test.group.create_stream(name, 0).unwrap();

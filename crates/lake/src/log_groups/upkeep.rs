@@ -41,14 +41,16 @@ impl Group {
         let expired: Vec<(u64, Sealed)> = {
             let mut state = self.state();
             let open = state.open.take_if(|open| {
-                open.is_durable() && open.entries.iter().all(|entry| entry.newest < cutoff)
+                open.is_durable()
+                    && !open.entries.is_empty()
+                    && open.entries.iter().all(|entry| entry.newest < cutoff)
             });
             let sealed = state.sealed.iter();
             let mut expired: Vec<(u64, Sealed)> = sealed
                 .filter(|(_, sealed)| sealed.newest < cutoff)
                 .map(|(number, sealed)| (*number, sealed.clone()))
                 .collect();
-            if let Some(open) = open.filter(|open| !open.entries.is_empty()) {
+            if let Some(open) = open {
                 let sealed = Sealed {
                     entries: Some(Arc::new(open.entries)),
                     oldest: i64::MIN,

@@ -14,7 +14,7 @@ use super::face::{check_group, check_stream, find, invalid, refuse};
 use crate::aws_json::{ApiError, answer, parse};
 use crate::lake::Inner;
 use crate::limits;
-use crate::log_groups::{self, Events, Position};
+use crate::log_groups::{self, Events, LogMeters, Position};
 use crate::streams::Violations;
 
 #[derive(Deserialize)]
@@ -45,6 +45,20 @@ struct Rejected {
     expired_log_event_end_index: Option<usize>,
 }
 
+impl Rejected {
+    /// Counts the rejected ones of `count` events, each for one reason.
+    fn count(&self, count: usize, meters: &LogMeters) {
+        let too_old = self.too_old_log_event_end_index.unwrap_or(0);
+        let expired = self.expired_log_event_end_index.unwrap_or(0);
+        let too_new = self.too_new_log_event_start_index.unwrap_or(count);
+        meters.too_old_events.add(too_old as u64);
+        meters
+            .expired_events
+            .add(expired.saturating_sub(too_old) as u64);
+        meters.too_new_events.add((count - too_new) as u64);
+    }
+}
+
 /// `PutLogEvents`. Sequence tokens are given, and not looked at.
 pub async fn put_log_events(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
     let input: Input = parse(body)?;
@@ -58,10 +72,20 @@ pub async fn put_log_events(lake: &Inner, body: &[u8]) -> Result<Response<Body>,
     let (accepted, rejected) = sort_out(&events, now, cutoff);
     check_span(&events, &accepted)?;
     let stream = input.log_stream_name.unwrap_or_default();
-    let round = group.append(&stream, &events, accepted, now)?;
+    let round = group.append(&stream, &events, accepted.clone(), now)?;
+    let bytes: usize = accepted
+        .clone()
+        .map(|index| events.message(index).len())
+        .sum();
+    let count = events.len();
     // What follows waits for the disk; the batch need not stay in memory for that.
     drop(events);
     group.commit(&round).await?;
+    let meters = lake.log_groups.meters();
+    meters.put_requests.add(1);
+    meters.events.add(accepted.len() as u64);
+    meters.bytes.add(bytes as u64);
+    rejected.count(count, meters);
     Ok(answer(&Output {
         next_sequence_token: sequence_token(now),
         rejected_log_events_info: (rejected != Rejected::default()).then_some(rejected),

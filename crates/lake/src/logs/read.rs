@@ -80,6 +80,7 @@ pub async fn get_log_events(lake: &Inner, body: &[u8]) -> Result<Response<Body>,
             before,
             direction,
             limit,
+            scan_bytes: limits::READ_SCAN_BYTES,
             filter: None,
         },
     )
@@ -201,6 +202,7 @@ pub async fn filter_log_events(lake: &Inner, body: &[u8]) -> Result<Response<Bod
             before,
             direction,
             limit,
+            scan_bytes: limits::READ_SCAN_BYTES,
             filter: Some(&filter),
         };
         reading

@@ -1,7 +1,5 @@
 //! CreateLogStream, DeleteLogStream and DescribeLogStreams.
 
-use std::cmp::Reverse;
-
 use http::Response;
 use s3s::Body;
 use serde::{Deserialize, Serialize};
@@ -13,7 +11,7 @@ use super::token;
 use crate::aws_json::{ApiError, answer, parse};
 use crate::lake::Inner;
 use crate::limits;
-use crate::log_groups::{self, LogStream};
+use crate::log_groups::{self, LogStream, Streams};
 use crate::streams::Violations;
 
 #[derive(Deserialize)]
@@ -113,49 +111,85 @@ pub fn describe_log_streams(lake: &Inner, body: &[u8]) -> Result<Response<Body>,
         input.log_group_name.as_deref(),
         input.log_group_identifier.as_deref(),
     )?;
-    let after: Option<(i64, String)> = token::read(input.next_token.as_deref())?;
+    let listing = Listing {
+        prefix: input.log_stream_name_prefix.unwrap_or_default(),
+        by_time,
+        descending: input.descending,
+        after: token::read(input.next_token.as_deref())?,
+        cutoff: group.definition().cutoff(log_groups::now()),
+        limit,
+    };
     let arn = group_arn(&lake.options, &group.name);
-    let cutoff = group.definition().cutoff(log_groups::now());
     let output = group.with_streams(|streams| {
-        let prefix = input.log_stream_name_prefix.as_deref().unwrap_or("");
-        let key = |stream: &LogStream| match by_time {
-            // Streams without events come before all others.
-            true => live(stream, cutoff)
-                .last_event_timestamp
-                .map_or(-1, |time| time),
-            false => 0,
-        };
-        let mut sorted: Vec<(i64, &LogStream)> = streams
-            .with_prefix(prefix)
-            .map(|stream| (key(stream), stream))
-            .filter(|(time, stream)| {
-                after.as_ref().is_none_or(|(after_time, after_name)| {
-                    let place = (*time, &*stream.name);
-                    let after = (*after_time, after_name.as_str());
-                    if input.descending {
-                        place < after
-                    } else {
-                        place > after
-                    }
-                })
-            })
-            .collect();
-        match input.descending {
-            true => sorted.sort_unstable_by_key(|(time, stream)| Reverse((*time, &stream.name))),
-            false => sorted.sort_unstable_by_key(|(time, stream)| (*time, &stream.name)),
-        }
-        let last = sorted
-            .get(limit.saturating_sub(1))
-            .filter(|_| sorted.len() > limit);
-        let next_token = last.map(|(time, stream)| token::write(&(time, &*stream.name)));
-        let page = sorted.iter().take(limit);
-        let page = page.map(|(_, stream)| described(stream, &arn, cutoff));
+        let (page, next_token) = listing.page(streams);
+        let page = page.into_iter();
         DescribeOutput {
-            log_streams: page.collect(),
+            log_streams: page
+                .map(|stream| described(stream, &arn, listing.cutoff))
+                .collect(),
             next_token,
         }
     });
     Ok(answer(&output))
+}
+
+/// Which streams are to be listed, and in which order.
+struct Listing {
+    prefix: String,
+    by_time: bool,
+    descending: bool,
+    /// The place of the last stream of the page before.
+    after: Option<(i64, String)>,
+    /// Events before this time have expired.
+    cutoff: Option<i64>,
+    limit: usize,
+}
+
+impl Listing {
+    /// One page, and the token for the next one.
+    fn page<'a>(&'a self, streams: &'a Streams) -> (Vec<&'a LogStream>, Option<String>) {
+        let rest = streams
+            .with_prefix(&self.prefix)
+            .filter(|stream| self.is_to_come(stream));
+        let mut page: Vec<&LogStream> = match (self.by_time, self.descending) {
+            (false, false) => rest.take(self.limit + 1).collect(),
+            (false, true) => rest.rev().take(self.limit + 1).collect(),
+            (true, descending) => {
+                let mut all: Vec<&LogStream> = rest.collect();
+                all.sort_unstable_by(|a, b| self.place(a).cmp(&self.place(b)));
+                if descending {
+                    all.reverse();
+                }
+                all
+            }
+        };
+        let more = page.len() > self.limit;
+        page.truncate(self.limit);
+        let last = page.last().filter(|_| more);
+        let next_token = last.map(|stream| token::write(&self.place(stream)));
+        (page, next_token)
+    }
+
+    /// What streams are sorted by.
+    fn place<'a>(&self, stream: &'a LogStream) -> (i64, &'a str) {
+        let time = match self.by_time {
+            // Streams without events come before all others.
+            true => live(stream, self.cutoff).last_event_timestamp.unwrap_or(-1),
+            false => 0,
+        };
+        (time, &stream.name)
+    }
+
+    fn is_to_come(&self, stream: &LogStream) -> bool {
+        let Some((time, name)) = &self.after else {
+            return true;
+        };
+        let after = (*time, name.as_str());
+        match self.descending {
+            true => self.place(stream) < after,
+            false => self.place(stream) > after,
+        }
+    }
 }
 
 /// What a stream's events say, of those that have not expired.

@@ -144,6 +144,19 @@ async fn events_out_of_time_are_rejected_one_by_one() {
     );
     assert!(answer["nextSequenceToken"].is_string());
     assert_eq!(messages(&lake).await.len(), 2);
+    let counters = lake.lake.counters().logs;
+    assert_eq!(
+        (counters.put_requests, counters.events, counters.bytes),
+        (2, 2, 8)
+    );
+    assert_eq!(
+        (
+            counters.too_old_events,
+            counters.too_new_events,
+            counters.expired_events
+        ),
+        (2, 1, 1)
+    );
     // Nothing to keep is no reason to overlook that there is no such stream.
     let (code, _) = refused(
         &lake,
