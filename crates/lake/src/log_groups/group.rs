@@ -404,8 +404,7 @@ impl State {
             lost.extend_from_slice(&open.entries[open.durable.1..]);
             open.roll_back();
         }
-        lost.iter()
-            .for_each(|entry| self.streams.discount(entry, i64::MIN));
+        lost.iter().for_each(|entry| self.streams.discount(entry));
     }
 }
 

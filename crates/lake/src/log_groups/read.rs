@@ -53,15 +53,28 @@ impl Group {
     /// Reads one page. Waits for the disk. What cannot be read is passed over and told of in the log.
     pub fn read(&self, query: &Query<'_>, now: i64) -> io::Result<Page> {
         let expired = self.definition().cutoff(now);
-        let after = expired.map_or(query.after, |cutoff| {
+        let mut after = expired.map_or(query.after, |cutoff| {
             query
                 .after
                 .max(Position::behind_all_of(cutoff.saturating_sub(1)))
         });
+        let mut before = query.before;
+        if let Some(numbers) = &query.streams {
+            let span = self.with_streams(|streams| streams.span(numbers));
+            let Some((first, last)) = span else {
+                return Ok(Page {
+                    events: Vec::new(),
+                    resume: None,
+                });
+            };
+            after = after.max(Position::before_all_of(first));
+            before = before.min(Position::behind_all_of(last));
+        }
         let reading = Reading {
             group: self,
             query,
             after,
+            before,
             moved: Cell::new(true),
         };
         loop {
@@ -113,6 +126,7 @@ struct Reading<'a> {
     group: &'a Group,
     query: &'a Query<'a>,
     after: Position,
+    before: Position,
     /// A segment was not there any more.
     moved: Cell<bool>,
 }
@@ -121,8 +135,9 @@ impl Reading<'_> {
     fn page(&self) -> io::Result<Page> {
         let direction = self.query.direction;
         let mut selection = Selection::new(direction, self.query.limit);
-        let before = self.query.before;
-        let mut sources = self.group.sources(self.after.timestamp, before.timestamp);
+        let mut sources = self
+            .group
+            .sources(self.after.timestamp, self.before.timestamp);
         sources.sort_unstable_by_key(|source| {
             direction.rank(self.first(source.oldest, source.newest))
         });
@@ -169,7 +184,7 @@ impl Reading<'_> {
     fn advances(&self, place: Position) -> bool {
         match self.query.direction {
             Direction::Forward => self.resume(place) > self.after,
-            Direction::Backward => self.resume(place) < self.query.before,
+            Direction::Backward => self.resume(place) < self.before,
         }
     }
 
@@ -226,7 +241,7 @@ impl Reading<'_> {
 
     /// Frames of streams that are asked for and still there, and of the right time.
     fn wanted(&self, entries: &[Entry]) -> Vec<Entry> {
-        let (from, to) = (self.after.timestamp, self.query.before.timestamp);
+        let (from, to) = (self.after.timestamp, self.before.timestamp);
         let state = self.group.state();
         let of_stream = |number: u64| match &self.query.streams {
             Some(streams) => streams.binary_search(&number).is_ok(),
@@ -250,7 +265,7 @@ impl Reading<'_> {
                 sequence: head.first_sequence + index as u64,
             };
             if position > self.after
-                && position < self.query.before
+                && position < self.before
                 && selection.wants(position)
                 && self
                     .query

@@ -15,7 +15,7 @@ pub struct LogStream {
     pub name: Arc<str>,
     /// When it was created, in ms.
     pub created: i64,
-    /// The time of its oldest event.
+    /// The time of its oldest event; that of one that is gone, if nothing older is known to be there.
     pub first_event: Option<i64>,
     /// The time of its newest event.
     pub last_event: Option<i64>,
@@ -92,6 +92,15 @@ impl Streams {
             .filter_map(|(_, number)| self.get(*number))
     }
 
+    /// A stretch of time that holds all events of these streams; none if they have no events.
+    pub fn span(&self, numbers: &[u64]) -> Option<(i64, i64)> {
+        let streams = numbers.iter().filter_map(|number| self.get(*number));
+        let spans = streams.filter_map(|stream| Some((stream.first_event?, stream.last_event?)));
+        spans.reduce(|(first, last), (other_first, other_last)| {
+            (first.min(other_first), last.max(other_last))
+        })
+    }
+
     /// What all streams' events count against limits.
     pub fn billed_bytes(&self) -> u64 {
         self.billed_bytes
@@ -109,12 +118,11 @@ impl Streams {
         }
     }
 
-    /// Counts a frame out whose events are older than `cutoff`.
-    pub fn discount(&mut self, entry: &Entry, cutoff: i64) {
+    /// Counts a frame out. The times of first and last event stay as bounds until the group is opened again.
+    pub fn discount(&mut self, entry: &Entry) {
         if let Some(stream) = self.by_number.get_mut(&entry.stream) {
             stream.billed_bytes = stream.billed_bytes.saturating_sub(entry.billed_bytes);
             self.billed_bytes = self.billed_bytes.saturating_sub(entry.billed_bytes);
-            stream.first_event = stream.first_event.max(Some(cutoff));
         }
     }
 }

@@ -68,7 +68,7 @@ impl Group {
             let mut state = self.state();
             entries
                 .iter()
-                .for_each(|entry| state.streams.discount(entry, cutoff));
+                .for_each(|entry| state.streams.discount(entry));
         }
         Ok(())
     }

@@ -172,6 +172,9 @@ async fn names_with_dots_stay_in_their_folder() {
     );
     for entry in std::fs::read_dir(lake.path("")).unwrap() {
         let name = entry.unwrap().file_name();
-        assert!(name == "objects" || name == "streams", "{name:?}");
+        assert!(
+            name == "logs" || name == "objects" || name == "streams",
+            "{name:?}"
+        );
     }
 }

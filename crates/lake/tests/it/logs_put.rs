@@ -265,3 +265,43 @@ async fn requests_have_to_be_signed_for_this_service() {
         (400, "UnrecognizedClientException".to_owned())
     );
 }
+
+#[tokio::test]
+async fn bodies_that_are_no_requests_are_refused() {
+    let lake = lake_with_stream().await;
+    let event = |message: &str| {
+        let time = now();
+        format!(
+            r#"{{"logGroupName":"g","logStreamName":"s","logEvents":[{{"timestamp":{time},"message":{message}}}]}}"#
+        )
+    };
+    let deep = format!("{{\"entity\":{}", "[".repeat(100_000));
+    for body in [
+        Vec::new(),
+        b"null".to_vec(),
+        b"[]".to_vec(),
+        deep.into_bytes(),
+        event(r#""\ud800""#).into_bytes(),
+        event("[]").into_bytes(),
+        b"{\"logGroupName\":\"\xff\"}".to_vec(),
+        event("\"cut").into_bytes(),
+    ] {
+        let answer = lake.call(request("PutLogEvents", body.clone())).await;
+        assert_eq!(
+            answer.error(),
+            (400, "SerializationException".to_owned()),
+            "{}",
+            body.escape_ascii()
+        );
+    }
+    let answer = lake
+        .call(request("PutLogEvents", vec![b' '; 9 * 1024 * 1024]))
+        .await;
+    assert_eq!(answer.status, 413);
+    let every_byte: String = (1..=0x7f_u8)
+        .map(char::from)
+        .chain("é€😀".chars())
+        .collect();
+    put(&lake, "s", &[(now(), &every_byte)]).await;
+    assert_eq!(messages(&lake).await, [every_byte]);
+}
