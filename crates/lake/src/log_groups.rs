@@ -123,7 +123,7 @@ impl LogGroups {
 
     /// The group of that name.
     pub fn find(&self, name: &str) -> Option<Arc<Group>> {
-        self.shared.read(|groups| groups.get(name).cloned())
+        self.shared.find(name)
     }
 
     /// Groups whose names come after `after`, by name, as many as `take` says it takes.
@@ -138,49 +138,19 @@ impl LogGroups {
         });
     }
 
-    /// Creates a group.
+    /// Creates a group. Goes on to its end even if the one who waits goes away.
     pub async fn create(&self, definition: Definition) -> Result<(), CreateError> {
         let shared = Arc::clone(&self.shared);
-        let life = self.shared.changing.lock().await;
-        if *life == Life::Stopped {
-            return Err(CreateError::Stopped);
-        }
-        if self.find(&definition.name).is_some() {
-            return Err(CreateError::Exists);
-        }
-        if self.shared.read(BTreeMap::len) >= limits::LOG_GROUPS {
-            return Err(CreateError::TooMany);
-        }
-        let group = tokio::task::spawn_blocking(move || shared.store(&definition));
-        let group = group.await.map_err(io::Error::other)??;
-        self.shared.insert(group);
-        Ok(())
+        let created = tokio::spawn(async move { shared.create(definition).await });
+        created.await.map_err(io::Error::other)?
     }
 
-    /// Deletes a group with all that is in it. `false` if there is none.
+    /// Deletes a group with all that is in it. `false` if there is none. Goes on to its end, too.
     pub async fn delete(&self, name: &str) -> io::Result<bool> {
-        let _alone = self.shared.changing.lock().await;
-        let Some(group) = self.find(name) else {
-            return Ok(false);
-        };
-        group.delete();
-        // Renaming it away deletes it in one step, whatever becomes of the rest.
-        let doomed = self
-            .shared
-            .root
-            .join(format!("{UNFINISHED}{}", Uuid::new_v4()));
-        fs::rename(&group.folder, &doomed)?;
-        self.shared
-            .groups
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(name);
-        let root = self.shared.root.clone();
-        let removed = tokio::task::spawn_blocking(move || {
-            File::open(root)?.sync_all()?;
-            fs::remove_dir_all(doomed)
-        });
-        removed.await?.map(|()| true)
+        let shared = Arc::clone(&self.shared);
+        let name = name.to_owned();
+        let deleted = tokio::spawn(async move { shared.delete(&name).await });
+        deleted.await?
     }
 
     /// Gives back the room of expired events now, without waiting for the next look.
@@ -207,6 +177,49 @@ impl Drop for LogGroups {
 impl Shared {
     fn read<T>(&self, look: impl FnOnce(&BTreeMap<String, Arc<Group>>) -> T) -> T {
         look(&self.groups.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn find(&self, name: &str) -> Option<Arc<Group>> {
+        self.read(|groups| groups.get(name).cloned())
+    }
+
+    async fn create(self: Arc<Self>, definition: Definition) -> Result<(), CreateError> {
+        let life = self.changing.lock().await;
+        if *life == Life::Stopped {
+            return Err(CreateError::Stopped);
+        }
+        if self.find(&definition.name).is_some() {
+            return Err(CreateError::Exists);
+        }
+        if self.read(BTreeMap::len) >= limits::LOG_GROUPS {
+            return Err(CreateError::TooMany);
+        }
+        let shared = Arc::clone(&self);
+        let group = tokio::task::spawn_blocking(move || shared.store(&definition));
+        let group = group.await.map_err(io::Error::other)??;
+        self.insert(group);
+        Ok(())
+    }
+
+    async fn delete(self: Arc<Self>, name: &str) -> io::Result<bool> {
+        let _alone = self.changing.lock().await;
+        let Some(group) = self.find(name) else {
+            return Ok(false);
+        };
+        // Renaming it away deletes it in one step, whatever becomes of the rest.
+        let doomed = self.root.join(format!("{UNFINISHED}{}", Uuid::new_v4()));
+        fs::rename(&group.folder, &doomed)?;
+        group.delete();
+        self.groups
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(name);
+        let root = self.root.clone();
+        let removed = tokio::task::spawn_blocking(move || {
+            File::open(root)?.sync_all()?;
+            fs::remove_dir_all(doomed)
+        });
+        removed.await?.map(|()| true)
     }
 
     fn all(&self) -> Vec<Arc<Group>> {
@@ -242,6 +255,10 @@ impl Shared {
                 let _ = fs::remove_dir_all(entry.path());
             } else if !name.starts_with('.') && entry.file_type()?.is_dir() {
                 match self.take_up(&entry.path()) {
+                    Ok(group) if self.find(&group.name).is_some() => {
+                        let message = format!("there is another group named {}", group.name);
+                        self.reject(&entry.path(), &io::Error::other(message));
+                    }
                     Ok(group) => self.insert(group),
                     Err(error) => self.reject(&entry.path(), &error),
                 }

@@ -30,7 +30,7 @@ pub fn open(folder: &Path, logger: Logger, meters: Arc<LogMeters>) -> io::Result
         logger: &logger,
         meters: &meters,
     };
-    let segments = recovery.segments()?;
+    let (segments, next_number) = recovery.segments()?;
     let (streams, stream_log) = recovery.streams(&segments)?;
     let mut found = Found {
         definition: definition.clone(),
@@ -38,7 +38,7 @@ pub fn open(folder: &Path, logger: Logger, meters: Arc<LogMeters>) -> io::Result
         stream_log,
         sealed: BTreeMap::new(),
         open: None,
-        next_number: segments.last_key_value().map_or(0, |(number, _)| *number) + 1,
+        next_number,
         next_sequence: 1,
     };
     for (number, segment) in segments {
@@ -70,8 +70,8 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
-    /// All segments that hold something, by number.
-    fn segments(&self) -> io::Result<BTreeMap<u64, Segment>> {
+    /// All segments that hold something, by number; and a number behind those of all files, readable or not.
+    fn segments(&self) -> io::Result<(BTreeMap<u64, Segment>, u64)> {
         let mut numbers = Vec::new();
         for file in fs::read_dir(self.folder)? {
             let path = file?.path();
@@ -107,7 +107,7 @@ impl Recovery<'_> {
                 remove(self.folder, number)?;
             }
         }
-        Ok(segments)
+        Ok((segments, numbers.last().map_or(1, |last| last + 1)))
     }
 
     fn segment(

@@ -268,6 +268,51 @@ fn what_could_not_be_synced_is_taken_back() {
     assert_eq!(test.all(Direction::Forward, 10, None), left);
 }
 
+/// What cannot be read is not served, but nothing is written over it.
+#[test]
+fn a_segment_that_cannot_be_read_keeps_its_place() {
+    let mut test = TestGroup::new();
+    test.group.create_stream("a", 0).unwrap();
+    test.put("a", &[(1, "one")]);
+    test.seal();
+    // Reading a folder as a file fails.
+    let unreadable = test.folder.path().join("000000000002.events");
+    fs::create_dir(&unreadable).unwrap();
+    test.reopen();
+    test.put("a", &[(2, "two")]);
+    let expected = [(1, "one".to_owned()), (2, "two".to_owned())];
+    assert_eq!(test.all(Direction::Forward, 10, None), expected);
+    assert!(unreadable.is_dir());
+    assert!(test.folder.path().join("000000000003.events").is_file());
+}
+
+#[test]
+fn damage_that_is_found_when_room_is_given_back_is_kept() {
+    let test = TestGroup::new();
+    for name in ["a", "b"] {
+        test.group.create_stream(name, 0).unwrap();
+        for message in ["one", "two"] {
+            test.put(name, &[(1, &format!("{message} of {name}"))]);
+        }
+    }
+    test.seal();
+    let path = test.folder.path().join("000000000001.events");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(8).position(|window| window == b"two of b");
+    bytes[at.unwrap()] ^= 1;
+    fs::write(path, bytes).unwrap();
+    test.group.delete_stream("a").unwrap();
+    test.group.look_after(END);
+    assert_eq!(
+        test.all(Direction::Forward, 10, None),
+        [(1, "one of b".to_owned())]
+    );
+    assert_eq!(test.group.billed_bytes(), 34);
+    let mut quarantine = fs::read_dir(test.folder.path().join("quarantine")).unwrap();
+    let kept = fs::read(quarantine.next().unwrap().unwrap().path()).unwrap();
+    assert!(kept.ends_with(b"wo of b"));
+}
+
 /// A damaged frame in a sealed segment is passed over when it is read.
 #[test]
 fn damage_after_sealing_costs_its_frame() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::group::Group;
 use super::index::{Entry, Index};
-use super::segment::{Sealed, entries_of, events_path, index_path, read_frame, remove};
+use super::segment::{Sealed, entries_of, events_path, index_path, read_frame, remove, set_aside};
 use crate::streams::frame::{self, Kind};
 
 impl Group {
@@ -122,6 +122,22 @@ impl Group {
         Ok(())
     }
 
+    /// Keeps a damaged frame where somebody can look at it.
+    fn lose(&self, number: u64, entry: &Entry) -> io::Result<()> {
+        let path = events_path(&self.folder, number);
+        let quarantine = self.folder.join("quarantine");
+        let kept = set_aside(&path, entry.offset, entry.length, &quarantine)?;
+        self.meters.damaged_bytes.add(entry.length);
+        self.logger.error(format_args!(
+            "{}: {} events are damaged; they are kept in {}",
+            self.name,
+            entry.events,
+            kept.display()
+        ));
+        self.state().streams.discount(entry);
+        Ok(())
+    }
+
     /// Puts a new segment with the frames of `live` in the place of segment `number`.
     fn rewrite(&self, number: u64, live: &[Entry]) -> io::Result<()> {
         let new = {
@@ -138,6 +154,7 @@ impl Group {
         let mut length = 0;
         for entry in live {
             let Some(payload) = read_frame(&source, entry)? else {
+                self.lose(number, entry)?;
                 continue;
             };
             file.write_all(&frame::header(Kind::Records, entry.events as u32, &payload))?;

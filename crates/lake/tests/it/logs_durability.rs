@@ -214,6 +214,20 @@ async fn a_group_that_cannot_be_read_does_not_stop_the_lake() {
 }
 
 #[tokio::test]
+async fn of_two_folders_with_one_group_one_is_set_aside() {
+    let lake = lake_with_stream().await;
+    let folder = group_folder(&lake);
+    let data = lake.abandon().await;
+    let copy = folder.with_file_name("copy");
+    std::fs::create_dir(&copy).unwrap();
+    std::fs::copy(folder.join("group.json"), copy.join("group.json")).unwrap();
+    let lake = TestLake::start_in(data).await;
+    assert!(lake.logged("there is another group named g"));
+    let groups = ok(&lake, "DescribeLogGroups", json!({})).await;
+    assert_eq!(groups["logGroups"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn events_that_cannot_be_kept_are_refused() {
     let lake = lake_with_stream().await;
     let folder = group_folder(&lake);
