@@ -90,6 +90,8 @@ pub const RETENTION_DAYS: [u32; 22] = [
 pub const DESCRIBED_LOGS: i64 = 50;
 /// Log groups in one answer of ListLogGroups.
 pub const LISTED_LOG_GROUPS: i64 = 1_000;
+/// Characters of ListLogGroups' pattern: least and most.
+pub const LOG_GROUP_PATTERN_CHARS: (usize, usize) = (3, 129);
 /// Log groups that one DescribeLogGroups may name.
 pub const LOG_IDENTIFIERS: usize = 50;
 

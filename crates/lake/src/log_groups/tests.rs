@@ -268,6 +268,28 @@ fn what_could_not_be_synced_is_taken_back() {
     assert_eq!(test.all(Direction::Forward, 10, None), left);
 }
 
+/// However much of the last write reached the disk: what was whole is there, and the group goes on.
+#[test]
+fn a_write_may_be_cut_off_anywhere() {
+    let mut test = TestGroup::new();
+    test.group.create_stream("a", 0).unwrap();
+    test.put("a", &[(1, "one")]);
+    let path = test.folder.path().join("000000000001.events");
+    let whole = fs::metadata(&path).unwrap().len();
+    test.put("a", &[(2, "two"), (3, "three")]);
+    let bytes = fs::read(&path).unwrap();
+    for end in whole as usize..bytes.len() {
+        fs::write(&path, &bytes[..end]).unwrap();
+        test.reopen();
+        assert_eq!(fs::metadata(&path).unwrap().len(), whole, "cut at {end}");
+        let found = test.all(Direction::Forward, 10, None);
+        assert_eq!(found, [(1, "one".to_owned())], "cut at {end}");
+    }
+    test.put("a", &[(4, "four")]);
+    test.reopen();
+    assert_eq!(test.all(Direction::Forward, 10, None).len(), 2);
+}
+
 /// What cannot be read is not served, but nothing is written over it.
 #[test]
 fn a_segment_that_cannot_be_read_keeps_its_place() {

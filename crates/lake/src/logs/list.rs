@@ -107,6 +107,10 @@ pub fn list_log_groups(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiE
     check_class(input.log_group_class.as_deref(), &mut violations);
     let limit = input.limit.unwrap_or(limits::DESCRIBED_LOGS);
     let limit = check_limit(Some(limit), limits::LISTED_LOG_GROUPS, &mut violations);
+    if let Some(pattern) = &input.log_group_name_pattern {
+        let path = "logGroupNamePattern";
+        violations.length(pattern, path, limits::LOG_GROUP_PATTERN_CHARS);
+    }
     refuse(violations)?;
     let pattern = input.log_group_name_pattern.unwrap_or_default();
     let fits = |group: &Group| {

@@ -1,8 +1,8 @@
 //! No acknowledged event is lost, and what is to go goes.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
@@ -41,16 +41,10 @@ async fn acknowledged_events_survive_kill_9() {
         return serve_until_killed(data.into()).await;
     }
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "logs_durability::acknowledged_events_survive_kill_9",
-            "--nocapture",
-        ])
-        .env(CHILD, folder.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = child(
+        "logs_durability::acknowledged_events_survive_kill_9",
+        &folder,
+    );
     let address = address_of(&mut child, folder.path().join("address")).await;
     let call = async |operation: &str, input: Value| {
         let request = request(operation, input.to_string()).signed(address, SystemTime::now());
@@ -88,6 +82,71 @@ async fn acknowledged_events_survive_kill_9() {
     put(&lake, "s0", &[(time, "more")]).await;
     expected.push("more".to_owned());
     assert_eq!(messages(&lake).await, expected);
+}
+
+/// The same, in the middle of many calls at once.
+#[tokio::test]
+async fn a_kill_among_many_puts_loses_and_doubles_nothing() {
+    if let Some(data) = std::env::var_os(CHILD) {
+        return serve_until_killed(data.into()).await;
+    }
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let mut child = child(
+        "logs_durability::a_kill_among_many_puts_loses_and_doubles_nothing",
+        &folder,
+    );
+    let address = address_of(&mut child, folder.path().join("address")).await;
+    let call = async move |operation: &str, input: Value| {
+        let request = request(operation, input.to_string()).signed(address, SystemTime::now());
+        send(address, request).await
+    };
+    let group = json!({ "logGroupName": "g", "logStreamName": "s" });
+    for operation in ["CreateLogGroup", "CreateLogStream"] {
+        assert_eq!(call(operation, group.clone()).await.status, 200);
+    }
+    let time = now();
+    let acknowledged = Arc::new(Mutex::new(Vec::new()));
+    let mut puts = Vec::new();
+    for sender in 0..6 {
+        let acknowledged = Arc::clone(&acknowledged);
+        puts.push(tokio::spawn(async move {
+            // Ends in a panic when the lake is gone.
+            for index in 0.. {
+                let message = format!("{sender}-{index}");
+                let answer = call("PutLogEvents", events("s", &[(time, &message)])).await;
+                assert_eq!(answer.status, 200);
+                acknowledged.lock().unwrap().push(message);
+            }
+        }));
+    }
+    until("puts are under way", || {
+        acknowledged.lock().unwrap().len() >= 60
+    })
+    .await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for put in puts {
+        assert!(put.await.is_err());
+    }
+    let lake = TestLake::start_in(folder).await;
+    let mut found = messages(&lake).await;
+    let all = found.len();
+    found.sort();
+    found.dedup();
+    assert_eq!(found.len(), all, "something is there twice");
+    for message in acknowledged.lock().unwrap().iter() {
+        assert!(found.binary_search(message).is_ok(), "{message} is lost");
+    }
+}
+
+/// Starts this test program as the lake that will be killed, by way of the test of that name.
+fn child(test: &str, folder: &tempfile::TempDir) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(CHILD, folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 #[tokio::test]
