@@ -1,11 +1,14 @@
 //! The AWS JSON 1.1 protocol: how its services answer and refuse.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use s3s::Body;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use crate::signature::SignatureError;
 use crate::streams::Refusal;
@@ -82,9 +85,50 @@ impl From<SignatureError> for ApiError {
             SignatureError::Missing => "MissingAuthenticationTokenException",
             SignatureError::Incomplete(_) => "IncompleteSignatureException",
             SignatureError::UnknownKey => "UnrecognizedClientException",
+            SignatureError::ExpiredToken => "ExpiredTokenException",
             SignatureError::NotForThis(_) | SignatureError::Mismatch => "InvalidSignatureException",
         };
         Self::client(code, error.to_string())
+    }
+}
+
+/// The items of a list: at most `MOST`, and how many there were. A longer list is read to its end and not kept.
+pub struct AtMost<T, const MOST: usize> {
+    pub items: Vec<T>,
+    pub count: usize,
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T, const MOST: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for List<T, MOST> {
+            type Value = AtMost<T, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of records")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::with_capacity(MOST);
+                while items.len() < MOST {
+                    match list.next_element()? {
+                        Some(item) => items.push(item),
+                        None => {
+                            return Ok(AtMost {
+                                count: items.len(),
+                                items,
+                            });
+                        }
+                    }
+                }
+                let mut count = items.len();
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(AtMost { items, count })
+            }
+        }
+        deserializer.deserialize_seq(List(PhantomData))
     }
 }
 

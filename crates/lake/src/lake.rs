@@ -7,12 +7,14 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
+use crate::data_streams::DataStreams;
+use crate::iam::Identities;
 use crate::limits;
 use crate::log_groups::LogGroups;
 use crate::objects::Objects;
 use crate::options::Options;
 use crate::s3::S3Face;
-use crate::signature::Credentials;
+use crate::signature::{Credentials, Sessions};
 use crate::streams::{Delivery, DeliveryError, Streams};
 
 /// The AWS log path on one machine: delivery streams and an object store in a folder, behind AWS's own protocols.
@@ -27,9 +29,13 @@ pub(crate) struct Inner {
     pub credentials: Credentials,
     pub streams: Streams,
     pub log_groups: LogGroups,
+    pub data_streams: DataStreams,
+    pub identities: Identities,
     pub s3: S3Face,
     /// As many bodies of the JSON services are in memory at once as there are permits.
     pub bodies: Semaphore,
+    /// As many answers of GetRecords are in memory at once as there are permits.
+    pub reads: Semaphore,
 }
 
 /// Why a lake could not be opened.
@@ -77,10 +83,18 @@ impl Lake {
         // The lock that the delivery streams hold is for the log groups, too.
         let log_groups = LogGroups::open(options.data.join("logs"), options.logger.clone())
             .map_err(in_folder)?;
+        // The folder is locked by now, for data streams as well.
+        let data_streams =
+            DataStreams::open(options.data.join("data-streams"), options.logger.clone())
+                .map_err(in_folder)?;
         let credentials = Credentials {
             access_key_id: options.access_key_id.clone(),
             secret_access_key: options.secret_access_key.clone(),
+            sessions: Sessions::open(&options.data.join("sts"), &options.secret_access_key)
+                .map_err(in_folder)?,
         };
+        let identities =
+            Identities::open(&options.data.join("iam"), &options.logger).map_err(in_folder)?;
         let s3 = S3Face::new(objects, options.region.clone(), credentials.clone());
         let bodies = Semaphore::new(limits::BODIES_IN_MEMORY);
         Ok(Self(Arc::new(Inner {
@@ -88,8 +102,11 @@ impl Lake {
             credentials,
             streams,
             log_groups,
+            data_streams,
+            identities,
             s3,
             bodies,
+            reads: Semaphore::new(limits::READS_IN_MEMORY),
         })))
     }
 
@@ -116,6 +133,7 @@ impl Lake {
     /// Stops delivering, once objects that are being written are whole. What is buffered stays on disk and goes on the
     /// next time. Requests that still come are refused.
     pub async fn close(&self) {
+        self.0.data_streams.stop();
         self.0.streams.stop().await;
         self.0.log_groups.stop().await;
     }

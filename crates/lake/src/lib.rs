@@ -1,7 +1,10 @@
-//! The lake: Firehose, CloudWatch Logs and S3 on one machine, behind their own protocols, in one folder.
+//! The lake: Firehose, Kinesis, CloudWatch Logs and S3 on one machine, behind their own protocols, in one folder.
 //!
 //! ```text
 //!  DIR/logs/ID/        a log group: what it is, its streams, its events    this crate's
+//!  DIR/data-streams/NAME/   a data stream of Kinesis: its shards and their records     this crate's
+//!  DIR/iam/            roles and policies, kept and answered, not enforced                 this crate's
+//!  DIR/sts/            the key that temporary credentials are made with                    this crate's
 //!  DIR/streams/NAME/   a delivery stream: what it is, what it buffers      this crate's
 //!  DIR/objects/BUCKET/KEY   objects as files; other processes may read     this crate's, readers welcome
 //!  DIR/catalog/        tables and views                                    the query side's
@@ -13,8 +16,12 @@
 //! state there is lies in the folder.
 
 mod aws_json;
+mod aws_query;
 mod counters;
+mod data_streams;
 mod firehose;
+mod iam;
+mod kinesis;
 mod lake;
 pub mod limits;
 mod log;
@@ -27,6 +34,7 @@ mod s3;
 mod server;
 mod signature;
 mod streams;
+mod sts;
 
 pub use counters::{Counters, LogCounters, StreamCounters};
 pub use lake::{FlushError, Lake, OpenError};

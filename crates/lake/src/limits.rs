@@ -110,6 +110,34 @@ pub const FILTER_PATTERN_REGEXES: usize = 2;
 /// Messages that one TestMetricFilter takes.
 pub const TESTED_MESSAGES: usize = 50;
 
+// Kinesis.
+
+/// All records of one PutRecords together, with their partition keys, before base64.
+pub const DATA_BATCH_BYTES: usize = 10 * 1024 * 1024;
+/// `MaxRecordSizeInKiB`: least, most, and what stands when none is given. Partition keys count.
+pub const DATA_RECORD_KIB: (i64, i64, u32) = (1024, 10_240, 1024);
+/// Characters of a partition key.
+pub const PARTITION_KEY_CHARS: usize = 256;
+/// Characters of a data stream's name.
+pub const DATA_STREAM_NAME_CHARS: usize = 128;
+/// Shards of all data streams together, which is AWS's default.
+pub const SHARDS: usize = 500;
+/// Shards of a new data stream in on-demand mode.
+pub const ON_DEMAND_SHARDS: u32 = 4;
+/// Tags of a data stream.
+pub const DATA_STREAM_TAGS: usize = 50;
+/// `RetentionPeriodHours`: least, which stands at first, and most.
+pub const RETENTION_HOURS: (u32, u32) = (24, 8760);
+/// Records in one answer of GetRecords; also what stands when the request does not say.
+pub const READ_RECORDS: i64 = 10_000;
+/// Data in one answer of GetRecords, before base64.
+pub const READ_BYTES: usize = 10 * 1024 * 1024;
+/// How long a shard iterator can be used.
+pub const ITERATOR_AGE: Duration = Duration::from_secs(300);
+/// Names and shards in one answer of Kinesis's lists, at most, and unless the request says: of streams, of
+/// DescribeStream's shards, of ListShards.
+pub const LISTED_DATA: (i64, i64, i64, i64) = (10_000, 100, 100, 1000);
+
 // S3.
 
 /// One object key, in UTF-8.
@@ -120,10 +148,60 @@ pub const KEY_PART_BYTES: usize = 255;
 pub const LISTED_KEYS: usize = 1000;
 /// Keys of one DeleteObjects request.
 pub const DELETED_KEYS: usize = 1000;
+/// Parts of one multipart upload, which are numbered from 1.
+pub const PARTS: u32 = 10_000;
+/// The least bytes of a part that is not the last one.
+pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// The most bytes of a part, and of an object that is put or copied in one request.
+pub const PUT_BYTES: u64 = 5 * 1024 * 1024 * 1024;
+/// The most bytes of an object.
+pub const OBJECT_BYTES: u64 = 50 * 1024 * 1024 * 1024 * 1024;
+/// Parts in one answer of ListParts, uploads and common prefixes in one of ListMultipartUploads.
+pub const LISTED_PARTS: usize = 1000;
+/// Tags of an object.
+pub const OBJECT_TAGS: usize = 10;
+/// The lake's own: uploads that became objects and are remembered, for clients that ask again.
+pub const COMPLETED_UPLOADS: usize = 1000;
 /// The body of an S3 request that is XML: 1,000 keys of 1,024 bytes, each escaped and wrapped, fit several times.
 pub const XML_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Life of a presigned URL in seconds: seven days.
 pub const PRESIGNED_SECS: u64 = 7 * 24 * 60 * 60;
+
+// STS.
+
+/// Characters of a role session's name.
+pub const SESSION_NAME_CHARS: (usize, usize) = (2, 64);
+/// Characters of a role's ARN in STS's requests.
+pub const ASSUMED_ROLE_ARN_CHARS: (usize, usize) = (20, 2048);
+/// Characters of an external id.
+pub const EXTERNAL_ID_CHARS: (usize, usize) = (2, 1224);
+/// Characters of a web identity's token.
+pub const WEB_IDENTITY_TOKEN_CHARS: (usize, usize) = (4, 20_000);
+/// `DurationSeconds` of a role's session: least, most, and what stands when none is given.
+pub const ROLE_SESSION_SECS: (i64, i64, i64) = (900, 43_200, 3600);
+/// The same for GetSessionToken.
+pub const SESSION_TOKEN_SECS: (i64, i64, i64) = (900, 129_600, 43_200);
+
+// IAM.
+
+/// Roles of an account.
+pub const ROLES: usize = 1000;
+/// Customer managed policies of an account.
+pub const POLICIES: usize = 1500;
+/// Managed policies of one role.
+pub const ATTACHED_POLICIES: usize = 10;
+/// Characters of a role's name.
+pub const ROLE_NAME_CHARS: usize = 64;
+/// Characters of a policy's name.
+pub const POLICY_NAME_CHARS: usize = 128;
+/// Characters of a path.
+pub const IAM_PATH_CHARS: usize = 512;
+/// Characters of a role's or policy's description.
+pub const DESCRIPTION_CHARS: usize = 1000;
+/// Characters of a trust policy, of all inline policies of a role, of a managed policy; white space does not count.
+pub const POLICY_CHARS: (usize, usize, usize) = (2048, 10_240, 6144);
+/// `MaxItems` of a listing: most, and what stands when none is given.
+pub const LISTED_IDENTITIES: (i64, i64) = (1000, 100);
 
 // Signatures.
 
@@ -135,6 +213,15 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(15 * 60);
 /// A Firehose request's body. A full batch in base64 and its JSON take 5.7 MiB; one that is somewhat too large is still
 /// read, so that it gets Firehose's own answer.
 pub const FIREHOSE_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// A Kinesis request's body, to the same measure: a full PutRecords takes 14 MiB.
+pub const KINESIS_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// A request's body in the query protocol: the largest policy, each character encoded, fits several times.
+pub const QUERY_BODY_BYTES: usize = 1024 * 1024;
+/// The lake's own: parameters of one such request.
+pub const QUERY_PARAMETERS: usize = 1000;
+/// A CloudWatch Logs request's body, and what it may become when it is decompressed: a full batch of which every byte
+/// is escaped takes 6 MiB.
+pub const LOGS_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// What is read and thrown away of a larger body, so that its sender gets to read the answer.
 pub const DISCARDED_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// Firehose bodies held in memory at once, over all connections.
@@ -174,6 +261,16 @@ pub const LOG_UPKEEP: Duration = Duration::from_secs(60);
 
 // An event costs less in a frame than it counts, and the frame's head has room beside a full batch.
 const _: () = assert!(EVENT_BATCH_BYTES + 4 * LOG_NAME_CHARS + 64 < BATCH_BYTES);
+
+// The lake's own: data streams.
+
+/// What a segment of a shard may grow to before the next one begins, and for how long it may take records. Shorter than
+/// the least retention by far: segments expire as a whole.
+pub const SHARD_SEGMENT: (u64, Duration) = (16 * 1024 * 1024, Duration::from_secs(3600));
+/// How often expired records of data streams are given back to the disk.
+pub const SHARD_UPKEEP: Duration = Duration::from_secs(60);
+/// GetRecords under way at once: each may hold a full answer twice.
+pub const READS_IN_MEMORY: usize = 8;
 
 // A frame holds what one put call brought, each record with its delimiter.
 const _: () = assert!(BATCH_BYTES + RECORDS_PER_BATCH <= u32::MAX as usize);

@@ -70,7 +70,7 @@ fn decoded<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Api
         None | Some(b"" | b"identity") => Ok(Cow::Borrowed(body)),
         Some(b"gzip") => {
             let mut out = Vec::with_capacity(body.len() * 4);
-            let most = limits::FIREHOSE_BODY_BYTES as u64;
+            let most = limits::LOGS_BODY_BYTES as u64;
             flate2::read::MultiGzDecoder::new(body)
                 .take(most + 1)
                 .read_to_end(&mut out)

@@ -6,6 +6,7 @@
 mod attributes;
 mod error;
 mod listing;
+mod multipart;
 mod name;
 mod read;
 mod upload;
@@ -24,17 +25,22 @@ use object_store::{
 use tokio::sync::RwLock;
 
 pub use attributes::Attributes;
+use attributes::Stored;
 pub use error::ObjectError;
 pub use listing::{Entry, ListRequest, Page};
+pub use multipart::{PartChecksum, PartInfo, PartRange, UploadPlace, UploadsRequest, WantedPart};
 pub use name::{BucketName, KeyError, ObjectKey};
-pub use read::chunks;
+pub use read::{chunks, each_piece};
 pub use upload::{Target, Upload};
 
 use crate::log::Logger;
+use multipart::Multipart;
 use upload::Staged;
 
 /// Unfinished uploads; no bucket can have this name. On the same file system as the objects, so that a rename does.
 const UPLOADS: &str = ".uploads";
+/// Multipart uploads that were begun and neither completed nor aborted.
+const MULTIPART: &str = ".multipart";
 
 /// All buckets of a lake.
 pub struct Objects {
@@ -43,6 +49,7 @@ pub struct Objects {
     /// Held for reading while an object is put in place, for writing while a bucket goes away: an object never brings a
     /// deleted bucket back.
     buckets: RwLock<()>,
+    multipart: Multipart,
     logger: Logger,
 }
 
@@ -55,6 +62,18 @@ pub struct ObjectInfo {
     pub modified: SystemTime,
     /// Its entity tag, without quotes. Not an MD5, as S3's are not for many objects either.
     pub e_tag: String,
+    /// Its storage class, if one was named.
+    pub storage_class: Option<String>,
+}
+
+impl ObjectInfo {
+    /// Takes over what the object's attributes know better than its file.
+    fn amend(&mut self, attributes: &Attributes) {
+        if let Some(e_tag) = &attributes.e_tag {
+            self.e_tag.clone_from(e_tag);
+        }
+        self.storage_class.clone_from(&attributes.storage_class);
+    }
 }
 
 impl From<ObjectMeta> for ObjectInfo {
@@ -63,6 +82,7 @@ impl From<ObjectMeta> for ObjectInfo {
             size: meta.size,
             modified: meta.last_modified.into(),
             e_tag: meta.e_tag.unwrap_or_default(),
+            storage_class: None,
         }
     }
 }
@@ -84,11 +104,13 @@ impl Objects {
         }
         // As the store does, so that its paths and ours begin alike.
         let root = fs::canonicalize(root)?;
+        let multipart = Multipart::open(root.join(MULTIPART))?;
         let store = Arc::new(LocalFileSystem::new_with_prefix(&root)?);
         Ok(Self {
             store,
             root,
             buckets: RwLock::new(()),
+            multipart,
             logger,
         })
     }
@@ -143,7 +165,8 @@ impl Objects {
             return Err(ObjectError::BucketNotEmpty);
         }
         // Only folders without files are left in it.
-        Ok(fs::remove_dir_all(self.root.join(bucket.as_str()))?)
+        fs::remove_dir_all(self.root.join(bucket.as_str()))?;
+        Ok(self.multipart.remove_bucket(bucket)?)
     }
 
     /// A page of a bucket's listing.
@@ -153,7 +176,26 @@ impl Objects {
         request: &ListRequest<'_>,
     ) -> Result<Page, ObjectError> {
         self.require(bucket)?;
-        listing::page(self.store.as_ref(), bucket, request).await
+        let mut page = listing::page(self.store.as_ref(), bucket, request).await?;
+        let mut places = Vec::new();
+        for entry in &page.entries {
+            if let Entry::Object(key, _) = entry {
+                places.push(self.root.join(bucket.as_str()).join(key));
+            }
+        }
+        // What cannot be read any more was replaced or deleted meanwhile; the listing is of the moment before.
+        let kept = tokio::task::spawn_blocking(move || {
+            let load = |place: &PathBuf| Attributes::load(place).unwrap_or_default();
+            places.iter().map(load).collect::<Vec<_>>()
+        });
+        let objects = page.entries.iter_mut().filter_map(|entry| match entry {
+            Entry::Object(_, info) => Some(info),
+            Entry::CommonPrefix(_) => None,
+        });
+        objects
+            .zip(kept.await?)
+            .for_each(|(info, attributes)| info.amend(&attributes));
+        Ok(page)
     }
 
     /// What is known of an object.
@@ -163,14 +205,15 @@ impl Objects {
         key: &ObjectKey,
     ) -> Result<(ObjectInfo, Attributes), ObjectError> {
         self.require(bucket)?;
-        let location = location(bucket, key)?;
-        let info = self
-            .store
-            .head(&location)
-            .await
-            .map_err(ObjectError::on_key)?
-            .into();
-        Ok((info, self.attributes(&location)?))
+        self.look_up(&location(bucket, key)?).await
+    }
+
+    async fn look_up(&self, location: &StorePath) -> Result<(ObjectInfo, Attributes), ObjectError> {
+        let found = self.store.head(location).await;
+        let mut info = ObjectInfo::from(found.map_err(ObjectError::on_key)?);
+        let attributes = self.attributes(location)?;
+        info.amend(&attributes);
+        Ok((info, attributes))
     }
 
     /// Opens an object for reading.
@@ -186,13 +229,17 @@ impl Objects {
             .get_opts(&location, GetOptions::default())
             .await
             .map_err(ObjectError::on_key)?;
-        let attributes = self.attributes(&location)?;
         match found.payload {
-            GetResultPayload::File(file, _) => Ok(OpenObject {
-                info: found.meta.into(),
-                attributes,
-                file,
-            }),
+            GetResultPayload::File(file, _) => {
+                let attributes = Attributes::load_from(&file)?;
+                let mut info = ObjectInfo::from(found.meta);
+                info.amend(&attributes);
+                Ok(OpenObject {
+                    info,
+                    attributes,
+                    file,
+                })
+            }
             GetResultPayload::Stream(_) => Err(ObjectError::Failed(
                 "a local object came without its file".into(),
             )),
@@ -212,24 +259,24 @@ impl Objects {
         attributes: &Attributes,
         target: Target,
     ) -> Result<ObjectInfo, ObjectError> {
-        let location = location(bucket, key)?;
         let staged = upload.finish(attributes, &self.logger).await?;
+        self.place(staged, (bucket, key), target).await
+    }
+
+    /// Puts a whole file in place as object `key`, if `target` is there.
+    async fn place(
+        &self,
+        staged: Staged,
+        (bucket, key): (&BucketName, &ObjectKey),
+        target: Target,
+    ) -> Result<ObjectInfo, ObjectError> {
+        let location = location(bucket, key)?;
         match target {
             Target::Is(e_tag) => {
-                // Nothing else is put in place between looking and doing.
+                // Nothing else is put in place or deleted between looking and doing.
                 let _alone = self.buckets.write().await;
                 self.require(bucket)?;
-                if ObjectInfo::from(
-                    self.store
-                        .head(&location)
-                        .await
-                        .map_err(ObjectError::on_key)?,
-                )
-                .e_tag
-                    != e_tag
-                {
-                    return Err(ObjectError::PreconditionFailed);
-                }
+                self.require_tag(&location, &e_tag).await?;
                 self.put_in_place(staged, &location, RenameTargetMode::Overwrite)
                     .await
             }
@@ -244,6 +291,13 @@ impl Objects {
                 };
                 self.put_in_place(staged, &location, mode).await
             }
+        }
+    }
+
+    async fn require_tag(&self, location: &StorePath, e_tag: &str) -> Result<(), ObjectError> {
+        match self.look_up(location).await?.0.e_tag == e_tag {
+            true => Ok(()),
+            false => Err(ObjectError::PreconditionFailed),
         }
     }
 
@@ -264,14 +318,58 @@ impl Objects {
         } else {
             self.root.clone()
         };
+        // Asked before it is in place: afterwards another one may be there already, whose tag is not this one's.
+        let (info, _) = self.look_up(&staged.location).await?;
         staged.put_in_place(location, mode).await?;
         tokio::task::spawn_blocking(move || sync_folders(&place, &top)).await??;
-        Ok(self.store.head(location).await?.into())
+        Ok(info)
+    }
+
+    /// Changes what an object carries besides its bytes; the object stays what it is otherwise.
+    pub async fn change_attributes(
+        &self,
+        (bucket, key): (&BucketName, &ObjectKey),
+        change: impl FnOnce(&mut Attributes),
+    ) -> Result<(), ObjectError> {
+        // Of two changes at a time one would undo the other.
+        let _alone = self.buckets.write().await;
+        self.require(bucket)?;
+        let location = location(bucket, key)?;
+        let (_, mut attributes) = self.look_up(&location).await?;
+        change(&mut attributes);
+        let file = File::open(self.store.path_to_filesystem(&location)?)?;
+        let stored = tokio::task::spawn_blocking(move || {
+            let stored = attributes.replace(&file)?;
+            file.sync_all().map(|()| stored)
+        });
+        match stored.await?? {
+            Stored::Yes => Ok(()),
+            Stored::Unsupported => Err(ObjectError::Failed(
+                "the file system of the objects has no extended attributes".into(),
+            )),
+        }
+    }
+
+    /// Removes an object that still has the entity tag `e_tag`.
+    pub async fn delete_if(
+        &self,
+        (bucket, key): (&BucketName, &ObjectKey),
+        e_tag: &str,
+    ) -> Result<(), ObjectError> {
+        let _alone = self.buckets.write().await;
+        self.require(bucket)?;
+        self.require_tag(&location(bucket, key)?, e_tag).await?;
+        self.remove(bucket, key).await
     }
 
     /// Removes an object. That it was not there is no error.
     pub async fn delete(&self, bucket: &BucketName, key: &ObjectKey) -> Result<(), ObjectError> {
+        let _shared = self.buckets.read().await;
         self.require(bucket)?;
+        self.remove(bucket, key).await
+    }
+
+    async fn remove(&self, bucket: &BucketName, key: &ObjectKey) -> Result<(), ObjectError> {
         let location = location(bucket, key)?;
         match self
             .store

@@ -1,5 +1,6 @@
 //! Which service a request is for: all of them listen on one port.
 
+use http::Method;
 use http::request::Parts;
 
 use crate::signature::Claim;
@@ -11,6 +12,12 @@ pub enum Service {
     Firehose(String),
     /// CloudWatch Logs, with the operation's name; empty if the request names none.
     Logs(String),
+    /// Kinesis Data Streams, with the operation's name; empty if the request names none.
+    Kinesis(String),
+    /// STS.
+    Sts,
+    /// IAM.
+    Iam,
     /// S3.
     S3,
     /// A service of AWS that speaks JSON and is not served here, by the name people know it by.
@@ -20,15 +27,16 @@ pub enum Service {
 }
 
 /// What `X-Amz-Target` begins with, for the services that a log path may call.
-const TARGETS: [(&str, &str); 5] = [
+const TARGETS: [(&str, &str); 4] = [
     ("AmazonAthena", "Athena"),
     ("AWSGlue", "Glue"),
     ("DynamoDB_20120810", "DynamoDB"),
-    ("Kinesis_20131202", "Kinesis"),
     ("secretsmanager", "Secrets Manager"),
 ];
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const FIREHOSE_TARGET: &str = "Firehose_20150804";
 const LOGS_TARGET: &str = "Logs_20140328";
+const KINESIS_TARGET: &str = "Kinesis_20131202";
 
 /// The service that a request is for: told by its target, else by what it was signed for, else by the host it names.
 /// Everything else is S3's.
@@ -42,6 +50,9 @@ pub fn service(parts: &Parts) -> Service {
         if prefix == LOGS_TARGET {
             return Service::Logs(operation.to_owned());
         }
+        if prefix == KINESIS_TARGET {
+            return Service::Kinesis(operation.to_owned());
+        }
         let known = TARGETS.iter().find(|(known, _)| *known == prefix);
         return Service::OtherJson(
             known.map_or("the service of this X-Amz-Target", |(_, name)| name),
@@ -51,11 +62,23 @@ pub fn service(parts: &Parts) -> Service {
         Some("s3") => Service::S3,
         Some("firehose") => Service::Firehose(String::new()),
         Some("logs") => Service::Logs(String::new()),
+        Some("kinesis") => Service::Kinesis(String::new()),
+        Some("sts") => Service::Sts,
+        Some("iam") => Service::Iam,
         Some(other) => Service::Other(other.to_owned()),
         None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
         None if host(parts).starts_with("logs.") => Service::Logs(String::new()),
+        None if host(parts).starts_with("iam.") => Service::Iam,
+        None if host(parts).starts_with("sts.") || is_form(parts) => Service::Sts,
         None => Service::S3,
     }
+}
+
+/// Whether a form is posted to no resource. No request of S3's is like that; unsigned ones are STS's.
+fn is_form(parts: &Parts) -> bool {
+    let content_type = parts.headers.get(http::header::CONTENT_TYPE);
+    let of_form = |value: &http::HeaderValue| value.as_bytes().starts_with(FORM);
+    parts.method == Method::POST && parts.uri.path() == "/" && content_type.is_some_and(of_form)
 }
 
 fn host(parts: &Parts) -> &str {
@@ -95,14 +118,14 @@ mod tests {
             (
                 "/",
                 "x-amz-target",
-                "Kinesis_20131202.PutRecords",
-                Service::OtherJson("Kinesis"),
+                "x",
+                Service::OtherJson("the service of this X-Amz-Target"),
             ),
             (
                 "/",
                 "x-amz-target",
-                "x",
-                Service::OtherJson("the service of this X-Amz-Target"),
+                "Kinesis_20131202.GetRecords",
+                Service::Kinesis("GetRecords".to_owned()),
             ),
             ("/", "authorization", &signed("s3"), Service::S3),
             ("/", "authorization", &signed("firehose"), firehose("")),
@@ -115,8 +138,22 @@ mod tests {
             (
                 "/",
                 "authorization",
-                &signed("sts"),
-                Service::Other("sts".to_owned()),
+                &signed("sqs"),
+                Service::Other("sqs".to_owned()),
+            ),
+            ("/", "authorization", &signed("sts"), Service::Sts),
+            ("/", "authorization", &signed("iam"), Service::Iam),
+            (
+                "/",
+                "content-type",
+                "application/x-www-form-urlencoded; charset=utf-8",
+                Service::Sts,
+            ),
+            (
+                "/b",
+                "content-type",
+                "application/x-www-form-urlencoded",
+                Service::S3,
             ),
             ("/", "authorization", "nonsense", Service::S3),
             (

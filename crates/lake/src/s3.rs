@@ -1,9 +1,12 @@
 //! S3's wire face: [`s3s`] reads requests, checks their signatures and writes answers; this module does what they ask.
 //!
 //! Served are ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, ListObjects (both versions),
-//! GetObject with ranges, HeadObject, PutObject, CopyObject, DeleteObject and DeleteObjects. Everything else is answered
-//! with `NotImplemented`, multipart uploads among it. Requests may be signed for any region.
+//! GetObject with ranges, HeadObject, PutObject, CopyObject, DeleteObject and DeleteObjects, multipart uploads from
+//! CreateMultipartUpload to ListMultipartUploads, and the tags and ACLs of objects. Everything else is answered with
+//! `NotImplemented`. Requests may be signed for any region. Storage classes, ACLs, encryption and tags are kept and
+//! answered; they have no effect.
 
+mod attributes;
 mod buckets;
 mod conditions;
 mod error;
@@ -11,8 +14,11 @@ mod face;
 mod host;
 mod integrity;
 mod list;
+mod multipart;
+mod multipart_list;
 mod read;
 mod signed;
+mod tagging;
 mod write;
 
 use std::sync::Arc;
@@ -30,6 +36,7 @@ use crate::signature::Credentials;
 /// Answers S3's requests.
 pub struct S3Face {
     service: S3Service,
+    credentials: Credentials,
 }
 
 impl S3Face {
@@ -40,10 +47,11 @@ impl S3Face {
         config.presigned_url_max_skew_time_secs = limits::CLOCK_SKEW.as_secs() as u32;
         let mut builder = S3ServiceBuilder::new(face::Face { objects, region });
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_auth(signed::OneKey(credentials));
+        builder.set_auth(signed::OneKey(credentials.clone()));
         builder.set_host(host::Hosts);
         Self {
             service: builder.build(),
+            credentials,
         }
     }
 
@@ -52,7 +60,10 @@ impl S3Face {
         let resource = request.uri().path().to_owned();
         let is_head = request.method() == Method::HEAD;
         let (parts, body) = request.into_parts();
-        let answered = match signed::check(&parts) {
+        let now = jiff::Timestamp::now();
+        let checked = signed::check(&parts)
+            .and_then(|()| signed::check_token(&parts, &self.credentials, now));
+        let answered = match checked {
             Ok(()) => self
                 .service
                 .call(Request::from_parts(parts, Body::from(body)))

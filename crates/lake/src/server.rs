@@ -16,13 +16,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use s3s::Body;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::aws_json::ApiError;
+use crate::aws_query::{Params, QueryError};
 use crate::lake::{Inner, Lake};
 use crate::route::{self, Service};
-use crate::{firehose, limits, logs, signature};
+use crate::signature::{self, Principal, SignatureError};
+use crate::{firehose, iam, kinesis, limits, logs, sts};
 
 /// What every answer says of who gave it. Routers recognise a lake by it.
 pub const SERVER_NAME: &str = concat!("flumen-lake/", env!("CARGO_PKG_VERSION"));
@@ -99,12 +101,30 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = Uuid::new_v4().to_string();
     let mut response = match route::service(&parts) {
-        service @ (Service::Firehose(_) | Service::Logs(_)) => {
-            match json_request(lake, &service, &parts, body).await {
+        Service::Firehose(operation) => {
+            match firehose_request(lake, &operation, &parts, body).await {
                 Ok(response) => response,
                 Err(error) => error.answer(),
             }
         }
+        Service::Logs(operation) => match logs_request(lake, &operation, &parts, body).await {
+            Ok(response) => response,
+            Err(error) => error.answer(),
+        },
+        Service::Kinesis(operation) => {
+            match kinesis_request(lake, &operation, &parts, body).await {
+                Ok(response) => response,
+                Err(error) => error.answer(),
+            }
+        }
+        Service::Sts => match sts_request(lake, &parts, body, &id).await {
+            Ok(response) => response,
+            Err(error) => error.answer(sts::DIALECT, &id),
+        },
+        Service::Iam => match iam_request(lake, &parts, body, &id).await {
+            Ok(response) => response,
+            Err(error) => error.answer(iam::DIALECT, &id),
+        },
         Service::S3 => lake.s3.answer(Request::from_parts(parts, body), &id).await,
         Service::OtherJson(name) => not_served(name).answer(),
         Service::Other(name) => not_served(&name).answer(),
@@ -121,35 +141,130 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
 
 fn not_served(service: &str) -> ApiError {
     ApiError::unknown_operation(format!(
-        "{service} is not served here; this is Flumen's lake, which has Firehose, CloudWatch Logs and S3"
+        "{service} is not served here; this is Flumen's lake, which has Firehose, Kinesis, CloudWatch Logs, S3, \
+         STS and IAM"
     ))
 }
 
-async fn json_request(
+async fn firehose_request(
     lake: &Inner,
-    service: &Service,
+    operation: &str,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
-    let now = jiff::Timestamp::now();
-    let name = match service {
-        Service::Logs(_) => "logs",
-        _ => "firehose",
-    };
-    let claim = signature::verify_head(parts, name, &lake.credentials, now)?;
+    let limit = limits::FIREHOSE_BODY_BYTES;
+    match signed_body(lake, ("firehose", limit), parts, body).await? {
+        Some((body, _permit)) => firehose::call(lake, operation, &body).await,
+        None => Ok(too_large(limit)),
+    }
+}
+
+async fn logs_request(
+    lake: &Inner,
+    operation: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Response<Body>, ApiError> {
+    let limit = limits::LOGS_BODY_BYTES;
+    match signed_body(lake, ("logs", limit), parts, body).await? {
+        Some((body, _permit)) => logs::call(lake, operation, &parts.headers, &body).await,
+        None => Ok(too_large(limit)),
+    }
+}
+
+async fn kinesis_request(
+    lake: &Inner,
+    operation: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Response<Body>, ApiError> {
+    let limit = limits::KINESIS_BODY_BYTES;
+    match signed_body(lake, ("kinesis", limit), parts, body).await? {
+        Some((body, _permit)) => kinesis::call(lake, operation, &body).await,
+        None => Ok(too_large(limit)),
+    }
+}
+
+async fn sts_request(
+    lake: &Inner,
+    parts: &Parts,
+    body: Incoming,
+    id: &str,
+) -> Result<Response<Body>, QueryError> {
+    let form = query_body(lake, body).await?;
+    let params = Params::parse(&form)?;
+    let action = params.get("Action").unwrap_or_default();
+    if sts::UNSIGNED.contains(&action) {
+        return sts::call(lake, &params, None, id);
+    }
+    let caller = signer(lake, "sts", parts, &form)?;
+    sts::call(lake, &params, caller.as_ref(), id)
+}
+
+async fn iam_request(
+    lake: &Inner,
+    parts: &Parts,
+    body: Incoming,
+    id: &str,
+) -> Result<Response<Body>, QueryError> {
+    let form = query_body(lake, body).await?;
+    signer(lake, "iam", parts, &form)?;
+    iam::call(lake, &Params::parse(&form)?, id)
+}
+
+/// A body of the query protocol. It is small, so it may be read before it is known whether anybody has signed it.
+async fn query_body(lake: &Inner, body: Incoming) -> Result<Bytes, QueryError> {
     // Never closed, so a permit always comes.
     let _permit = lake.bodies.acquire().await;
-    let body = match read_body(body).await? {
+    match read_body(body, limits::QUERY_BODY_BYTES).await {
+        Ok(Read::Whole(body)) => Ok(body),
+        Ok(Read::TooLarge) => Err(QueryError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            format!("the body is larger than {} bytes", limits::QUERY_BODY_BYTES),
+        )),
+        Err(error) => Err(QueryError::new(
+            error.status,
+            "MalformedInput",
+            error.message,
+        )),
+    }
+}
+
+/// Who signed a request, if the signature holds: `None` is the lake's own key.
+fn signer(
+    lake: &Inner,
+    service: &str,
+    parts: &Parts,
+    body: &[u8],
+) -> Result<Option<Principal>, QueryError> {
+    let now = jiff::Timestamp::now();
+    let claim = signature::verify_head(parts, service, &lake.credentials, now)?;
+    signature::verify(parts, &claim, body, &lake.credentials)?;
+    let token = signature::session_token(parts);
+    let signer = lake.credentials.principal(&claim.access_key_id, token, now);
+    Ok(signer.map_err(SignatureError::from)?)
+}
+
+/// The body of a request for `service` whose signature holds; `None` if there is more of it than `limit`. The permit is
+/// held as long as the body is in memory.
+async fn signed_body<'l>(
+    lake: &'l Inner,
+    (service, limit): (&str, usize),
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Option<(Bytes, SemaphorePermit<'l>)>, ApiError> {
+    let now = jiff::Timestamp::now();
+    let claim = signature::verify_head(parts, service, &lake.credentials, now)?;
+    // Never closed, so a permit always comes.
+    let permit = lake.bodies.acquire().await;
+    let permit = permit.map_err(|_| ApiError::unavailable("The lake is going down."))?;
+    let body = match read_body(body, limit).await? {
         Read::Whole(body) => body,
-        Read::TooLarge => return Ok(too_large()),
+        Read::TooLarge => return Ok(None),
     };
     signature::verify(parts, &claim, &body, &lake.credentials)?;
-    match service {
-        Service::Firehose(operation) => firehose::call(lake, operation, &body).await,
-        Service::Logs(operation) => logs::call(lake, operation, &parts.headers, &body).await,
-        // Nobody else comes here.
-        _ => Err(not_served(name)),
-    }
+    Ok(Some((body, permit)))
 }
 
 enum Read {
@@ -159,7 +274,7 @@ enum Read {
 
 /// Reads a body within its limits of size and time. A larger one is read on for a while but not kept: a client that is
 /// still sending would not see the answer.
-async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
+async fn read_body(mut body: Incoming, limit: usize) -> Result<Read, ApiError> {
     let reading = async {
         let mut whole = BytesMut::new();
         let mut length = 0;
@@ -170,7 +285,7 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
                 continue;
             };
             length += data.len();
-            if length <= limits::FIREHOSE_BODY_BYTES {
+            if length <= limit {
                 whole.extend_from_slice(&data);
             } else if length > limits::DISCARDED_BODY_BYTES {
                 break;
@@ -178,7 +293,7 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
                 whole = BytesMut::new();
             }
         }
-        Ok(if length <= limits::FIREHOSE_BODY_BYTES {
+        Ok(if length <= limit {
             Read::Whole(whole.freeze())
         } else {
             Read::TooLarge
@@ -197,14 +312,11 @@ async fn read_body(mut body: Incoming) -> Result<Read, ApiError> {
     }
 }
 
-fn too_large() -> Response<Body> {
+fn too_large(limit: usize) -> Response<Body> {
     let error = ApiError {
         status: StatusCode::PAYLOAD_TOO_LARGE,
         code: "RequestEntityTooLargeException",
-        message: format!(
-            "the body is larger than {} bytes",
-            limits::FIREHOSE_BODY_BYTES
-        ),
+        message: format!("the body is larger than {} bytes", limit),
     };
     let mut response = error.answer();
     response

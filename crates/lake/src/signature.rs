@@ -5,7 +5,9 @@
 
 mod canonical;
 mod claim;
+mod session;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,17 +16,53 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 pub use claim::{Claim, ClaimError};
+pub use session::{Issued, Principal, SessionError, Sessions, derived_id, random_id};
 
 use crate::limits;
 
 /// The algorithm's name, which begins every `Authorization` header and string to sign.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
+const SESSION_TOKEN: &str = "x-amz-security-token";
+
 /// Who may sign, and for what.
 #[derive(Clone)]
 pub struct Credentials {
     pub access_key_id: String,
     pub secret_access_key: String,
+    /// The temporary credentials that are accepted besides.
+    pub sessions: Sessions,
+}
+
+impl Credentials {
+    /// Who has the access key `id`: `None` if it is the lake's own. Temporary ones need their `token`; one that comes with
+    /// the lake's own key says nothing.
+    pub fn principal(
+        &self,
+        id: &str,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Principal>, SessionError> {
+        if id == self.access_key_id {
+            return Ok(None);
+        }
+        let token = token.filter(|_| Sessions::is_session(id));
+        let token = token.ok_or(SessionError::Unknown)?;
+        self.sessions.find(id, token, now).map(Some)
+    }
+
+    /// The secret of the access key `id`, which is the lake's own or a session's.
+    pub fn secret(&self, id: &str) -> Cow<'_, str> {
+        match id == self.access_key_id {
+            true => Cow::Borrowed(&self.secret_access_key),
+            false => Cow::Owned(self.sessions.secret(id)),
+        }
+    }
+}
+
+/// The session token in a request's headers.
+pub fn session_token(parts: &Parts) -> Option<&str> {
+    parts.headers.get(SESSION_TOKEN)?.to_str().ok()
 }
 
 /// Why a request is not taken to be from whom it says.
@@ -39,6 +77,9 @@ pub enum SignatureError {
     /// An access key id that is not ours.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
+    /// The session of this access key is over.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// Signed for something else, or at another time.
     #[error("{0}")]
     NotForThis(String),
@@ -48,6 +89,15 @@ pub enum SignatureError {
          Key and signing method. Consult the service documentation for details."
     )]
     Mismatch,
+}
+
+impl From<SessionError> for SignatureError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Unknown => Self::UnknownKey,
+            SessionError::Expired => Self::ExpiredToken,
+        }
+    }
 }
 
 impl From<ClaimError> for SignatureError {
@@ -68,9 +118,7 @@ pub fn verify_head(
     now: Timestamp,
 ) -> Result<Claim, SignatureError> {
     let claim = Claim::parse(parts)?;
-    if claim.access_key_id != credentials.access_key_id {
-        return Err(SignatureError::UnknownKey);
-    }
+    credentials.principal(&claim.access_key_id, session_token(parts), now)?;
     if claim.service != service {
         let message = format!("Credential should be scoped to correct service: '{service}'. ");
         return Err(SignatureError::NotForThis(message));
@@ -113,7 +161,7 @@ pub fn verify(
 }
 
 fn signing_key(claim: &Claim, credentials: &Credentials) -> Vec<u8> {
-    let secret = format!("AWS4{}", credentials.secret_access_key).into_bytes();
+    let secret = format!("AWS4{}", credentials.secret(&claim.access_key_id)).into_bytes();
     let steps = [
         claim.date.as_str(),
         &claim.region,
@@ -237,6 +285,7 @@ mod tests {
         let mut credentials = Credentials {
             access_key_id: "AKIDEXAMPLE".to_owned(),
             secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
+            sessions: Sessions::fixed(),
         };
         let now: Timestamp = "2015-08-30T12:40:00Z".parse().unwrap();
         let claim = verify_head(&parts, "iam", &credentials, now).unwrap();
@@ -261,6 +310,7 @@ mod tests {
         let credentials = Credentials {
             access_key_id: "flumen".to_owned(),
             secret_access_key: "flumen".to_owned(),
+            sessions: Sessions::fixed(),
         };
         verify_head(
             &parts,

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 pub use batch::RecordBatch;
 pub use buffer::frame;
+pub use buffer::frame_file;
 pub use configuration::{S3Configuration, Shape};
 pub use definition::Definition;
 pub use delivery::{Delivery, DeliveryError};

@@ -4,15 +4,13 @@
 //! the stream's buffer, and the answer is written without a tree in between.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use http::Response;
 use s3s::Body;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::{check_name, find, not_found, record_id};
-use crate::aws_json::{ApiError, answer_bytes};
+use crate::aws_json::{ApiError, AtMost, answer_bytes};
 use crate::lake::Inner;
 use crate::limits;
 use crate::streams::{AppendError, RecordBatch, Refusal, Violations};
@@ -47,45 +45,8 @@ struct Record<'a> {
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The records of a batch: as many as may be, and how many there were.
-struct Records<'a> {
-    records: Vec<Record<'a>>,
-    count: usize,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Records<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-        impl<'de> Visitor<'de> for List {
-            type Value = Records<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of records")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let mut records = Vec::with_capacity(limits::RECORDS_PER_BATCH);
-                while records.len() < limits::RECORDS_PER_BATCH {
-                    match list.next_element()? {
-                        Some(record) => records.push(record),
-                        None => {
-                            return Ok(Records {
-                                count: records.len(),
-                                records,
-                            });
-                        }
-                    }
-                }
-                let mut count = records.len();
-                while list.next_element::<IgnoredAny>()?.is_some() {
-                    count += 1;
-                }
-                Ok(Records { records, count })
-            }
-        }
-        deserializer.deserialize_seq(List)
-    }
-}
+/// The records of a batch.
+type Records<'a> = AtMost<Record<'a>, { limits::RECORDS_PER_BATCH }>;
 
 /// `PutRecord`.
 pub fn put_record(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
@@ -132,7 +93,7 @@ pub fn put_record_batch(lake: &Inner, body: &[u8]) -> Result<Response<Body>, Api
     violations.into_result()?;
     let records = input
         .records
-        .map(|records| records.records)
+        .map(|records| records.items)
         .unwrap_or_default();
     let path = |index: usize| format!("records.{}.member.data", index + 1);
     put(
@@ -242,7 +203,7 @@ mod tests {
         let input: PutRecordBatchInput<'_> =
             parse(br#"{"DeliveryStreamName":"s","Records":[{"Data":"YQ=="},{"Data":"Yi8\/"}]}"#)
                 .unwrap();
-        let records = input.records.unwrap().records;
+        let records = input.records.unwrap().items;
         assert!(matches!(records[0].data, Some(Text(Cow::Borrowed("YQ==")))));
         assert!(matches!(&records[1].data, Some(Text(Cow::Owned(text))) if text == "Yi8/"));
     }
@@ -253,7 +214,7 @@ mod tests {
         let input: PutRecordBatchInput<'_> = parse(body.as_bytes()).unwrap();
         let records = input.records.unwrap();
         assert_eq!(
-            (records.count, records.records.len()),
+            (records.count, records.items.len()),
             (100_001, limits::RECORDS_PER_BATCH)
         );
     }

@@ -1,4 +1,4 @@
-//! What an object carries besides its bytes: Content-Type, Content-Encoding and the like, and the user's metadata.
+//! What an object carries besides its bytes: Content-Type, Content-Encoding and the like, tags, the user's metadata.
 //!
 //! It is kept with the file itself, in the extended attribute `user.flumen.object` as JSON: it comes and goes with the
 //! file, in one step, and readers of the folder do not stumble over second files.
@@ -32,6 +32,25 @@ pub struct Attributes {
     pub cache_control: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Kept and answered; all classes are stored alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    /// The canned ACL. Kept, not enforced: who has the lake's keys may do everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<String>,
+    /// Kept and answered; nothing is encrypted here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_side_encryption: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key_id: Option<String>,
+    /// The entity tag of an object made of parts; others have the file's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub e_tag: Option<String>,
+    /// The multipart upload that made the object, so that completing it again is known to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upload_id: Option<String>,
 }
 
 /// Whether attributes could be stored.
@@ -45,9 +64,14 @@ pub enum Stored {
 impl Attributes {
     /// Stores the attributes with `file`. Too many of them are an error of kind `StorageFull`.
     pub fn store(&self, file: &File) -> io::Result<Stored> {
-        if *self == Self::default() {
-            return Ok(Stored::Yes);
+        match *self == Self::default() {
+            true => Ok(Stored::Yes),
+            false => self.replace(file),
         }
+    }
+
+    /// Stores the attributes in place of those that `file` has.
+    pub fn replace(&self, file: &File) -> io::Result<Stored> {
         match rustix::fs::fsetxattr(file, NAME, &serde_json::to_vec(self)?, XattrFlags::empty()) {
             Ok(()) => Ok(Stored::Yes),
             Err(Errno::OPNOTSUPP) => Ok(Stored::Unsupported),
@@ -57,8 +81,17 @@ impl Attributes {
 
     /// The attributes stored with the file at `path`; none if there are none.
     pub fn load(path: &Path) -> io::Result<Self> {
+        Self::read(|value| rustix::fs::getxattr(path, NAME, value))
+    }
+
+    /// The attributes stored with `file`; none if there are none.
+    pub fn load_from(file: &File) -> io::Result<Self> {
+        Self::read(|value| rustix::fs::fgetxattr(file, NAME, value))
+    }
+
+    fn read(get: impl FnOnce(&mut [u8]) -> Result<usize, Errno>) -> io::Result<Self> {
         let mut value = vec![0; READ_BYTES];
-        match rustix::fs::getxattr(path, NAME, value.as_mut_slice()) {
+        match get(value.as_mut_slice()) {
             Ok(length) => Ok(serde_json::from_slice(&value[..length])?),
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(Self::default()),
             Err(error) => Err(error.into()),

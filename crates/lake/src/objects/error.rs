@@ -12,6 +12,24 @@ pub enum ObjectError {
     /// The caller named an object that is not there.
     #[error("the object does not exist")]
     NoSuchKey,
+    /// The caller named an upload that is not there (any more).
+    #[error("the multipart upload does not exist")]
+    NoSuchUpload,
+    /// The caller wants an object of parts that were not uploaded, or are others by their entity tags.
+    #[error("a part was not uploaded, or has another entity tag or checksum")]
+    NoSuchPart,
+    /// The caller's list of parts is not in ascending order.
+    #[error("the parts are not in ascending order")]
+    PartsOutOfOrder,
+    /// A part that is not the last has to have the least size of parts.
+    #[error(
+        "part {number} has {size} bytes; all but the last need {}",
+        crate::limits::PART_BYTES_MIN
+    )]
+    PartTooSmall { number: u32, size: u64 },
+    /// More than an object, or one request's part of it, may have.
+    #[error("the object is too large")]
+    TooLarge,
     /// The caller wants to remove a bucket with objects in it.
     #[error("the bucket is not empty")]
     BucketNotEmpty,

@@ -1,9 +1,10 @@
 //! Reading an object piece by piece.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,4 +31,21 @@ pub fn chunks(
         });
         Ok(Some((piece.await??, (file, end..range.end))))
     })
+}
+
+/// Hands every piece of `files`, one file after another, to `take`.
+pub fn each_piece(files: &[PathBuf], mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut piece = vec![0; PIECE_BYTES as usize];
+    for file in files {
+        let mut file = File::open(file)?;
+        loop {
+            match file.read(&mut piece) {
+                Ok(0) => break,
+                Ok(length) => take(&piece[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
 }

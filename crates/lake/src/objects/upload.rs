@@ -1,6 +1,7 @@
 //! Writing an object: aside first, in pieces, then in place in one step.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,8 +42,10 @@ pub struct Upload {
 /// A whole file that is not in place yet. Dropped, it is removed.
 pub struct Staged {
     store: Arc<LocalFileSystem>,
-    location: StorePath,
-    path: PathBuf,
+    /// Where it is meanwhile.
+    pub(super) location: StorePath,
+    /// The same as a file.
+    pub(super) path: PathBuf,
 }
 
 impl Upload {
@@ -50,15 +53,10 @@ impl Upload {
         store: Arc<LocalFileSystem>,
         folder: &str,
     ) -> Result<Self, ObjectError> {
-        let location = StorePath::from_iter([folder, &Uuid::new_v4().to_string()]);
-        let path = store.path_to_filesystem(&location)?;
-        let parts = store.put_multipart(&location).await?;
+        let staged = Staged::begin(store, folder)?;
+        let parts = staged.store.put_multipart(&staged.location).await?;
         Ok(Self {
-            staged: Staged {
-                store,
-                location,
-                path,
-            },
+            staged,
             parts,
             pending: Vec::new(),
             pending_bytes: 0,
@@ -92,20 +90,59 @@ impl Upload {
         self.parts.complete().await?;
         let (path, attributes) = (self.staged.path.clone(), attributes.clone());
         let stored = tokio::task::spawn_blocking(move || {
-            let file = File::options().write(true).open(path)?;
-            let stored = attributes.store(&file)?;
-            file.sync_all().map(|()| stored)
+            seal(&File::options().write(true).open(path)?, &attributes)
         });
-        if stored.await?? == Stored::Unsupported {
-            logger.warn(format_args!(
-                "the file system of the objects has no extended attributes: an object lost its headers and metadata"
-            ));
-        }
+        tell(stored.await??, logger);
         Ok(self.staged)
     }
 }
 
+/// Makes a whole file durable with its attributes.
+fn seal(file: &File, attributes: &Attributes) -> io::Result<Stored> {
+    let stored = attributes.store(file)?;
+    file.sync_all().map(|()| stored)
+}
+
+fn tell(stored: Stored, logger: &Logger) {
+    if stored == Stored::Unsupported {
+        logger.warn(format_args!(
+            "the file system of the objects has no extended attributes: an object lost its headers and metadata"
+        ));
+    }
+}
+
 impl Staged {
+    fn begin(store: Arc<LocalFileSystem>, folder: &str) -> Result<Self, ObjectError> {
+        let location = StorePath::from_iter([folder, &Uuid::new_v4().to_string()]);
+        let path = store.path_to_filesystem(&location)?;
+        Ok(Self {
+            store,
+            location,
+            path,
+        })
+    }
+
+    /// A file that holds the content of `parts` one after another, durable with its attributes.
+    pub(super) async fn assemble(
+        (store, folder): (Arc<LocalFileSystem>, &str),
+        parts: Vec<PathBuf>,
+        attributes: Attributes,
+        logger: &Logger,
+    ) -> Result<Self, ObjectError> {
+        let staged = Self::begin(store, folder)?;
+        let path = staged.path.clone();
+        let stored = tokio::task::spawn_blocking(move || {
+            let mut file = File::create_new(path)?;
+            for part in parts {
+                // From file to file the kernel copies, or only links blocks where the file system can.
+                io::copy(&mut File::open(part)?, &mut file)?;
+            }
+            seal(&file, &attributes)
+        });
+        tell(stored.await??, logger);
+        Ok(staged)
+    }
+
     /// Moves the file to `place`, which `mode` says may be taken or not.
     pub(super) async fn put_in_place(
         self,

@@ -74,6 +74,7 @@ mod tests {
             size: 1,
             modified: at(100.5),
             e_tag: "a".to_owned(),
+            storage_class: None,
         };
         let tag = |value: &str| Some(ETagCondition::ETag(ETag::Strong(value.to_owned())));
         let date = |seconds: f64| Some(Timestamp::from(at(seconds)));

@@ -14,6 +14,11 @@ impl From<ObjectError> for S3Error {
         let code = match &error {
             ObjectError::NoSuchBucket => S3ErrorCode::NoSuchBucket,
             ObjectError::NoSuchKey => S3ErrorCode::NoSuchKey,
+            ObjectError::NoSuchUpload => S3ErrorCode::NoSuchUpload,
+            ObjectError::NoSuchPart => S3ErrorCode::InvalidPart,
+            ObjectError::PartsOutOfOrder => S3ErrorCode::InvalidPartOrder,
+            ObjectError::PartTooSmall { .. } => S3ErrorCode::EntityTooSmall,
+            ObjectError::TooLarge => S3ErrorCode::EntityTooLarge,
             ObjectError::BucketNotEmpty => S3ErrorCode::BucketNotEmpty,
             ObjectError::PreconditionFailed => S3ErrorCode::PreconditionFailed,
             ObjectError::NameTooLong => S3ErrorCode::KeyTooLongError,
@@ -57,11 +62,23 @@ fn wording(code: &str) -> &'static str {
             "Your previous request to create the named bucket succeeded and you already own it."
         }
         "BucketNotEmpty" => "The bucket you tried to delete is not empty",
+        "EntityTooLarge" => "Your proposed upload exceeds the maximum allowed size",
+        "EntityTooSmall" => "Your proposed upload is smaller than the minimum allowed size",
+        "ExpiredToken" => "The provided token has expired.",
         "IncompleteBody" => "The request body terminated unexpectedly",
         "InternalError" => "We encountered an internal error. Please try again.",
         "InvalidAccessKeyId" => "The AWS Access Key Id you provided does not exist in our records.",
         "InvalidBucketName" => "The specified bucket is not valid.",
+        "InvalidPart" => {
+            "One or more of the specified parts could not be found.  The part may not have been uploaded, or the \
+             specified entity tag may not match the part's entity tag."
+        }
+        "InvalidPartOrder" => {
+            "The list of parts was not in ascending order. Parts must be ordered by part number."
+        }
         "InvalidRange" => "The requested range is not satisfiable",
+        "InvalidTag" => "The tag provided was not a valid tag.",
+        "InvalidToken" => "The provided token is malformed or otherwise invalid.",
         "InvalidURI" => "Couldn't parse the specified URI.",
         "KeyTooLongError" => "Your key is too long",
         "MalformedXML" => {
@@ -71,6 +88,10 @@ fn wording(code: &str) -> &'static str {
         "MissingContentLength" => "You must provide the Content-Length HTTP header.",
         "NoSuchBucket" => "The specified bucket does not exist",
         "NoSuchKey" => "The specified key does not exist.",
+        "NoSuchUpload" => {
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or \
+             completed."
+        }
         "NotImplemented" => "A header you provided implies functionality that is not implemented.",
         "PreconditionFailed" => "At least one of the pre-conditions you specified did not hold",
         "RequestTimeTooSkewed" => {

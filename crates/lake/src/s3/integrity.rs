@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
-use s3s::dto::{Checksum, PutObjectInput};
+use s3s::dto::Checksum;
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 
 use super::error::uncommon;
@@ -11,29 +11,51 @@ use super::error::uncommon;
 const TRAILER: &str = "x-amz-trailer";
 const CHECKSUM: &str = "x-amz-checksum-";
 
+/// What a request promises of its body, and what its answer needs to know of it.
+#[derive(Default)]
+pub struct Promised {
+    pub checksum: Checksum,
+    pub content_md5: Option<String>,
+    /// The MD5 is needed in any case: it is a part's entity tag.
+    pub tagged: bool,
+}
+
+/// What was found of a body that is as promised.
+pub struct Verified {
+    /// The checksums for the answer.
+    pub checksum: Checksum,
+    /// The MD5 in hexadecimal, if it was needed; else empty.
+    pub md5: String,
+}
+
 /// Computes what an upload says about itself.
 pub struct Integrity {
-    md5: Option<(Md5, String)>,
+    md5: Option<Md5>,
+    content_md5: Option<String>,
     hasher: ChecksumHasher,
     declared: Checksum,
     trailer: Option<String>,
 }
 
 impl Integrity {
-    /// What `input` and `headers` promise of the body.
-    pub fn new(input: &PutObjectInput, headers: &HeaderMap) -> S3Result<Self> {
+    /// For a body that nothing is promised of but that gets an entity tag.
+    pub fn tagging() -> Self {
+        Self {
+            md5: Some(Md5::new()),
+            content_md5: None,
+            hasher: ChecksumHasher::default(),
+            declared: Checksum::default(),
+            trailer: None,
+        }
+    }
+
+    /// What `promised` and `headers` say of the body.
+    pub fn new(promised: Promised, headers: &HeaderMap) -> S3Result<Self> {
         let trailer = headers
             .get(TRAILER)
             .and_then(|name| name.to_str().ok())
             .map(|name| name.trim().to_ascii_lowercase());
-        let declared = Checksum {
-            checksum_crc32: input.checksum_crc32.clone(),
-            checksum_crc32c: input.checksum_crc32c.clone(),
-            checksum_crc64nvme: input.checksum_crc64nvme.clone(),
-            checksum_sha1: input.checksum_sha1.clone(),
-            checksum_sha256: input.checksum_sha256.clone(),
-            ..Checksum::default()
-        };
+        let declared = promised.checksum;
         let algorithm = trailer
             .as_deref()
             .and_then(|name| name.strip_prefix(CHECKSUM));
@@ -52,9 +74,10 @@ impl Integrity {
             let message = format!("The checksum algorithm {unknown} is not served here.");
             return Err(S3Error::with_message(S3ErrorCode::NotImplemented, message));
         }
-        let md5 = input.content_md5.clone().map(check_md5).transpose()?;
+        promised.content_md5.as_deref().map(check_md5).transpose()?;
         Ok(Self {
-            md5,
+            md5: (promised.tagged || promised.content_md5.is_some()).then(Md5::new),
+            content_md5: promised.content_md5,
             hasher,
             declared,
             trailer,
@@ -64,15 +87,16 @@ impl Integrity {
     /// Takes a piece of the body.
     pub fn update(&mut self, piece: &[u8]) {
         self.hasher.update(piece);
-        if let Some((md5, _)) = &mut self.md5 {
+        if let Some(md5) = &mut self.md5 {
             md5.update(piece);
         }
     }
 
-    /// Compares, once the body has ended and with it its trailer has come. Gives the checksums for the answer.
-    pub fn finish(self, trailers: Option<&TrailingHeaders>) -> S3Result<Checksum> {
-        if let Some((md5, declared)) = self.md5
-            && base64_simd::STANDARD.encode_to_string(md5.finalize()) != declared
+    /// Compares, once the body has ended and with it its trailer has come.
+    pub fn finish(self, trailers: Option<&TrailingHeaders>) -> S3Result<Verified> {
+        let md5 = self.md5.map(Md5::finalize);
+        if let (Some(digest), Some(declared)) = (&md5, &self.content_md5)
+            && base64_simd::STANDARD.encode_to_string(digest) != *declared
         {
             return Err(S3Error::with_message(
                 S3ErrorCode::BadDigest,
@@ -139,13 +163,29 @@ impl Integrity {
                 }
             }
         }
-        Ok(computed)
+        let md5 = md5.map(|digest| digest.iter().map(|byte| format!("{byte:02x}")).collect());
+        Ok(Verified {
+            checksum: computed,
+            md5: md5.unwrap_or_default(),
+        })
     }
 }
 
-fn check_md5(declared: String) -> S3Result<(Md5, String)> {
-    match base64_simd::STANDARD.decode_to_vec(&declared) {
-        Ok(digest) if digest.len() == 16 => Ok((Md5::new(), declared)),
+/// Makes `hasher` compute the checksum that headers name `algorithm`.
+pub fn enable(hasher: &mut ChecksumHasher, algorithm: &str) {
+    match algorithm {
+        "crc32" => hasher.crc32 = Some(Crc32::new()),
+        "crc32c" => hasher.crc32c = Some(Crc32c::new()),
+        "crc64nvme" => hasher.crc64nvme = Some(Crc64Nvme::new()),
+        "sha1" => hasher.sha1 = Some(Sha1::new()),
+        "sha256" => hasher.sha256 = Some(Sha256::new()),
+        _ => {}
+    }
+}
+
+fn check_md5(declared: &str) -> S3Result<()> {
+    match base64_simd::STANDARD.decode_to_vec(declared) {
+        Ok(digest) if digest.len() == 16 => Ok(()),
         _ => Err(S3Error::with_message(
             S3ErrorCode::InvalidDigest,
             "The Content-MD5 you specified was invalid.",

@@ -125,12 +125,12 @@ fn read_token(token: &str) -> S3Result<String> {
 }
 
 /// How names are written in an answer.
-struct Names {
+pub(super) struct Names {
     url_encoded: bool,
 }
 
 impl Names {
-    fn new(encoding: Option<&EncodingType>) -> S3Result<Self> {
+    pub(super) fn new(encoding: Option<&EncodingType>) -> S3Result<Self> {
         match encoding.map(EncodingType::as_str) {
             None => Ok(Self { url_encoded: false }),
             Some("url") => Ok(Self { url_encoded: true }),
@@ -141,7 +141,7 @@ impl Names {
         }
     }
 
-    fn write(&self, name: &str) -> String {
+    pub(super) fn write(&self, name: &str) -> String {
         if self.url_encoded {
             utf8_percent_encode(name, ENCODED).to_string()
         } else {
@@ -168,8 +168,9 @@ impl Names {
             size: Some(info.size.cast_signed()),
             last_modified: Some(info.modified.into()),
             e_tag: Some(ETag::Strong(info.e_tag)),
-            storage_class: Some(ObjectStorageClass::from_static(
-                ObjectStorageClass::STANDARD,
+            storage_class: Some(info.storage_class.map_or(
+                ObjectStorageClass::from_static(ObjectStorageClass::STANDARD),
+                ObjectStorageClass::from,
             )),
             owner: with_owner.then(owner),
             ..Object::default()

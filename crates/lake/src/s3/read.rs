@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use s3s::dto::*;
-use s3s::{Body, S3ErrorCode, S3Result};
+use s3s::{Body, S3ErrorCode, S3Response, S3Result};
 
 use super::conditions::Conditions;
 use super::face::Face;
@@ -44,11 +44,18 @@ impl Face {
             content_language: headers.content_language,
             cache_control: headers.cache_control,
             metadata: headers.metadata,
+            storage_class: headers.storage_class,
+            server_side_encryption: headers.server_side_encryption,
+            ssekms_key_id: headers.kms_key_id,
+            tag_count: headers.tag_count,
             ..GetObjectOutput::default()
         })
     }
 
-    pub(super) async fn head(&self, input: HeadObjectInput) -> S3Result<HeadObjectOutput> {
+    pub(super) async fn head(
+        &self,
+        input: HeadObjectInput,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
         refuse_version(input.version_id.as_deref())?;
         let bucket = self.require(&input.bucket)?;
         let (info, attributes) = self.objects.head(&bucket, &readable(&input.key)?).await?;
@@ -61,7 +68,8 @@ impl Face {
         conditions.check(&info)?;
         let (range, content_range) = range(input.range, info.size)?;
         let headers = Headers::new(&info, attributes);
-        Ok(HeadObjectOutput {
+        let tag_count = headers.tag_count;
+        let mut response = S3Response::new(HeadObjectOutput {
             content_length: Some((range.end - range.start).cast_signed()),
             content_range,
             accept_ranges: Some("bytes".to_owned()),
@@ -73,8 +81,16 @@ impl Face {
             content_language: headers.content_language,
             cache_control: headers.cache_control,
             metadata: headers.metadata,
+            storage_class: headers.storage_class,
+            server_side_encryption: headers.server_side_encryption,
+            ssekms_key_id: headers.kms_key_id,
             ..HeadObjectOutput::default()
-        })
+        });
+        // `s3s` has no place for it in this answer.
+        if let Some(count) = tag_count {
+            response.headers.insert("x-amz-tagging-count", count.into());
+        }
+        Ok(response)
     }
 }
 
@@ -114,6 +130,10 @@ struct Headers {
     content_language: Option<String>,
     cache_control: Option<String>,
     metadata: Option<Metadata>,
+    storage_class: Option<StorageClass>,
+    server_side_encryption: Option<ServerSideEncryption>,
+    kms_key_id: Option<String>,
+    tag_count: Option<i32>,
 }
 
 impl Headers {
@@ -131,6 +151,16 @@ impl Headers {
             content_language: attributes.content_language,
             cache_control: attributes.cache_control,
             metadata: Some(attributes.metadata.into_iter().collect()),
+            // Of the usual class nothing is said, nor of tags where there are none.
+            storage_class: attributes
+                .storage_class
+                .filter(|class| class != StorageClass::STANDARD)
+                .map(StorageClass::from),
+            server_side_encryption: attributes
+                .server_side_encryption
+                .map(ServerSideEncryption::from),
+            kms_key_id: attributes.kms_key_id,
+            tag_count: Some(attributes.tags.len() as i32).filter(|count| *count > 0),
         }
     }
 }

@@ -3,21 +3,24 @@
 use http::Method;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::request::Parts;
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 
 use crate::limits;
-use crate::signature::{ALGORITHM, Claim, ClaimError, Credentials};
+use crate::signature::{
+    ALGORITHM, Claim, ClaimError, Credentials, SessionError, Sessions, session_token,
+};
 
-/// Tells `s3s` the one secret there is.
+/// Tells `s3s` the secrets of the lake's own key and of sessions, whose tokens were [checked](check_token) before.
 pub struct OneKey(pub Credentials);
 
 #[async_trait::async_trait]
 impl S3Auth for OneKey {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        match access_key == self.0.access_key_id {
-            true => Ok(self.0.secret_access_key.as_str().into()),
+        match access_key == self.0.access_key_id || Sessions::is_session(access_key) {
+            true => Ok(self.0.secret(access_key).as_ref().into()),
             false => Err(S3ErrorCode::InvalidAccessKeyId.into()),
         }
     }
@@ -58,6 +61,33 @@ pub fn check(parts: &Parts) -> S3Result<()> {
         )),
         (true, false) => check_header(parts),
         (false, true) => check_presigned(parts, query),
+    }
+}
+
+/// Refuses temporary access keys that come without their token, with another one's, or too late.
+pub fn check_token(parts: &Parts, credentials: &Credentials, now: Timestamp) -> S3Result<()> {
+    let query = parts.uri.query().unwrap_or("");
+    let (id, token) = match Claim::parse(parts) {
+        Ok(claim) => (claim.access_key_id, session_token(parts).map(str::to_owned)),
+        Err(_) => {
+            let Some(credential) = query_value(query, "X-Amz-Credential") else {
+                return Ok(());
+            };
+            let id = credential.split('/').next().unwrap_or_default().to_owned();
+            (id, query_value(query, "X-Amz-Security-Token"))
+        }
+    };
+    // Keys of other forms are known or not, which is told with the signature.
+    if !Sessions::is_session(&id) {
+        return Ok(());
+    }
+    match credentials.principal(&id, token.as_deref(), now) {
+        Ok(_) => Ok(()),
+        Err(SessionError::Expired) => Err(S3ErrorCode::ExpiredToken.into()),
+        Err(SessionError::Unknown) if token.is_none() => {
+            Err(S3ErrorCode::InvalidAccessKeyId.into())
+        }
+        Err(SessionError::Unknown) => Err(S3ErrorCode::InvalidToken.into()),
     }
 }
 
@@ -226,6 +256,52 @@ mod tests {
             ),
         ] {
             assert_eq!(code("/b/k", headers).as_deref(), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn sessions_need_their_tokens_in_time() {
+        let credentials = Credentials {
+            access_key_id: "k".to_owned(),
+            secret_access_key: "s".to_owned(),
+            sessions: Sessions::fixed(),
+        };
+        let principal = crate::signature::Principal {
+            arn: "a".to_owned(),
+            user_id: "u".to_owned(),
+            assumed_role: true,
+        };
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let issued = credentials
+            .sessions
+            .issue(principal, at("2026-11-22T13:00:00Z"));
+        let id = issued.access_key_id.as_str();
+        let token = issued.session_token.as_str();
+        let (before, after) = (at("2026-11-22T12:00:00Z"), at("2026-11-22T14:00:00Z"));
+        for (id, token, now, expected) in [
+            ("k", None, after, None),
+            ("k", Some("x"), after, None),
+            ("other", None, after, None),
+            (id, Some(token), before, None),
+            (id, Some(token), after, Some("ExpiredToken")),
+            (id, Some("x"), before, Some("InvalidToken")),
+            (id, None, before, Some("InvalidAccessKeyId")),
+        ] {
+            let header = format!(
+                "{}{}",
+                HEADER.replace("=k/", &format!("={id}/")),
+                "0".repeat(64)
+            );
+            let mut request = Request::get("/")
+                .header("authorization", header)
+                .header("x-amz-date", "20261122T130000Z");
+            if let Some(token) = token {
+                request = request.header("x-amz-security-token", token);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let refused = check_token(&parts, &credentials, now).err();
+            let code = refused.map(|error| error.code().as_str().to_owned());
+            assert_eq!(code.as_deref(), expected, "{id} {token:?} {now}");
         }
     }
 

@@ -2,13 +2,16 @@
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use http::HeaderMap;
+use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use s3s::dto::*;
-use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, StdError};
+use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 
+use super::attributes::attributes;
 use super::conditions::Conditions;
 use super::error::{uncommon, unwritable};
 use super::face::Face;
-use super::integrity::Integrity;
+use super::integrity::{Integrity, Promised};
 use super::read::{readable, refuse_version};
 use crate::limits;
 use crate::objects::{self, Attributes, ObjectError, ObjectKey, Target, Upload};
@@ -19,25 +22,25 @@ impl Face {
         let bucket = self.require(&input.bucket)?;
         let key = ObjectKey::parse(&input.key).map_err(unwritable)?;
         let target = target(input.if_match.take(), input.if_none_match.take())?;
-        let mut integrity = Integrity::new(&input, &req.headers)?;
-        let attributes = Attributes {
-            content_type: input.content_type.take(),
-            content_encoding: without_aws_chunked(input.content_encoding.take()),
-            content_disposition: input.content_disposition.take(),
-            content_language: input.content_language.take(),
-            cache_control: input.cache_control.take(),
-            metadata: input
-                .metadata
-                .take()
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
+        let promised = Promised {
+            checksum: Checksum {
+                checksum_crc32: input.checksum_crc32.take(),
+                checksum_crc32c: input.checksum_crc32c.take(),
+                checksum_crc64nvme: input.checksum_crc64nvme.take(),
+                checksum_sha1: input.checksum_sha1.take(),
+                checksum_sha256: input.checksum_sha256.take(),
+                ..Checksum::default()
+            },
+            content_md5: input.content_md5.take(),
+            tagged: false,
         };
+        let mut integrity = Integrity::new(promised, &req.headers)?;
+        let attributes = attributes!(input);
         let mut upload = self.objects.upload().await?;
         if let Some(body) = input.body.take() {
             receive(body, &mut upload, &mut integrity).await?;
         }
-        let checksums = integrity.finish(req.trailing_headers.as_ref())?;
+        let checksums = integrity.finish(req.trailing_headers.as_ref())?.checksum;
         let info = self
             .objects
             .publish(upload, (&bucket, &key), &attributes, target)
@@ -49,11 +52,21 @@ impl Face {
             checksum_crc64nvme: checksums.checksum_crc64nvme,
             checksum_sha1: checksums.checksum_sha1,
             checksum_sha256: checksums.checksum_sha256,
+            server_side_encryption: attributes
+                .server_side_encryption
+                .map(ServerSideEncryption::from),
+            ssekms_key_id: attributes.kms_key_id,
             ..PutObjectOutput::default()
         })
     }
 
-    pub(super) async fn copy(&self, input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
+    pub(super) async fn copy(&self, req: S3Request<CopyObjectInput>) -> S3Result<CopyObjectOutput> {
+        // `s3s` knows these conditions of other requests only.
+        let target = target(
+            condition(&req.headers, IF_MATCH)?,
+            condition(&req.headers, IF_NONE_MATCH)?,
+        )?;
+        let mut input = req.input;
         let CopySource::Bucket {
             bucket: from_bucket,
             key: from_key,
@@ -73,7 +86,14 @@ impl Face {
             .metadata_directive
             .as_ref()
             .is_some_and(|it| it.as_str() == MetadataDirective::REPLACE);
-        if from == to && !replaces {
+        let retags = input
+            .tagging_directive
+            .as_ref()
+            .is_some_and(|it| it.as_str() == TaggingDirective::REPLACE);
+        let named = attributes!(input);
+        let changes =
+            replaces || named.storage_class.is_some() || named.server_side_encryption.is_some();
+        if from == to && !changes {
             let message = "This copy request is illegal because it is trying to copy an object to itself without \
                            changing the object's metadata, storage class, website redirect location or encryption \
                            attributes.";
@@ -90,17 +110,24 @@ impl Face {
         conditions
             .check(&source.info)
             .map_err(|_| S3ErrorCode::PreconditionFailed)?;
-        let attributes = if replaces {
-            Attributes {
-                content_type: input.content_type,
-                content_encoding: without_aws_chunked(input.content_encoding),
-                content_disposition: input.content_disposition,
-                content_language: input.content_language,
-                cache_control: input.cache_control,
-                metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-            }
+        let tags = if retags {
+            named.tags.clone()
         } else {
-            source.attributes
+            source.attributes.tags.clone()
+        };
+        let attributes = if replaces {
+            Attributes { tags, ..named }
+        } else {
+            Attributes {
+                tags,
+                storage_class: named.storage_class,
+                acl: named.acl,
+                server_side_encryption: named.server_side_encryption,
+                kms_key_id: named.kms_key_id,
+                e_tag: None,
+                upload_id: None,
+                ..source.attributes
+            }
         };
         let mut upload = self.objects.upload().await?;
         let mut pieces = std::pin::pin!(objects::chunks(source.file, 0..source.info.size));
@@ -109,7 +136,7 @@ impl Face {
         }
         let info = self
             .objects
-            .publish(upload, (&to.0, &to.1), &attributes, Target::Any)
+            .publish(upload, (&to.0, &to.1), &attributes, target)
             .await?;
         Ok(CopyObjectOutput {
             copy_object_result: Some(CopyObjectResult {
@@ -121,8 +148,18 @@ impl Face {
         })
     }
 
-    pub(super) async fn delete(&self, bucket: &str, key: &str) -> S3Result<DeleteObjectOutput> {
+    pub(super) async fn delete(
+        &self,
+        bucket: &str,
+        key: &str,
+        if_match: Option<ETagCondition>,
+    ) -> S3Result<DeleteObjectOutput> {
         let bucket = self.require(bucket)?;
+        if let Some(ETagCondition::ETag(tag)) = if_match {
+            let key = readable(key)?;
+            self.objects.delete_if((&bucket, &key), tag.value()).await?;
+            return Ok(DeleteObjectOutput::default());
+        }
         // What cannot be an object is deleted already.
         if let Ok(key) = ObjectKey::parse(key) {
             self.objects.delete(&bucket, &key).await?;
@@ -141,7 +178,14 @@ impl Face {
         let quiet = input.delete.quiet.unwrap_or(false);
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         for object in input.delete.objects {
-            match self.delete(&input.bucket, &object.key).await {
+            match self
+                .delete(
+                    &input.bucket,
+                    &object.key,
+                    object.e_tag.map(ETagCondition::ETag),
+                )
+                .await
+            {
                 Ok(_) if quiet => {}
                 Ok(_) => deleted.push(DeletedObject {
                     key: Some(object.key),
@@ -163,8 +207,18 @@ impl Face {
     }
 }
 
+fn condition(headers: &HeaderMap, name: HeaderName) -> S3Result<Option<ETagCondition>> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let parsed = ETagCondition::parse_http_header(value.as_bytes());
+    parsed
+        .map(Some)
+        .map_err(|_| S3ErrorCode::InvalidArgument.into())
+}
+
 /// What has to be in an upload's place, by its headers.
-fn target(
+pub(super) fn target(
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
 ) -> S3Result<Target> {
@@ -183,37 +237,30 @@ fn target(
     }
 }
 
-/// `aws-chunked` is how the body travelled, not what the object is.
-fn without_aws_chunked(encoding: Option<String>) -> Option<String> {
-    let encoding = encoding?;
-    let kept: Vec<&str> = encoding
-        .split(',')
-        .map(str::trim)
-        .filter(|coding| *coding != "aws-chunked")
-        .collect();
-    Some(kept.join(",")).filter(|kept| !kept.is_empty())
-}
-
 /// Reads a body to its end, each piece in bounded time.
-async fn receive(
-    mut body: impl Stream<Item = Result<Bytes, StdError>> + Unpin,
+pub(super) async fn receive<E: std::fmt::Display>(
+    mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     upload: &mut Upload,
     integrity: &mut Integrity,
 ) -> S3Result<()> {
+    let mut length = 0;
     loop {
         let piece = match tokio::time::timeout(limits::BODY_READ, body.next()).await {
             Ok(None) => return Ok(()),
-            Ok(Some(piece)) => piece.map_err(|error| broken_body(&*error))?,
+            Ok(Some(piece)) => piece.map_err(|error| broken_body(&error.to_string()))?,
             Err(_) => return Err(S3ErrorCode::RequestTimeout.into()),
         };
+        length += piece.len() as u64;
+        if length > limits::PUT_BYTES {
+            return Err(S3ErrorCode::EntityTooLarge.into());
+        }
         integrity.update(&piece);
         upload.write(piece).await?;
     }
 }
 
 /// What a body's error means. `s3s` keeps the types of these errors to itself, so they are known by what they say.
-fn broken_body(error: &(dyn std::error::Error + 'static)) -> S3Error {
-    let text = error.to_string();
+fn broken_body(text: &str) -> S3Error {
     if text.ends_with("Sha256Mismatch") {
         let message =
             "The provided 'x-amz-content-sha256' header does not match what was computed.";
@@ -223,26 +270,4 @@ fn broken_body(error: &(dyn std::error::Error + 'static)) -> S3Error {
         return S3ErrorCode::SignatureDoesNotMatch.into();
     }
     S3ErrorCode::IncompleteBody.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_coding_of_the_way_is_not_kept() {
-        for (given, kept) in [
-            (Some("aws-chunked"), None),
-            (Some("gzip, aws-chunked"), Some("gzip")),
-            (Some("aws-chunked,gzip"), Some("gzip")),
-            (Some("br"), Some("br")),
-            (None, None),
-        ] {
-            assert_eq!(
-                without_aws_chunked(given.map(str::to_owned)).as_deref(),
-                kept,
-                "{given:?}"
-            );
-        }
-    }
 }

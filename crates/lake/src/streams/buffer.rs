@@ -4,6 +4,7 @@
 //! are not synced: a power cut may cost the last moments, as it may with Fluent Bit's own storage.
 
 pub mod frame;
+pub mod frame_file;
 mod recovery;
 mod segment;
 

@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use lake::{Counters, Lake, Logger, Options};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -208,6 +209,41 @@ impl Call {
             service: "firehose",
             ..Self::s3(Method::POST, "/")
         }
+    }
+
+    /// An operation of STS or IAM.
+    pub fn query(service: &'static str, action: &str, params: &[(&str, &str)]) -> Self {
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let mut form = format!("Version=2011-06-15&Action={}", encode(action));
+        for (name, value) in params {
+            form.push_str(&format!("&{name}={}", encode(value)));
+        }
+        let content_type = "application/x-www-form-urlencoded; charset=utf-8";
+        Self {
+            service,
+            ..Self::s3(Method::POST, "/")
+        }
+        .header("content-type", content_type)
+        .body(form)
+    }
+
+    /// The request without a signature, to `host`.
+    pub fn unsigned(&self, host: &str) -> Request<Full<Bytes>> {
+        let mut request = Request::builder()
+            .method(&self.method)
+            .uri(format!("http://127.0.0.1{}", self.uri))
+            .header("host", host);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request.body(Full::from(self.body.clone())).unwrap()
+    }
+
+    pub fn kinesis(operation: &str, body: impl Into<Vec<u8>>) -> Self {
+        let mut call = Self::firehose(operation, body);
+        call.headers[0].1 = format!("Kinesis_20131202.{operation}");
+        call.service = "kinesis";
+        call
     }
 
     pub fn s3(method: Method, uri: &str) -> Self {

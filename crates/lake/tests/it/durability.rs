@@ -21,17 +21,7 @@ async fn acknowledged_records_survive_kill_9() {
         return serve_until_killed(data.into()).await;
     }
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "durability::acknowledged_records_survive_kill_9",
-            "--nocapture",
-        ])
-        .env(CHILD, folder.path())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let address = address_of(&mut child, folder.path().join("address")).await;
+    let (mut child, address) = start_child(&folder).await;
     let call = |operation: &str, input: serde_json::Value| {
         send(
             address,
@@ -66,6 +56,94 @@ async fn acknowledged_records_survive_kill_9() {
     let objects = lake.objects("logs-bucket");
     assert_eq!(objects.len(), 1);
     assert_eq!(objects[0].1, expected);
+}
+
+/// A lake in a process of its own.
+async fn start_child(folder: &tempfile::TempDir) -> (Child, std::net::SocketAddr) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "durability::acknowledged_records_survive_kill_9",
+            "--nocapture",
+        ])
+        .env(CHILD, folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let address = address_of(&mut child, folder.path().join("address")).await;
+    (child, address)
+}
+
+/// The same for everything else that is acknowledged: records of data streams, parts of objects, roles, sessions.
+#[tokio::test]
+async fn whatever_was_acknowledged_survives_kill_9() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let (mut child, address) = start_child(&folder).await;
+    let call = |call: Call| send(address, call.signed(address, SystemTime::now()));
+    let stream = json!({ "StreamName": "s", "ShardCount": 1 }).to_string();
+    assert_eq!(
+        call(Call::kinesis("CreateStream", stream)).await.status,
+        200
+    );
+    let mut numbers = Vec::new();
+    for index in 0..20 {
+        let record =
+            json!({ "StreamName": "s", "PartitionKey": "k", "Data": format!("{index:04}") });
+        let put = call(Call::kinesis("PutRecord", record.to_string())).await;
+        numbers.push(put.json()["SequenceNumber"].clone());
+    }
+    call(Call::s3(http::Method::PUT, "/logs-bucket")).await;
+    let upload = call(Call::s3(http::Method::POST, "/logs-bucket/k?uploads")).await;
+    let id = upload.xml("UploadId");
+    let uri = format!("/logs-bucket/k?partNumber=1&uploadId={id}");
+    let part = call(Call::s3(http::Method::PUT, &uri).body("part")).await;
+    let trust = json!({ "Statement": {
+        "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": { "AWS": "*" },
+    } });
+    let role = [
+        ("RoleName", "r"),
+        ("AssumeRolePolicyDocument", &trust.to_string()),
+    ];
+    assert_eq!(
+        call(Call::query("iam", "CreateRole", &role)).await.status,
+        200
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let lake = TestLake::start_in(folder).await;
+    let input = json!({ "StreamName": "s", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON" });
+    let start = lake
+        .call(Call::kinesis("GetShardIterator", input.to_string()))
+        .await
+        .json();
+    let input = json!({ "ShardIterator": start["ShardIterator"] });
+    let records = lake
+        .call(Call::kinesis("GetRecords", input.to_string()))
+        .await
+        .json();
+    let found = records["Records"].as_array().unwrap().iter();
+    let found: Vec<_> = found
+        .map(|record| record["SequenceNumber"].clone())
+        .collect();
+    assert_eq!(found, numbers);
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part></CompleteMultipartUpload>",
+        part.header("etag")
+    );
+    let uri = format!("/logs-bucket/k?uploadId={id}");
+    let done = lake
+        .call(Call::s3(http::Method::POST, &uri).body(list))
+        .await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    assert_eq!(
+        lake.objects("logs-bucket"),
+        [("k".to_owned(), b"part".to_vec())]
+    );
+    let role = lake
+        .call(Call::query("iam", "GetRole", &[("RoleName", "r")]))
+        .await;
+    assert_eq!(role.xml("RoleName"), "r");
 }
 
 pub async fn serve_until_killed(data: PathBuf) {

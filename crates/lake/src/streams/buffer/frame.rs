@@ -23,8 +23,8 @@ use crate::limits;
 
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 20;
-/// The largest payload: a full batch with a delimiter per record.
-pub const PAYLOAD_BYTES: usize = limits::BATCH_BYTES + limits::RECORDS_PER_BATCH;
+/// The largest payload of any buffer: a full PutRecords of Kinesis, with what is kept of each record besides its data.
+pub const PAYLOAD_BYTES: usize = limits::DATA_BATCH_BYTES + limits::RECORDS_PER_BATCH * 16 + 64;
 
 const MAGIC: [u8; 3] = *b"FL\x01";
 const READ_BYTES: usize = 256 * 1024;
@@ -177,6 +177,14 @@ impl<R: Read> FrameReader<R> {
                 length: self.offset() - offset,
             },
         }))
+    }
+
+    /// Passes over what stands next if it is damaged; `false` if it is a whole frame, a torn end or the end of the file.
+    pub fn skip_damage(&mut self) -> io::Result<bool> {
+        if !self.holds(1)? || self.whole_frame()?.is_some() {
+            return Ok(false);
+        }
+        Ok(matches!(self.next()?, Some(Found::Damaged { .. })))
     }
 
     /// Where in the input the reader stands.

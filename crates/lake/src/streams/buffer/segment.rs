@@ -4,14 +4,15 @@
 //! records are appended; once `sealed`, by renaming it, it never changes again. However often it is delivered, the
 //! result is the same object under the same name: a crash in between neither loses nor doubles anything.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Kind};
+use super::frame::Kind;
+use super::frame_file::FrameFile;
 use crate::streams::batch::RecordBatch;
 use crate::streams::compression::Compression;
 
@@ -38,12 +39,9 @@ pub struct OpenSegment {
     pub records: u64,
     /// Bytes of the object before compression.
     pub object_bytes: u64,
-    file: File,
+    file: FrameFile,
     path: PathBuf,
     sequence: u64,
-    length: u64,
-    /// A failed write could not be taken back: nothing may be appended any more.
-    spoilt: bool,
 }
 
 /// A segment that waits to be delivered.
@@ -74,10 +72,7 @@ impl OpenSegment {
             }
             .to_string(),
         );
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .open(&path)?;
+        let file = FrameFile::create(&path)?;
         let mut segment = Self {
             label,
             records: 0,
@@ -85,8 +80,6 @@ impl OpenSegment {
             file,
             path,
             sequence,
-            length: 0,
-            spoilt: false,
         };
         let written = segment.write_label().and_then(|()| segment.append(batch));
         match written {
@@ -100,8 +93,7 @@ impl OpenSegment {
 
     /// Takes up a segment of an earlier run that holds `contents`.
     pub fn reopen(path: PathBuf, sequence: u64, contents: Contents) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).open(&path)?;
-        file.set_len(contents.length)?;
+        let file = FrameFile::reopen(&path, contents.length)?;
         Ok(Self {
             label: contents.label,
             records: contents.records,
@@ -109,15 +101,13 @@ impl OpenSegment {
             file,
             path,
             sequence,
-            length: contents.length,
-            spoilt: false,
         })
     }
 
     /// Appends `batch`. When this returns, the records outlive the process. If it fails, none of them is in the file.
     pub fn append(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let payload = batch.payload(self.records == 0);
-        self.write_frame(Kind::Records, batch.records(), payload)?;
+        self.file.append(Kind::Records, batch.records(), payload)?;
         self.records += u64::from(batch.records());
         self.object_bytes += payload.len() as u64;
         Ok(())
@@ -125,7 +115,7 @@ impl OpenSegment {
 
     /// Whether the segment has to be sealed because nothing can be appended safely.
     pub fn is_spoilt(&self) -> bool {
-        self.spoilt
+        self.file.is_spoilt()
     }
 
     /// Ends the segment.
@@ -146,26 +136,7 @@ impl OpenSegment {
 
     fn write_label(&mut self) -> io::Result<()> {
         let label = serde_json::to_vec(&self.label)?;
-        self.write_frame(Kind::Segment, 0, &label)
-    }
-
-    fn write_frame(&mut self, kind: Kind, records: u32, payload: &[u8]) -> io::Result<()> {
-        if self.spoilt {
-            return Err(io::Error::other(
-                "an earlier write to the buffer failed and could not be taken back",
-            ));
-        }
-        let header = frame::header(kind, records, payload);
-        match write_all(&mut self.file, &header, payload) {
-            Ok(()) => {
-                self.length += (header.len() + payload.len()) as u64;
-                Ok(())
-            }
-            Err(error) => {
-                self.spoilt = self.file.set_len(self.length).is_err();
-                Err(error)
-            }
-        }
+        self.file.append(Kind::Segment, 0, &label)
     }
 }
 
@@ -180,23 +151,6 @@ pub struct Contents {
     pub object_bytes: u64,
     /// The file's length without a torn end.
     pub length: u64,
-}
-
-/// Writes both slices one after the other, in one system call as a rule.
-fn write_all(file: &mut File, header: &[u8], payload: &[u8]) -> io::Result<()> {
-    let written = loop {
-        match file.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => break outcome?,
-        }
-    };
-    match written.checked_sub(header.len()) {
-        Some(of_payload) => file.write_all(&payload[of_payload..]),
-        None => {
-            file.write_all(&header[written..])?;
-            file.write_all(payload)
-        }
-    }
 }
 
 /// A segment's file name: its sequence number, then `open`, or the number of its records and `sealed`.
