@@ -49,7 +49,7 @@ pub struct Objects {
     /// Held for reading while an object is put in place, for writing while a bucket goes away: an object never brings a
     /// deleted bucket back.
     buckets: RwLock<()>,
-    multipart: Multipart,
+    multipart: Arc<Multipart>,
     logger: Logger,
 }
 
@@ -104,7 +104,7 @@ impl Objects {
         }
         // As the store does, so that its paths and ours begin alike.
         let root = fs::canonicalize(root)?;
-        let multipart = Multipart::open(root.join(MULTIPART))?;
+        let multipart = Arc::new(Multipart::open(root.join(MULTIPART), &logger)?);
         let store = Arc::new(LocalFileSystem::new_with_prefix(&root)?);
         Ok(Self {
             store,

@@ -69,16 +69,19 @@ pub fn service(parts: &Parts) -> Service {
         None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
         None if host(parts).starts_with("logs.") => Service::Logs(String::new()),
         None if host(parts).starts_with("iam.") => Service::Iam,
-        None if host(parts).starts_with("sts.") || is_form(parts) => Service::Sts,
+        None if host(parts).starts_with("sts.") || is_query(parts) => Service::Sts,
         None => Service::S3,
     }
 }
 
-/// Whether a form is posted to no resource. No request of S3's is like that; unsigned ones are STS's.
-fn is_form(parts: &Parts) -> bool {
+/// Whether this is the query protocol, without saying whose: a form posted to no resource, or an action in the URL. No
+/// request of S3's is like that; unsigned ones are STS's.
+fn is_query(parts: &Parts) -> bool {
     let content_type = parts.headers.get(http::header::CONTENT_TYPE);
     let of_form = |value: &http::HeaderValue| value.as_bytes().starts_with(FORM);
-    parts.method == Method::POST && parts.uri.path() == "/" && content_type.is_some_and(of_form)
+    let has_form = parts.method == Method::POST && content_type.is_some_and(of_form);
+    let mut pairs = parts.uri.query().unwrap_or("").split('&');
+    parts.uri.path() == "/" && (has_form || pairs.any(|pair| pair.starts_with("Action=")))
 }
 
 fn host(parts: &Parts) -> &str {
@@ -149,6 +152,13 @@ mod tests {
                 "application/x-www-form-urlencoded; charset=utf-8",
                 Service::Sts,
             ),
+            (
+                "/?Version=2011-06-15&Action=AssumeRoleWithWebIdentity",
+                "host",
+                "127.0.0.1:4566",
+                Service::Sts,
+            ),
+            ("/b?Action=x", "host", "127.0.0.1:4566", Service::S3),
             (
                 "/b",
                 "content-type",

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use s3s::Body;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::aws_json::ApiError;
@@ -101,18 +101,8 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = Uuid::new_v4().to_string();
     let mut response = match route::service(&parts) {
-        Service::Firehose(operation) => {
-            match firehose_request(lake, &operation, &parts, body).await {
-                Ok(response) => response,
-                Err(error) => error.answer(),
-            }
-        }
-        Service::Logs(operation) => match logs_request(lake, &operation, &parts, body).await {
-            Ok(response) => response,
-            Err(error) => error.answer(),
-        },
-        Service::Kinesis(operation) => {
-            match kinesis_request(lake, &operation, &parts, body).await {
+        service @ (Service::Firehose(_) | Service::Kinesis(_) | Service::Logs(_)) => {
+            match json_request(lake, &service, &parts, body).await {
                 Ok(response) => response,
                 Err(error) => error.answer(),
             }
@@ -146,42 +136,32 @@ fn not_served(service: &str) -> ApiError {
     ))
 }
 
-async fn firehose_request(
+async fn json_request(
     lake: &Inner,
-    operation: &str,
+    service: &Service,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Response<Body>, ApiError> {
-    let limit = limits::FIREHOSE_BODY_BYTES;
-    match signed_body(lake, ("firehose", limit), parts, body).await? {
-        Some((body, _permit)) => firehose::call(lake, operation, &body).await,
-        None => Ok(too_large(limit)),
-    }
-}
-
-async fn logs_request(
-    lake: &Inner,
-    operation: &str,
-    parts: &Parts,
-    body: Incoming,
-) -> Result<Response<Body>, ApiError> {
-    let limit = limits::LOGS_BODY_BYTES;
-    match signed_body(lake, ("logs", limit), parts, body).await? {
-        Some((body, _permit)) => logs::call(lake, operation, &parts.headers, &body).await,
-        None => Ok(too_large(limit)),
-    }
-}
-
-async fn kinesis_request(
-    lake: &Inner,
-    operation: &str,
-    parts: &Parts,
-    body: Incoming,
-) -> Result<Response<Body>, ApiError> {
-    let limit = limits::KINESIS_BODY_BYTES;
-    match signed_body(lake, ("kinesis", limit), parts, body).await? {
-        Some((body, _permit)) => kinesis::call(lake, operation, &body).await,
-        None => Ok(too_large(limit)),
+    let now = jiff::Timestamp::now();
+    let (name, limit) = match service {
+        Service::Kinesis(_) => ("kinesis", limits::KINESIS_BODY_BYTES),
+        Service::Logs(_) => ("logs", limits::LOGS_BODY_BYTES),
+        _ => ("firehose", limits::FIREHOSE_BODY_BYTES),
+    };
+    let claim = signature::verify_head(parts, name, &lake.credentials, now)?;
+    // Never closed, so a permit always comes.
+    let _permit = lake.bodies.acquire().await;
+    let body = match read_body(body, limit).await? {
+        Read::Whole(body) => body,
+        Read::TooLarge => return Ok(too_large(limit)),
+    };
+    signature::verify(parts, &claim, &body, &lake.credentials)?;
+    match service {
+        Service::Firehose(operation) => firehose::call(lake, operation, &body).await,
+        Service::Kinesis(operation) => kinesis::call(lake, operation, &body).await,
+        Service::Logs(operation) => logs::call(lake, operation, &parts.headers, &body).await,
+        // Nobody else comes here.
+        _ => Err(not_served(name)),
     }
 }
 
@@ -192,7 +172,7 @@ async fn sts_request(
     id: &str,
 ) -> Result<Response<Body>, QueryError> {
     let form = query_body(lake, body).await?;
-    let params = Params::parse(&form)?;
+    let params = params(parts, &form)?;
     let action = params.get("Action").unwrap_or_default();
     if sts::UNSIGNED.contains(&action) {
         return sts::call(lake, &params, None, id);
@@ -209,7 +189,13 @@ async fn iam_request(
 ) -> Result<Response<Body>, QueryError> {
     let form = query_body(lake, body).await?;
     signer(lake, "iam", parts, &form)?;
-    iam::call(lake, &Params::parse(&form)?, id)
+    iam::call(lake, &params(parts, &form)?, id)
+}
+
+/// A request's parameters, which are in its body or, with Fluent Bit among others, in its URL.
+fn params(parts: &Parts, form: &[u8]) -> Result<Params, QueryError> {
+    let query = parts.uri.query().unwrap_or("").as_bytes();
+    Params::parse(if form.is_empty() { query } else { form })
 }
 
 /// A body of the query protocol. It is small, so it may be read before it is known whether anybody has signed it.
@@ -244,27 +230,6 @@ fn signer(
     let token = signature::session_token(parts);
     let signer = lake.credentials.principal(&claim.access_key_id, token, now);
     Ok(signer.map_err(SignatureError::from)?)
-}
-
-/// The body of a request for `service` whose signature holds; `None` if there is more of it than `limit`. The permit is
-/// held as long as the body is in memory.
-async fn signed_body<'l>(
-    lake: &'l Inner,
-    (service, limit): (&str, usize),
-    parts: &Parts,
-    body: Incoming,
-) -> Result<Option<(Bytes, SemaphorePermit<'l>)>, ApiError> {
-    let now = jiff::Timestamp::now();
-    let claim = signature::verify_head(parts, service, &lake.credentials, now)?;
-    // Never closed, so a permit always comes.
-    let permit = lake.bodies.acquire().await;
-    let permit = permit.map_err(|_| ApiError::unavailable("The lake is going down."))?;
-    let body = match read_body(body, limit).await? {
-        Read::Whole(body) => body,
-        Read::TooLarge => return Ok(None),
-    };
-    signature::verify(parts, &claim, &body, &lake.credentials)?;
-    Ok(Some((body, permit)))
 }
 
 enum Read {

@@ -144,8 +144,10 @@ impl Objects {
         };
         let _shared = self.multipart.lock(place).read().await;
         self.multipart.info(place)?;
-        self.multipart.keep_part(place, &staged.path, &part)?;
-        Ok(part)
+        let (multipart, place) = (Arc::clone(&self.multipart), place.clone());
+        let kept =
+            tokio::task::spawn_blocking(move || multipart.keep_part(&place, &staged.path, part));
+        Ok(kept.await??)
     }
 
     /// An upload and its parts by number, and whether there are more.

@@ -38,6 +38,16 @@ async fn temporary_credentials_open_every_service() {
     let expires: jiff::Timestamp = assumed.xml("Expiration").parse().unwrap();
     let seconds = expires.as_second() - jiff::Timestamp::now().as_second();
     assert!((3590..=3600).contains(&seconds), "{seconds}");
+    // Fluent Bit asks by GET.
+    let uri = format!(
+        "/?Version=2011-06-15&Action=AssumeRole&RoleSessionName=fluent-bit&RoleArn={}",
+        ROLE.replace(':', "%3A").replace('/', "%2F")
+    );
+    let by_get = Call {
+        service: "sts",
+        ..Call::s3(Method::GET, &uri)
+    };
+    assert_eq!(lake.call(by_get).await.xml("Arn"), arn);
     // They outlive a restart.
     let lake = lake.restart().await;
     let who = lake
@@ -246,6 +256,19 @@ async fn requests_without_a_signature_get_nowhere() {
         let answer = send(lake.address, Call::query("sts", action, &[]).unsigned(host)).await;
         assert_eq!(answer.s3_error(), (403, code.to_owned()), "{action} {host}");
     }
+    let by_url = Call::s3(Method::GET, "/?Action=GetCallerIdentity").unsigned("127.0.0.1");
+    let answer = send(lake.address, by_url).await;
+    assert_eq!(
+        answer.s3_error(),
+        (403, "MissingAuthenticationToken".to_owned())
+    );
+    let large = [("RoleName", "x".repeat(1024 * 1024))];
+    let large = large
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let large = Call::query("sts", "AssumeRole", &large).unsigned("127.0.0.1");
+    let answer = send(lake.address, large).await;
+    assert_eq!(answer.s3_error(), (413, "RequestEntityTooLarge".to_owned()));
     let kinesis = Call::kinesis("ListStreams", "{}").unsigned("127.0.0.1");
     let answer = send(lake.address, kinesis).await;
     assert_eq!(
@@ -301,6 +324,18 @@ async fn web_identities_assume_roles_that_trust_them() {
     );
     let list = with_session(Call::s3(Method::GET, "/"), &assumed);
     assert_eq!(lake.call(list).await.status, 200);
+    // Fluent Bit asks by GET.
+    let uri = format!(
+        "/?Version=2011-06-15&Action=AssumeRoleWithWebIdentity&RoleSessionName=pod\
+         &RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fpods&WebIdentityToken={}",
+        token(own, later)
+    );
+    let by_get = send(
+        lake.address,
+        Call::s3(Method::GET, &uri).unsigned("127.0.0.1"),
+    )
+    .await;
+    assert_eq!(by_get.xml("Arn"), assumed.xml("Arn"));
     for (role, token, status, code) in [
         ("pods", token("other", later), 403, "AccessDenied"),
         ("firehose", token(own, later), 403, "AccessDenied"),

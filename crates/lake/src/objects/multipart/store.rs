@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use s3s::crypto::{Checksum as _, Md5};
 use serde::Serialize;
 use tokio::sync::RwLock;
@@ -14,6 +15,7 @@ use super::completed::{Completed, Memory};
 use super::part::{PartFile, PartInfo};
 use super::{LOCKS, UploadInfo, UploadPlace, WantedPart, folder, locks};
 use crate::limits;
+use crate::log::Logger;
 use crate::objects::{BucketName, ObjectError};
 
 /// The version of the stored form. A reader that meets a later one leaves the upload alone.
@@ -30,8 +32,9 @@ pub struct Multipart {
 }
 
 impl Multipart {
-    /// The uploads in `root`, which is made if it is missing. What ended ones left behind is removed.
-    pub fn open(root: PathBuf) -> io::Result<Self> {
+    /// The uploads in `root`, which is made if it is missing. What ended ones left behind is removed; those that cannot be
+    /// read are left alone and told of in the log.
+    pub fn open(root: PathBuf, logger: &Logger) -> io::Result<Self> {
         let completed = Memory::open(root.join(COMPLETED))?;
         let multipart = Self {
             root,
@@ -46,9 +49,16 @@ impl Multipart {
             };
             for upload in fs::read_dir(bucket.path())? {
                 let id = upload?.file_name();
-                let id = id.to_str().and_then(|id| Uuid::try_parse(id).ok());
-                if let Some(id) = id.filter(|id| multipart.has_ended(&name, *id)) {
+                let Some(id) = id.to_str().and_then(|id| Uuid::try_parse(id).ok()) else {
+                    continue;
+                };
+                if multipart.has_ended(&name, id) {
                     multipart.remove(&name, id)?;
+                } else if let Err(error) = multipart.load(&name, id) {
+                    logger.error(format_args!(
+                        "the multipart upload in {} cannot be read and is left alone: {error}",
+                        folder(&multipart.root, &name, id).display()
+                    ));
                 }
             }
         }
@@ -104,26 +114,28 @@ impl Multipart {
         }
     }
 
-    /// Moves a durable file to its place among an upload's parts.
+    /// Moves a durable file to its place among an upload's parts; gives the part as it is kept.
     pub(super) fn keep_part(
         &self,
         place: &UploadPlace,
         staged: &Path,
-        part: &PartInfo,
-    ) -> io::Result<()> {
+        mut part: PartInfo,
+    ) -> io::Result<PartInfo> {
         let folder = folder(&self.root, &place.bucket, place.id);
-        let file = folder.join(PartFile::of(part).to_string());
-        fs::rename(staged, &file)?;
-        File::open(&folder)?.sync_all()?;
-        // What an earlier part leaves behind counts no more and goes with the upload at last.
-        for (earlier, path) in part_files(&folder)? {
-            let superseded = earlier.number == part.number
-                && earlier.nanoseconds < part.modified.as_nanosecond();
-            if superseded {
-                let _ = fs::remove_file(path);
-            }
+        let mut earlier = part_files(&folder)?;
+        earlier.retain(|(file, _)| file.number == part.number);
+        // The later of two counts, also if the clock was set back in between.
+        for (file, _) in &earlier {
+            let behind = Timestamp::from_nanosecond(file.nanoseconds + 1);
+            part.modified = behind.map_or(part.modified, |behind| part.modified.max(behind));
         }
-        Ok(())
+        fs::rename(staged, folder.join(PartFile::of(&part).to_string()))?;
+        File::open(&folder)?.sync_all()?;
+        // What an earlier part leaves behind counts no more, and goes with the upload at last.
+        for (_, path) in earlier {
+            let _ = fs::remove_file(path);
+        }
+        Ok(part)
     }
 
     /// An upload's parts and their files, by number.

@@ -65,11 +65,9 @@ impl Multipart {
         for entry in entries {
             let name = entry?.file_name();
             let id = name.to_str().and_then(|id| Uuid::try_parse(id).ok());
-            // Uploads may end while they are listed.
-            let Some((id, Some(info))) = id
-                .map(|id| self.load(bucket, id).map(|info| (id, info)))
-                .transpose()?
-            else {
+            // Uploads may end while they are listed; of those that cannot be read the log has told.
+            let loaded = id.map(|id| (id, self.load(bucket, id)));
+            let Some((id, Ok(Some(info)))) = loaded else {
                 continue;
             };
             if !info.key.starts_with(&request.prefix) {
