@@ -4,11 +4,32 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A snapshot of every delivery stream's numbers, by the stream's name. Streams that were deleted are not in it.
+/// A snapshot of the lake's numbers. Delivery streams that were deleted are not in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The numbers of each delivery stream.
+    /// The numbers of each delivery stream, by its name.
     pub streams: BTreeMap<String, StreamCounters>,
+    /// The numbers of all log groups together.
+    pub logs: LogCounters,
+}
+
+/// The numbers of CloudWatch Logs since the lake was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogCounters {
+    /// PutLogEvents calls that were acknowledged.
+    pub put_requests: u64,
+    /// Events acknowledged and kept.
+    pub events: u64,
+    /// Their messages' bytes.
+    pub bytes: u64,
+    /// Events not taken because they were more than 14 days old.
+    pub too_old_events: u64,
+    /// Events not taken because they were more than 2 hours ahead of the clock.
+    pub too_new_events: u64,
+    /// Events not taken because they were older than their group keeps events.
+    pub expired_events: u64,
+    /// Bytes of damaged files that were set aside, or passed over when they were read.
+    pub damaged_bytes: u64,
 }
 
 impl Counters {
@@ -107,7 +128,7 @@ impl Meter {
         self.0.fetch_add(amount, Ordering::Relaxed);
     }
 
-    fn read(&self) -> u64 {
+    pub fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -10,6 +10,7 @@ use crate::counters::Counters;
 use crate::data_streams::DataStreams;
 use crate::iam::Identities;
 use crate::limits;
+use crate::log_groups::LogGroups;
 use crate::objects::Objects;
 use crate::options::Options;
 use crate::s3::S3Face;
@@ -27,10 +28,11 @@ pub(crate) struct Inner {
     pub options: Options,
     pub credentials: Credentials,
     pub streams: Streams,
+    pub log_groups: LogGroups,
     pub data_streams: DataStreams,
     pub identities: Identities,
     pub s3: S3Face,
-    /// As many Firehose bodies are in memory at once as there are permits.
+    /// As many bodies of the JSON services are in memory at once as there are permits.
     pub bodies: Semaphore,
     /// As many answers of GetRecords are in memory at once as there are permits.
     pub reads: Semaphore,
@@ -78,6 +80,9 @@ impl Lake {
         };
         // Delivery streams begin to deliver at once, which is why this has to run inside a runtime.
         let streams = Streams::open(options.data.join("streams"), delivery).map_err(in_folder)?;
+        // The lock that the delivery streams hold is for the log groups, too.
+        let log_groups = LogGroups::open(options.data.join("logs"), options.logger.clone())
+            .map_err(in_folder)?;
         // The folder is locked by now, for data streams as well.
         let data_streams =
             DataStreams::open(options.data.join("data-streams"), options.logger.clone())
@@ -96,6 +101,7 @@ impl Lake {
             options,
             credentials,
             streams,
+            log_groups,
             data_streams,
             identities,
             s3,
@@ -113,13 +119,14 @@ impl Lake {
             .map_err(|(stream, source)| FlushError { stream, source })
     }
 
-    /// The numbers of all delivery streams now.
+    /// The lake's numbers now.
     pub fn counters(&self) -> Counters {
         let streams = self.0.streams.all().into_iter();
         Counters {
             streams: streams
                 .map(|(name, stream)| (name, stream.counters()))
                 .collect(),
+            logs: self.0.log_groups.meters().snapshot(),
         }
     }
 
@@ -128,6 +135,7 @@ impl Lake {
     pub async fn close(&self) {
         self.0.data_streams.stop();
         self.0.streams.stop().await;
+        self.0.log_groups.stop().await;
     }
 
     pub(crate) fn inner(&self) -> &Inner {

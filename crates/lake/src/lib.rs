@@ -1,7 +1,8 @@
-//! The lake: Firehose, Kinesis and S3 on one machine, with STS and IAM beside them, behind their own protocols, in one
-//! folder.
+//! The lake: Firehose, Kinesis, CloudWatch Logs and S3 on one machine, with STS and IAM beside them, behind their own
+//! protocols, in one folder.
 //!
 //! ```text
+//!  DIR/logs/ID/        a log group: what it is, its streams, its events    this crate's
 //!  DIR/data-streams/NAME/   a data stream: its shards and their records    this crate's
 //!  DIR/iam/            roles and policies, kept and answered               this crate's
 //!  DIR/sts/            the key that temporary credentials are made with    this crate's
@@ -11,7 +12,8 @@
 //! ```
 //!
 //! A record comes in through `firehose`, is kept in its stream's buffer (`streams`) before it is acknowledged, and
-//! becomes part of an object (`objects`), which `s3` serves. Nothing here knows routers, tables or SQL, and all the
+//! becomes part of an object (`objects`), which `s3` serves. An event comes in through `logs`, and `log_groups` keep it
+//! until it expires. Nothing here knows routers, tables or SQL, and all the
 //! state there is lies in the folder.
 
 mod aws_json;
@@ -24,6 +26,8 @@ mod kinesis;
 mod lake;
 pub mod limits;
 mod log;
+mod log_groups;
+mod logs;
 mod objects;
 mod options;
 mod route;
@@ -33,7 +37,7 @@ mod signature;
 mod streams;
 mod sts;
 
-pub use counters::{Counters, StreamCounters};
+pub use counters::{Counters, LogCounters, StreamCounters};
 pub use lake::{FlushError, Lake, OpenError};
 pub use log::{Level, Logger};
 pub use options::Options;

@@ -56,6 +56,60 @@ pub const TIME_ZONE_CHARS: usize = 50;
 /// Processors of one destination.
 pub const PROCESSORS: usize = 5;
 
+// CloudWatch Logs: puts.
+
+/// Events in one PutLogEvents.
+pub const EVENTS_PER_BATCH: usize = 10_000;
+/// All events of one PutLogEvents together, with [`EVENT_OVERHEAD_BYTES`] for each.
+pub const EVENT_BATCH_BYTES: usize = 1024 * 1024;
+/// What an event counts besides its message in UTF-8.
+pub const EVENT_OVERHEAD_BYTES: usize = 26;
+/// One event, with its overhead.
+pub const EVENT_BYTES: usize = 1024 * 1024;
+/// How far apart the events of one PutLogEvents may be.
+pub const EVENT_SPAN: Duration = Duration::from_secs(24 * 60 * 60);
+/// How far ahead of the clock an event may be.
+pub const EVENT_AHEAD: Duration = Duration::from_secs(2 * 60 * 60);
+/// How old an event may be.
+pub const EVENT_AGE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+// CloudWatch Logs: groups and streams.
+
+/// Log groups of an account in one region.
+pub const LOG_GROUPS: usize = 1_000_000;
+/// Characters of a log group's or log stream's name.
+pub const LOG_NAME_CHARS: usize = 512;
+/// Characters of a log group's name or ARN.
+pub const LOG_IDENTIFIER_CHARS: usize = 2048;
+/// What PutRetentionPolicy takes, in days.
+pub const RETENTION_DAYS: [u32; 22] = [
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653,
+];
+/// Log groups or log streams in one answer; also what stands when the request does not say.
+pub const DESCRIBED_LOGS: i64 = 50;
+/// Log groups in one answer of ListLogGroups.
+pub const LISTED_LOG_GROUPS: i64 = 1_000;
+/// Characters of ListLogGroups' pattern: least and most.
+pub const LOG_GROUP_PATTERN_CHARS: (usize, usize) = (3, 129);
+/// Log groups that one DescribeLogGroups may name.
+pub const LOG_IDENTIFIERS: usize = 50;
+
+// CloudWatch Logs: reading.
+
+/// Events in one answer; also what stands when the request does not say.
+pub const READ_EVENTS: i64 = 10_000;
+/// Events in one answer, with their overhead, in bytes.
+pub const READ_PAGE_BYTES: usize = 1024 * 1024;
+/// Log streams that one FilterLogEvents may name.
+pub const FILTERED_STREAMS: usize = 100;
+/// Characters of a filter pattern.
+pub const FILTER_PATTERN_CHARS: usize = 1024;
+/// Regular expressions in a filter pattern.
+pub const FILTER_PATTERN_REGEXES: usize = 2;
+/// Messages that one TestMetricFilter takes.
+pub const TESTED_MESSAGES: usize = 50;
+
 // Kinesis.
 
 /// All records of one PutRecords together, with their partition keys, before base64.
@@ -165,6 +219,9 @@ pub const KINESIS_BODY_BYTES: usize = 16 * 1024 * 1024;
 pub const QUERY_BODY_BYTES: usize = 1024 * 1024;
 /// The lake's own: parameters of one such request.
 pub const QUERY_PARAMETERS: usize = 1000;
+/// A CloudWatch Logs request's body, and what it may become when it is decompressed: a full batch of which every byte
+/// is escaped takes 6 MiB.
+pub const LOGS_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// What is read and thrown away of a larger body, so that its sender gets to read the answer.
 pub const DISCARDED_BODY_BYTES: usize = 64 * 1024 * 1024;
 /// Firehose bodies held in memory at once, over all connections.
@@ -190,6 +247,20 @@ pub const DELIVERY_BACKOFF_MIN: Duration = Duration::from_secs(1);
 pub const DELIVERY_BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// What is read from a buffer, compressed and written to the object in one step.
 pub const DELIVERY_STEP_BYTES: usize = 1024 * 1024;
+
+// The lake's own: log groups.
+
+/// What a segment of a log group may grow to before the next one begins.
+pub const SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
+/// Put calls in one segment: what its index in memory may cost.
+pub const SEGMENT_FRAMES: usize = 32_768;
+/// What one request reads at most before it answers with what it has found so far.
+pub const READ_SCAN_BYTES: u64 = 256 * 1024 * 1024;
+/// How often expired events are looked for.
+pub const LOG_UPKEEP: Duration = Duration::from_secs(60);
+
+// An event costs less in a frame than it counts, and the frame's head has room beside a full batch.
+const _: () = assert!(EVENT_BATCH_BYTES + 4 * LOG_NAME_CHARS + 64 < BATCH_BYTES);
 
 // The lake's own: data streams.
 

@@ -8,7 +8,7 @@ use crate::log::Logger;
 /// Settings of a [`Lake`](crate::Lake).
 #[derive(Clone)]
 pub struct Options {
-    /// The folder that holds everything: `objects/`, `streams/` and, written by the query side, `catalog/`.
+    /// The folder that holds everything: `objects/`, `streams/`, `logs/` and, written by the query side, `catalog/`.
     /// Made if it is missing.
     pub data: PathBuf,
     /// The one access key id that requests are signed with.

@@ -10,6 +10,8 @@ use crate::signature::Claim;
 pub enum Service {
     /// Firehose, with the operation's name; empty if the request names none.
     Firehose(String),
+    /// CloudWatch Logs, with the operation's name; empty if the request names none.
+    Logs(String),
     /// Kinesis Data Streams, with the operation's name; empty if the request names none.
     Kinesis(String),
     /// STS.
@@ -25,15 +27,15 @@ pub enum Service {
 }
 
 /// What `X-Amz-Target` begins with, for the services that a log path may call.
-const TARGETS: [(&str, &str); 5] = [
+const TARGETS: [(&str, &str); 4] = [
     ("AmazonAthena", "Athena"),
     ("AWSGlue", "Glue"),
     ("DynamoDB_20120810", "DynamoDB"),
-    ("Logs_20140328", "CloudWatch Logs"),
     ("secretsmanager", "Secrets Manager"),
 ];
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const FIREHOSE_TARGET: &str = "Firehose_20150804";
+const LOGS_TARGET: &str = "Logs_20140328";
 const KINESIS_TARGET: &str = "Kinesis_20131202";
 
 /// The service that a request is for: told by its target, else by what it was signed for, else by the host it names.
@@ -44,6 +46,9 @@ pub fn service(parts: &Parts) -> Service {
         let (prefix, operation) = target.split_once('.').unwrap_or((target, ""));
         if prefix == FIREHOSE_TARGET {
             return Service::Firehose(operation.to_owned());
+        }
+        if prefix == LOGS_TARGET {
+            return Service::Logs(operation.to_owned());
         }
         if prefix == KINESIS_TARGET {
             return Service::Kinesis(operation.to_owned());
@@ -56,11 +61,13 @@ pub fn service(parts: &Parts) -> Service {
     match Claim::service_of(parts).as_deref() {
         Some("s3") => Service::S3,
         Some("firehose") => Service::Firehose(String::new()),
+        Some("logs") => Service::Logs(String::new()),
         Some("kinesis") => Service::Kinesis(String::new()),
         Some("sts") => Service::Sts,
         Some("iam") => Service::Iam,
         Some(other) => Service::Other(other.to_owned()),
         None if host(parts).starts_with("firehose") => Service::Firehose(String::new()),
+        None if host(parts).starts_with("logs.") => Service::Logs(String::new()),
         None if host(parts).starts_with("iam.") => Service::Iam,
         None if host(parts).starts_with("sts.") || is_query(parts) => Service::Sts,
         None => Service::S3,
@@ -109,7 +116,7 @@ mod tests {
                 "/",
                 "x-amz-target",
                 "Logs_20140328.PutLogEvents",
-                Service::OtherJson("CloudWatch Logs"),
+                Service::Logs("PutLogEvents".to_owned()),
             ),
             (
                 "/",
@@ -125,6 +132,12 @@ mod tests {
             ),
             ("/", "authorization", &signed("s3"), Service::S3),
             ("/", "authorization", &signed("firehose"), firehose("")),
+            (
+                "/",
+                "authorization",
+                &signed("logs"),
+                Service::Logs(String::new()),
+            ),
             (
                 "/",
                 "authorization",
@@ -164,6 +177,12 @@ mod tests {
                 "host",
                 "firehose.us-west-2.amazonaws.com",
                 firehose(""),
+            ),
+            (
+                "/",
+                "host",
+                "logs.us-west-2.amazonaws.com",
+                Service::Logs(String::new()),
             ),
             ("/bucket", "host", "127.0.0.1:4566", Service::S3),
         ] {

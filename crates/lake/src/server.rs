@@ -24,7 +24,7 @@ use crate::aws_query::{Params, QueryError};
 use crate::lake::{Inner, Lake};
 use crate::route::{self, Service};
 use crate::signature::{self, Principal, SignatureError};
-use crate::{firehose, iam, kinesis, limits, sts};
+use crate::{firehose, iam, kinesis, limits, logs, sts};
 
 /// What every answer says of who gave it. Routers recognise a lake by it.
 pub const SERVER_NAME: &str = concat!("flumen-lake/", env!("CARGO_PKG_VERSION"));
@@ -101,7 +101,7 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let id = Uuid::new_v4().to_string();
     let mut response = match route::service(&parts) {
-        service @ (Service::Firehose(_) | Service::Kinesis(_)) => {
+        service @ (Service::Firehose(_) | Service::Kinesis(_) | Service::Logs(_)) => {
             match json_request(lake, &service, &parts, body).await {
                 Ok(response) => response,
                 Err(error) => error.answer(),
@@ -131,7 +131,8 @@ async fn answer(lake: &Inner, request: Request<Incoming>) -> Response<Body> {
 
 fn not_served(service: &str) -> ApiError {
     ApiError::unknown_operation(format!(
-        "{service} is not served here; this is Flumen's lake, which has Firehose, Kinesis, S3, STS and IAM"
+        "{service} is not served here; this is Flumen's lake, which has Firehose, Kinesis, CloudWatch Logs, S3, \
+         STS and IAM"
     ))
 }
 
@@ -144,6 +145,7 @@ async fn json_request(
     let now = jiff::Timestamp::now();
     let (name, limit) = match service {
         Service::Kinesis(_) => ("kinesis", limits::KINESIS_BODY_BYTES),
+        Service::Logs(_) => ("logs", limits::LOGS_BODY_BYTES),
         _ => ("firehose", limits::FIREHOSE_BODY_BYTES),
     };
     let claim = signature::verify_head(parts, name, &lake.credentials, now)?;
@@ -157,6 +159,7 @@ async fn json_request(
     match service {
         Service::Firehose(operation) => firehose::call(lake, operation, &body).await,
         Service::Kinesis(operation) => kinesis::call(lake, operation, &body).await,
+        Service::Logs(operation) => logs::call(lake, operation, &parts.headers, &body).await,
         // Nobody else comes here.
         _ => Err(not_served(name)),
     }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::client::{Call, TestLake, batch, send};
 
 /// Says to this test program that it is the lake that will be killed, and where its data is.
-const CHILD: &str = "FLUMEN_LAKE_TEST_DATA";
+pub const CHILD: &str = "FLUMEN_LAKE_TEST_DATA";
 
 /// Runs twice: as the test, and, started by it, as the process that gets killed.
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn whatever_was_acknowledged_survives_kill_9() {
     assert_eq!(role.xml("RoleName"), "r");
 }
 
-async fn serve_until_killed(data: PathBuf) {
+pub async fn serve_until_killed(data: PathBuf) {
     let lake = Lake::open(Options::new(&data)).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let temporary = data.join("address.new");
@@ -156,7 +156,7 @@ async fn serve_until_killed(data: PathBuf) {
 }
 
 /// Waits until the child has said where it listens.
-async fn address_of(child: &mut Child, file: PathBuf) -> std::net::SocketAddr {
+pub async fn address_of(child: &mut Child, file: PathBuf) -> std::net::SocketAddr {
     loop {
         if let Ok(address) = std::fs::read_to_string(&file) {
             return address.parse().unwrap();

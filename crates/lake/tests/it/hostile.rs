@@ -172,7 +172,7 @@ async fn names_with_dots_stay_in_their_folder() {
     );
     for entry in std::fs::read_dir(lake.path("")).unwrap() {
         let name = entry.unwrap().file_name();
-        let known = ["data-streams", "iam", "objects", "streams", "sts"];
+        let known = ["data-streams", "iam", "logs", "objects", "streams", "sts"];
         assert!(known.iter().any(|known| name == *known), "{name:?}");
     }
 }
