@@ -142,17 +142,15 @@ async fn prepare(url: &str, case: &Case, name: &str) -> Result<(), String> {
                 .map(|_| ())
         }
         Destination::Kinesis => {
-            let request = aws::Request::json(
-                "Kinesis_20131202.CreateStream",
-                json!({"StreamName": name, "ShardCount": 1}).to_string(),
-            );
+            let input = json!({"StreamName": name, "ShardCount": 1}).to_string();
+            let request = aws::Request::json("Kinesis_20131202.CreateStream", input.as_bytes());
             let created = caller(Service::KINESIS)?.send(request).await;
             created.map(|_| ()).map_err(|error| error.to_string())
         }
         Destination::S3 => {
             let target =
                 PathAndQuery::try_from(format!("/{name}")).map_err(|error| error.to_string())?;
-            let request = aws::Request::new(Method::PUT, target, "");
+            let request = aws::Request::new(Method::PUT, target, b"");
             let created = caller(Service::S3)?.send(request).await;
             created.map(|_| ()).map_err(|error| error.to_string())
         }

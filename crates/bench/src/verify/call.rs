@@ -35,7 +35,7 @@ impl Caller {
     }
 
     /// Sends a request until it is answered with success, or with an error that time does not mend.
-    pub async fn send(&self, request: Request) -> Result<Answer, CallError> {
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer, CallError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
             match self.client.send(request.clone()).await {
@@ -55,7 +55,8 @@ impl Caller {
         operation: &'static str,
         input: &serde_json::Value,
     ) -> Result<T, String> {
-        let answer = self.send(Request::json(operation, input.to_string())).await;
+        let input = input.to_string();
+        let answer = self.send(Request::json(operation, input.as_bytes())).await;
         let answer = answer.map_err(|error| format!("{operation}: {error}"))?;
         serde_json::from_slice(&answer.body)
             .map_err(|error| format!("{operation}: the answer cannot be read: {error}"))

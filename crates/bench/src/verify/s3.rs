@@ -69,7 +69,7 @@ async fn list(
         encode(prefix)
     ));
     let target = PathAndQuery::try_from(target).map_err(|error| error.to_string())?;
-    let request = aws::Request::new(Method::GET, target, "");
+    let request = aws::Request::new(Method::GET, target, b"");
     let answer = caller.send(request).await;
     let answer = answer.map_err(|error| format!("s3://{bucket}: {error}"))?;
     page(&String::from_utf8_lossy(&answer.body))
@@ -122,7 +122,7 @@ async fn object(
         let last = (at + PIECE).min(size) - 1;
         let range = HeaderValue::try_from(format!("bytes={at}-{last}"));
         let range = range.map_err(|error| error.to_string())?;
-        let request = aws::Request::new(Method::GET, target.clone(), "").with_header(RANGE, range);
+        let request = aws::Request::new(Method::GET, target.clone(), b"").with_header(RANGE, range);
         let answer = caller
             .send(request)
             .await
