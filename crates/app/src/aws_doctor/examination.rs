@@ -32,12 +32,16 @@ pub struct Session {
 
 impl Session {
     /// Sends a request to the destination's service.
-    pub async fn send(&self, request: Request) -> Result<Answer, CallError> {
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer, CallError> {
         self.send_with(&self.client, request).await
     }
 
     /// Sends a request of some client, and looks at the clock of the one who answers.
-    pub async fn send_with(&self, client: &Client, request: Request) -> Result<Answer, CallError> {
+    pub async fn send_with(
+        &self,
+        client: &Client,
+        request: Request<'_>,
+    ) -> Result<Answer, CallError> {
         let result = client.send(request).await;
         let date = match &result {
             Ok(answer) => answer.date(),
@@ -52,9 +56,8 @@ impl Session {
 
     /// Calls an operation of the JSON protocol. What cannot be read as JSON is null.
     pub async fn call(&self, operation: &'static str, body: Value) -> Result<Value, CallError> {
-        let answer = self
-            .send(Request::json(operation, body.to_string()))
-            .await?;
+        let body = body.to_string();
+        let answer = self.send(Request::json(operation, body.as_bytes())).await?;
         Ok(serde_json::from_slice(&answer.body).unwrap_or_default())
     }
 }

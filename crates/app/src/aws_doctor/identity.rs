@@ -20,8 +20,12 @@ pub async fn ask(session: &Session) -> Finding {
     };
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     let body = "Action=GetCallerIdentity&Version=2011-06-15";
-    let request = Request::new(Method::POST, PathAndQuery::from_static("/"), body)
-        .with_header(CONTENT_TYPE, form);
+    let request = Request::new(
+        Method::POST,
+        PathAndQuery::from_static("/"),
+        body.as_bytes(),
+    )
+    .with_header(CONTENT_TYPE, form);
     let error = match session.send_with(&client, request).await {
         Ok(answer) => {
             let text = String::from_utf8_lossy(&answer.body);

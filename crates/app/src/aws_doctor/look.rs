@@ -151,7 +151,7 @@ async fn look_at_bucket(session: &Session, bucket: &Bucket) -> (Finding, Standin
             );
         }
     };
-    let error = match session.send(Request::new(Method::HEAD, target, "")).await {
+    let error = match session.send(Request::new(Method::HEAD, target, b"")).await {
         Ok(_) => return (Finding::good(CHECK, "exists"), Standing::Usable),
         Err(error) => error,
     };

@@ -131,7 +131,8 @@ async fn put_object(session: &Session, bucket: &Bucket) -> Finding {
         Ok(target) => target,
         Err(error) => return Finding::problem(CHECK, error.to_string()),
     };
-    let mut request = Request::new(Method::PUT, target.clone(), line(session)).with_header(
+    let line = line(session);
+    let mut request = Request::new(Method::PUT, target.clone(), line.as_bytes()).with_header(
         CONTENT_TYPE,
         HeaderValue::from_static("application/x-ndjson"),
     );
@@ -145,7 +146,10 @@ async fn put_object(session: &Session, bucket: &Bucket) -> Finding {
         return failure(CHECK, &error, "s3:PutObject");
     }
     let place = format!("s3://{}/{key}", bucket.name);
-    match session.send(Request::new(Method::DELETE, target, "")).await {
+    match session
+        .send(Request::new(Method::DELETE, target, b""))
+        .await
+    {
         Ok(_) => Finding::good(CHECK, format!("one object, {place}, deleted again")),
         Err(error) => Finding::warning(CHECK, format!("one object, {place}, not deleted: {error}"))
             .advise("delete it yourself; delivery does not need s3:DeleteObject"),
