@@ -338,7 +338,9 @@ where
                 retries,
                 lane,
             };
-            self.schedule(work, None);
+            // As long as the service takes some of them, waiting longer each time would only hold the rest up.
+            let step = if delivered > 0 { 1 } else { retries };
+            self.schedule(work, step, None);
         }
         request.parts = parts;
         self.output.format.recycle(request);
@@ -368,7 +370,7 @@ where
 
     fn again(&mut self, flight: Flight, after: Option<Duration>, why: &str) {
         let retries = flight.retries + 1;
-        let wait = self.schedule(Again::Flight(Flight { retries, ..flight }), after);
+        let wait = self.schedule(Again::Flight(Flight { retries, ..flight }), retries, after);
         if let Some(wait) = wait {
             let seconds = wait.as_secs_f64();
             self.settings.log.warn(format_args!(
@@ -401,8 +403,8 @@ where
         self.lanes.replace(lane, flights);
     }
 
-    /// Schedules work again, or gives it up when the limit is reached. Returns the wait.
-    fn schedule(&mut self, work: Again, after: Option<Duration>) -> Option<Duration> {
+    /// Schedules work again after the wait of attempt `step`, or gives it up when the limit is reached. Returns the wait.
+    fn schedule(&mut self, work: Again, step: u32, after: Option<Duration>) -> Option<Duration> {
         let (retries, lane) = match &work {
             Again::Flight(flight) => (flight.retries, flight.request.lane),
             Again::Records { retries, lane, .. } => (*retries, *lane),
@@ -430,7 +432,7 @@ where
         let wait = if self.stopping {
             STOPPING_WAIT
         } else {
-            self.settings.backoff.wait(retries)
+            self.settings.backoff.wait(step)
         };
         let wait = after.map_or(wait, |after| wait.max(after));
         let slot = self.again_slots.insert(work) as u64;
