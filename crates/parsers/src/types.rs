@@ -64,11 +64,11 @@ fn hex(bytes: &[u8]) -> Value {
         .strip_prefix(b"0x")
         .or(bytes.strip_prefix(b"0X"))
         .unwrap_or(bytes);
-    let digits = bytes
+    let mut digits = bytes
         .iter()
         .map_while(|byte| char::from(*byte).to_digit(16));
-    let number = digits.fold(Some(0_u64), |number, digit| {
-        number?.checked_mul(16).map(|n| n | u64::from(digit))
+    let number = digits.try_fold(0_u64, |number, digit| {
+        number.checked_mul(16).map(|n| n | u64::from(digit))
     });
     let number = match number {
         // Out of range is the largest, whatever the sign.
