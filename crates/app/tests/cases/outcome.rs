@@ -174,6 +174,8 @@ impl Logs {
         let (group, stream) = (text(&body, "logGroupName")?, text(&body, "logStreamName")?);
         let events = self.events.entry(format!("{group} {stream}")).or_default();
         events.extend(array(&body, "logEvents")?.iter().cloned());
+        // As whoever reads the stream sees them.
+        events.sort_by_key(|event| event["timestamp"].as_i64());
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::thread;
 
 use rustls::{ServerConnection, StreamOwned};
 
-use crate::answer::{Answer, answer};
+use crate::answer::{Answer, LogGroups, answer};
 use crate::identity::identity;
 use crate::request::Request;
 
@@ -21,7 +21,7 @@ pub struct Sink {
 #[derive(Default)]
 struct Heard {
     requests: Mutex<Vec<Request>>,
-    missing_groups: Mutex<Vec<String>>,
+    groups: Mutex<LogGroups>,
     closed: AtomicBool,
 }
 
@@ -31,7 +31,7 @@ impl Sink {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let heard = Arc::new(Heard {
-            missing_groups: Mutex::new(missing_groups.to_vec()),
+            groups: Mutex::new(LogGroups::without(missing_groups)),
             ..Heard::default()
         });
         let shared = Arc::clone(&heard);
@@ -74,7 +74,7 @@ fn serve(connection: TcpStream, heard: &Heard) -> io::Result<()> {
     while let Some(request) = Request::read(&mut stream)? {
         let answer = {
             let mut requests = locked(&heard.requests);
-            let answer = answer(&request, &mut locked(&heard.missing_groups));
+            let answer = answer(&request, &mut locked(&heard.groups));
             if answer.status == 200 {
                 requests.push(request);
             }
