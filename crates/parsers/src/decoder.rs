@@ -142,6 +142,11 @@ enum Unicode {
     Decoded,
 }
 
+/// What `escaped_utf8` makes of a text.
+pub fn unescaped_utf8(batch: &mut Batch, text: Span) -> Span {
+    unescaped(batch, text, Unicode::Decoded)
+}
+
 /// The text without its escapes: the same span if it has none, which is what most lines are.
 fn unescaped(batch: &mut Batch, text: Span, unicode: Unicode) -> Span {
     if memchr::memchr(b'\\', batch.bytes(text)).is_none() {
