@@ -58,14 +58,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ),
     ("kinesis_streams/", "the output is not built yet"),
     ("s3/", "the output is not built yet"),
-    (
-        "stdout/parser_logfmt",
-        "the parser format `logfmt` is not built yet",
-    ),
-    (
-        "stdout/parser_ltsv",
-        "the parser format `ltsv` is not built yet",
-    ),
 ];
 
 /// Why a case need not pass.
