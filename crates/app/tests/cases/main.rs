@@ -72,6 +72,7 @@ fn excuse(case: &str) -> Option<&'static str> {
 /// The folders under `tests/cases`, each with a test of its own below.
 const PLUGINS: &[&str] = &[
     "cloudwatch_logs",
+    "configuration",
     "file",
     "kinesis_firehose",
     "kinesis_streams",
@@ -104,6 +105,12 @@ fn flumen_delivers(plugin: &str) {
 #[test]
 fn cloudwatch_logs() {
     flumen_delivers("cloudwatch_logs");
+}
+
+/// What is refused, with which exit status, and what is not.
+#[test]
+fn configuration() {
+    flumen_delivers("configuration");
 }
 
 #[test]

@@ -31,7 +31,8 @@ pub enum Until {
     Quiet,
 }
 
-/// Runs `program` on `case` and returns what arrived. An exit status other than 0 is in it, as `exit`.
+/// Runs `program` on `case` and returns what arrived. An exit status other than 0 is in it, as `exit`; for a case about
+/// configurations also that of `--dry-run`, as `dry_run`.
 ///
 /// # Errors
 ///
@@ -59,6 +60,14 @@ pub fn run(program: &Path, case: &Case, until: Until) -> Result<Value, String> {
         Some(code) => outcome["exit"] = json!(code),
         None => return Err(format!("{status}\n{}", run.log())),
     }
+    if case.name.starts_with("configuration/") {
+        let status = command(program, case, &run.sink, run.folder.path())
+            .and_then(|mut command| command.arg("--dry-run").stdout(Stdio::null()).status())
+            .map_err(|error| format!("--dry-run: {error}"))?;
+        if !status.success() {
+            outcome["dry_run"] = json!(status.code());
+        }
+    }
     Ok(outcome)
 }
 
@@ -73,7 +82,8 @@ impl Run<'_> {
     fn start<'a>(program: &Path, case: &'a Case) -> Result<Run<'a>, String> {
         let sink = Sink::start(&case.settings.missing_groups);
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let child = spawn(program, case, &sink, folder.path())
+        let child = prepare(folder.path())
+            .and_then(|()| command(program, case, &sink, folder.path())?.spawn())
             .map_err(|error| format!("{}: {error}", program.display()))?;
         Ok(Run {
             case,
@@ -172,12 +182,16 @@ impl Drop for Run<'_> {
     }
 }
 
-fn spawn(program: &Path, case: &Case, sink: &Sink, folder: &Path) -> std::io::Result<Child> {
-    let file = |name: &str| folder.join(name);
+/// Makes what the variables name.
+fn prepare(folder: &Path) -> std::io::Result<()> {
     for name in ["output", "store"] {
-        fs::create_dir(file(name))?;
+        fs::create_dir(folder.join(name))?;
     }
-    fs::write(file("ca.pem"), &identity().certificate)?;
+    fs::write(folder.join("ca.pem"), &identity().certificate)
+}
+
+fn command(program: &Path, case: &Case, sink: &Sink, folder: &Path) -> std::io::Result<Command> {
+    let file = |name: &str| folder.join(name);
     let mut command = Command::new(program);
     // Nothing of this machine's AWS configuration may be found.
     command
@@ -200,6 +214,6 @@ fn spawn(program: &Path, case: &Case, sink: &Sink, folder: &Path) -> std::io::Re
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(File::create(file("stdout"))?)
-        .stderr(File::create(file("stderr"))?)
-        .spawn()
+        .stderr(File::create(file("stderr"))?);
+    Ok(command)
 }
