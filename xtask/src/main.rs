@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+mod cases;
 mod dependencies;
 mod peers;
 mod report;
@@ -20,6 +21,9 @@ Commands:
              `tidy` and cargo-deny, and ends with what passed, failed and was skipped
                --peers        sets up real peers (Docker, Podman, AWS CLI …) for the tests that need one
                --only FILTER  runs only the tests whose name contains FILTER, and none of the other steps
+  cases --fluent-bit PATH [--only FILTER]
+             runs the cases under tests/cases on a Fluent Bit and prints on which it agrees;
+             with UPDATE=1 in the environment, writes down what it delivers
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
                eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
@@ -29,6 +33,7 @@ Commands:
 #[derive(Debug, PartialEq)]
 enum Chore {
     Test(suite::Options),
+    Cases(cases::Options),
     Tidy,
     Peers,
     Help,
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
     let root = root();
     let good = match chore {
         Chore::Test(options) => suite::run(&root, &options),
+        Chore::Cases(options) => cases::run(&root, &options),
         Chore::Tidy => tidy::run(&root),
         Chore::Peers => peers::print_variables(&root),
         Chore::Help => {
@@ -72,6 +78,7 @@ fn parse(arguments: &[String]) -> Result<Chore, String> {
     };
     match command.as_str() {
         "test" => parse_test(rest).map(Chore::Test),
+        "cases" => parse_cases(rest).map(Chore::Cases),
         "tidy" => no_more(rest).map(|()| Chore::Tidy),
         "peers" => no_more(rest).map(|()| Chore::Peers),
         "help" | "-h" | "--help" => Ok(Chore::Help),
@@ -93,6 +100,23 @@ fn parse_test(arguments: &[String]) -> Result<suite::Options, String> {
         }
     }
     Ok(options)
+}
+
+fn parse_cases(arguments: &[String]) -> Result<cases::Options, String> {
+    let (mut fluent_bit, mut only) = (None, String::new());
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let value = arguments.next().cloned();
+        match (argument.as_str(), value) {
+            ("--fluent-bit", Some(path)) => fluent_bit = Some(PathBuf::from(path)),
+            ("--only", Some(filter)) => only = filter,
+            ("--fluent-bit", None) => return Err("--fluent-bit needs a path".into()),
+            ("--only", None) => return Err("--only needs a part of a case's name".into()),
+            (other, _) => return Err(format!("cases has no option '{other}'")),
+        }
+    }
+    let fluent_bit = fluent_bit.ok_or("cases needs --fluent-bit PATH")?;
+    Ok(cases::Options { fluent_bit, only })
 }
 
 fn no_more(arguments: &[String]) -> Result<(), String> {
@@ -125,6 +149,14 @@ mod tests {
             parse_line("test"),
             Ok(Chore::Test(suite::Options::default()))
         );
+        let asked = cases::Options {
+            fluent_bit: "bin/fluent-bit".into(),
+            only: "s3/".into(),
+        };
+        assert_eq!(
+            parse_line("cases --only s3/ --fluent-bit bin/fluent-bit"),
+            Ok(Chore::Cases(asked))
+        );
         assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
         assert_eq!(parse_line("--help"), Ok(Chore::Help));
     }
@@ -136,6 +168,9 @@ mod tests {
             ("tets", "there is no command 'tets'"),
             ("test --only", "--only needs a part of a test's name"),
             ("test --fast", "test has no option '--fast'"),
+            ("cases", "cases needs --fluent-bit PATH"),
+            ("cases --fluent-bit", "--fluent-bit needs a path"),
+            ("cases --all", "cases has no option '--all'"),
             ("tidy now", "'now' is one argument too many"),
         ] {
             assert_eq!(parse_line(line), Err(message.into()), "{line}");

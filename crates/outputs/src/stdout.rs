@@ -24,8 +24,8 @@ const FULL: usize = 64 << 10;
 /// Prints records to the standard output, for development.
 #[derive(Clone, Debug, Options)]
 pub struct StdoutOptions {
-    /// How records are printed.
-    #[option(name = "format", default = "msgpack")]
+    /// How records are printed. A word that is none of these is warned of and counts as `msgpack`.
+    #[option(name = "format", default = "msgpack", bad_value = "default")]
     pub format: PrintFormat,
     /// The key under which the time is written in the JSON formats; `false` leaves it out.
     #[option(name = "json_date_key", default = "date")]
@@ -64,13 +64,15 @@ impl Output for Stdout {
     type Options = StdoutOptions;
 
     fn build(options: StdoutOptions, context: &OutputContext) -> Result<RunOutput, BuildError> {
-        let format = DateFormat::from_name(&options.json_date_format).ok_or_else(|| {
-            let words = "double, iso8601, epoch, epoch_ms or java_sql_timestamp";
-            format!(
-                "json_date_format '{}' is unknown: it is {words}",
+        let format = DateFormat::from_name(&options.json_date_format).unwrap_or_else(|| {
+            // As upstream, no reason not to start.
+            context.log.warn(format_args!(
+                "json_date_format '{}' is unknown, double is used: allowed are double, iso8601, epoch, epoch_ms and \
+                 java_sql_timestamp",
                 options.json_date_format
-            )
-        })?;
+            ));
+            DateFormat::Double
+        });
         let key = options.json_date_key;
         let off = ["false", "off", "no"]
             .iter()

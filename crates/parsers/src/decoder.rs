@@ -1,7 +1,9 @@
 //! `Decode_Field` and `Decode_Field_As`: fields whose text holds more (upstream `src/flb_parser_decoder.c`).
 
 use config::{AfterDecoding, DecodeRule, DecoderKind, ParserOptions};
-use record::{Batch, Field, Fields, Span, Value, json};
+use record::{Batch, Field, Fields, Span, Value};
+
+use crate::json;
 
 /// The rules of one field, in order.
 #[derive(Debug)]
@@ -122,17 +124,15 @@ fn decode(batch: &mut Batch, text: Span, decoder: DecoderKind) -> Option<Decoded
         DecoderKind::Json => object(batch, text).map(Decoded::Object),
         DecoderKind::Escaped => Some(Decoded::Text(unescaped(batch, text, Unicode::AsWritten))),
         DecoderKind::EscapedUtf8 => Some(Decoded::Text(unescaped(batch, text, Unicode::Decoded))),
-        DecoderKind::MysqlQuoted => mysql(batch, text).map(Decoded::Text),
+        DecoderKind::MysqlQuoted => Some(Decoded::Text(mysql(batch, text))),
     }
 }
 
-/// One JSON object and nothing else, blanks aside.
+/// One JSON object, spaces and nothing else before it.
 fn object(batch: &mut Batch, text: Span) -> Option<Fields> {
-    let (fields, used) = json::read::object(batch, text).ok()?;
-    batch.bytes(text)[used..]
-        .trim_ascii()
-        .is_empty()
-        .then_some(fields)
+    let mut bytes = batch.bytes(text).iter();
+    let first = bytes.find(|byte| **byte != b' ');
+    (first == Some(&b'{')).then(|| json::one_object(batch, text))?
 }
 
 /// Whether `\uXXXX` means a character.
@@ -140,6 +140,11 @@ fn object(batch: &mut Batch, text: Span) -> Option<Fields> {
 enum Unicode {
     AsWritten,
     Decoded,
+}
+
+/// What `escaped_utf8` makes of a text.
+pub fn unescaped_utf8(batch: &mut Batch, text: Span) -> Span {
+    unescaped(batch, text, Unicode::Decoded)
 }
 
 /// The text without its escapes: the same span if it has none, which is what most lines are.
@@ -160,7 +165,7 @@ fn unescape(mut text: &[u8], unicode: Unicode, out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
-/// Decodes the escape at the start of `text`; an unknown one stays as it is written. Gives the bytes used.
+/// Decodes the escape at the start of `text`; an unknown one loses its backslash. Gives the bytes used.
 fn escape(text: &[u8], unicode: Unicode, out: &mut Vec<u8>) -> usize {
     let plain = match text.get(1) {
         Some(b'a') => 0x07,
@@ -170,88 +175,91 @@ fn escape(text: &[u8], unicode: Unicode, out: &mut Vec<u8>) -> usize {
         Some(b'v') => 0x0b,
         Some(b'f') => 0x0c,
         Some(b'r') => b'\r',
-        Some(&same @ (b'"' | b'\'' | b'\\' | b'/')) => same,
-        Some(b'x') => return hex_byte(text, out),
-        Some(b'u') if unicode == Unicode::Decoded => return hex_character(text, out),
-        Some(_) => {
-            out.extend_from_slice(&text[..2]);
-            return 2;
-        }
+        Some(b'\\') => b'\\',
+        // Upstream ends the text with a NUL here, or keeps the backslash: it depends on the decoder.
         None => {
             out.push(b'\\');
             return 1;
         }
+        Some(_) if unicode == Unicode::Decoded => return 1 + numbered(&text[1..], out),
+        Some(_) => return 1,
     };
     out.push(plain);
     2
 }
 
-fn hex_byte(text: &[u8], out: &mut Vec<u8>) -> usize {
-    match hex(text.get(2..4)) {
-        Some(byte) => {
-            out.push(byte as u8);
-            4
-        }
-        None => {
-            out.extend_from_slice(&text[..2]);
-            2
-        }
-    }
-}
-
-/// `\uXXXX`, and a pair of surrogates. Half a pair stays as it is written.
-fn hex_character(text: &[u8], out: &mut Vec<u8>) -> usize {
-    let unit = hex(text.get(2..6));
-    let low = text
-        .get(6..8)
-        .filter(|next| *next == b"\\u")
-        .and_then(|_| hex(text.get(8..12)));
-    let (character, used) = match (unit, low) {
-        (Some(high @ 0xD800..=0xDBFF), Some(low @ 0xDC00..=0xDFFF)) => (
-            char::from_u32(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)),
-            12,
-        ),
-        (Some(unit), _) => (char::from_u32(unit), 6),
-        (None, _) => (None, 2),
+/// A character by its number, `text` being what follows the backslash: `\101`, `\x41`, `\u0041`, `\U00000041`. Gives the
+/// bytes used: none if it names no number.
+fn numbered(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let (code, used) = match text[0] {
+        b'0'..=b'7' => digits(text, 8, 3),
+        b'x' => behind_letter(digits(&text[1..], 16, 2)),
+        b'u' => code_unit(text),
+        b'U' => behind_letter(digits(&text[1..], 16, 8)),
+        _ => (0, 0),
     };
-    match character {
-        Some(character) => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-        None => out.extend_from_slice(&text[..used]),
+    if used > 0 {
+        let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
     used
 }
 
-fn hex(digits: Option<&[u8]>) -> Option<u32> {
-    digits?.iter().try_fold(0, |number, byte| {
-        Some(number * 16 + char::from(*byte).to_digit(16)?)
+/// `uXXXX`, with what follows it if that is the other half of a pair. Half a pair and too few digits are no character.
+fn code_unit(text: &[u8]) -> (u32, usize) {
+    const NONE: u32 = u32::MAX;
+    match behind_letter(digits(&text[1..], 16, 4)) {
+        (high @ 0xd800..0xdc00, 5) if text[5..].starts_with(b"\\u") => {
+            let (low, count) = digits(&text[7..], 16, 4);
+            let pair = match (low, count) {
+                (0xdc00..0xe000, 4) => 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00),
+                _ => NONE,
+            };
+            (pair, 7 + count)
+        }
+        (code, used @ (0 | 5)) => (code, used),
+        (_, used) => (NONE, used),
+    }
+}
+
+/// A number and its length with the letter before it; nothing if there is no number.
+fn behind_letter((number, count): (u32, usize)) -> (u32, usize) {
+    (number, if count > 0 { count + 1 } else { 0 })
+}
+
+/// The number at the start of `text`, of at most `most` digits, and how many they are.
+fn digits(text: &[u8], radix: u32, most: usize) -> (u32, usize) {
+    let digits = text
+        .iter()
+        .take(most)
+        .map_while(|byte| char::from(*byte).to_digit(radix));
+    digits.fold((0, 0), |(number, count), digit| {
+        (number * radix + digit, count + 1)
     })
 }
 
-/// Text in quotes loses them and its escapes; other text is no such text.
-fn mysql(batch: &mut Batch, text: Span) -> Option<Span> {
-    let bytes = batch.bytes(text);
-    let quote = *bytes.first().filter(|byte| matches!(byte, b'\'' | b'"'))?;
-    if bytes.len() < 2 || bytes.last() != Some(&quote) {
-        return None;
+/// Text in quotes loses them and its escapes; other text stays.
+fn mysql(batch: &mut Batch, text: Span) -> Span {
+    if !matches!(batch.bytes(text), [b'\'', .., b'\''] | [b'"', .., b'"']) {
+        return text;
     }
     let inner = text.slice(1..text.len() - 1);
-    Some(batch.make_from(inner, |escaped, out| {
+    batch.make_from(inner, |escaped, out| {
         let mut bytes = escaped.iter();
         while let Some(&byte) = bytes.next() {
-            match (byte, byte == b'\\') {
-                (_, true) => out.push(match bytes.next() {
-                    Some(b'n') => b'\n',
-                    Some(b'r') => b'\r',
-                    Some(b't') => b'\t',
-                    Some(b'0') => 0,
-                    Some(b'Z') => 0x1a,
-                    Some(&other) => other,
-                    None => b'\\',
-                }),
-                (byte, false) => out.push(byte),
+            let escaped = (byte == b'\\').then(|| bytes.next()).flatten();
+            match escaped {
+                None => out.push(byte),
+                Some(b'n') => out.push(b'\n'),
+                Some(b'r') => out.push(b'\r'),
+                Some(b't') => out.push(b'\t'),
+                Some(b'0') => out.push(0),
+                Some(b'Z') => out.push(0x1a),
+                Some(&same @ (b'\\' | b'\'' | b'"')) => out.push(same),
+                Some(&other) => out.extend_from_slice(&[b'\\', other]),
             }
         }
-    }))
+    })
 }
 
 #[cfg(test)]
@@ -267,16 +275,23 @@ mod tests {
     #[test]
     fn escapes_become_characters() {
         let cases = [
-            (r"a\nb\t\\\x41\q\", "a\nb\t\\A\\q\\"),
-            (r#"\"GET\" \u00e9"#, "\"GET\" \\u00e9"),
-            (r"\x4", "\\x4"),
+            (r"a\nb\t\\\x41\q\", "a\nb\t\\x41q\\"),
+            (r#"\"GET\" \u00e9"#, "\"GET\" u00e9"),
+            (r"\x4", "x4"),
         ];
         for (escaped, expected) in cases {
             assert_eq!(plain(escaped, Unicode::AsWritten), expected);
         }
-        assert_eq!(
-            plain(r"\u00e9\ud83d\ude00\ud83dx\u12", Unicode::Decoded),
-            "é😀\\ud83dx\\u12"
-        );
+        let cases = [
+            (r"\u00e9\ud83d\ude00", "é😀"),
+            (r"\ud83dx\ude00\u12", "\u{fffd}x\u{fffd}\u{fffd}"),
+            (r"\ud83d\u0041\ud83d\u0", "\u{fffd}\u{fffd}"),
+            (r"\101\7\08 \x41\x4\xg", "A\u{7}\08 A\u{4}xg"),
+            (r"\U0001f600\U110000", "😀\u{fffd}"),
+            (r"C:\users\", "C:users\\"),
+        ];
+        for (escaped, expected) in cases {
+            assert_eq!(plain(escaped, Unicode::Decoded), expected, "{escaped}");
+        }
     }
 }

@@ -53,6 +53,8 @@ impl Parser for Json {
             Some(body) => {
                 let body = self.decoders.decode(batch, body);
                 let (body, time) = self.take_time(batch, body);
+                // The first instant of 1970 counts as no time, as upstream.
+                let time = time.filter(|time| *time != Time::from_nanos(0));
                 Some(Parsed { body, time })
             }
             None => self.cri_line(batch, text),
@@ -100,7 +102,7 @@ impl Json {
 }
 
 /// One object; text behind it is ignored unless it is a second JSON value.
-fn one_object(batch: &mut Batch, text: Span) -> Option<Fields> {
+pub fn one_object(batch: &mut Batch, text: Span) -> Option<Fields> {
     let mark = batch.mark();
     let (body, used) = json::read::object(batch, text).ok()?;
     let rest = batch.bytes(text)[used..].trim_ascii();

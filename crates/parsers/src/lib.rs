@@ -2,7 +2,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `json.rs`, `regex.rs` | the formats |
+//! | `json.rs`, `logfmt.rs`, `ltsv.rs`, `regex.rs` | the formats |
+//! | `pairs.rs` | what formats of keys and values share |
 //! | `time.rs`, `strptime.rs` | times in text: formats compiled once, the last second cached |
 //! | `decoder.rs` | `Decode_Field`, `Decode_Field_As` |
 //! | `types.rs` | `Types` |
@@ -14,6 +15,9 @@ mod cri;
 mod decoder;
 mod definitions;
 mod json;
+mod logfmt;
+mod ltsv;
+mod pairs;
 mod regex;
 mod strptime;
 mod time;
@@ -24,4 +28,9 @@ use plugin::ParserPlugin;
 pub use definitions::Definitions;
 
 /// Every format.
-pub static ALL: &[&ParserPlugin] = &[&json::PLUGIN, &regex::PLUGIN];
+pub static ALL: &[&ParserPlugin] = &[
+    &json::PLUGIN,
+    &logfmt::PLUGIN,
+    &ltsv::PLUGIN,
+    &regex::PLUGIN,
+];

@@ -5,7 +5,7 @@ use std::ops::Range;
 use config::{FieldType, ParserOptions};
 use pattern::{Matcher, Pattern};
 use plugin::{BuildError, Log, Parsed, Parser, ParserContext, ParserPlugin};
-use record::{Batch, Field, Span};
+use record::{Batch, Field, Span, Time};
 
 use crate::complaint::Complaint;
 use crate::decoder::Decoders;
@@ -46,6 +46,14 @@ struct Group {
 fn build(options: &ParserOptions, context: &ParserContext) -> Result<Box<dyn Parser>, BuildError> {
     let text = options.regex.as_deref().unwrap_or_default();
     let pattern = Pattern::new(text).map_err(|error| format!("Regex: {error}"))?;
+    // Ruby takes any name; upstream's build of its engine does not.
+    let is_word = |character: char| character.is_alphanumeric() || character == '_';
+    if let Some((name, _)) = pattern.names().find(|(name, _)| !name.chars().all(is_word)) {
+        return Err(format!(
+            "Regex: `{name}` is no name of a group: letters, digits and underscores are"
+        )
+        .into());
+    }
     let time = TimeReader::new(options)?;
     let kind = |name: &str| {
         let given = options.types.0.iter().find(|(field, _)| field == name);
@@ -118,6 +126,8 @@ impl Parser for Regex {
             });
         }
         let body = self.decoders.decode(batch, body);
+        // The first instant of 1970 counts as no time, as upstream.
+        let time = time.filter(|time| *time != Time::from_nanos(0));
         Some(Parsed { body, time })
     }
 }

@@ -137,9 +137,15 @@ impl Format {
         Ok(Format { items })
     }
 
-    /// Whether the fraction is the last thing that the format reads.
+    /// Whether the format reads a fraction of the second.
+    pub fn has_fraction(&self) -> bool {
+        self.items.contains(&Item::Fraction)
+    }
+
+    /// Whether the fraction is the last thing that the format reads, and set off from the digits before it.
     pub fn ends_with_fraction(&self) -> bool {
-        self.items.last() == Some(&Item::Fraction)
+        let is_mark = |byte: &u8| !byte.is_ascii_digit();
+        matches!(&self.items[..], [.., Item::Literal(byte), Item::Fraction] if is_mark(byte))
     }
 
     /// Whether the format names no year and no epoch, so that today's is meant.

@@ -65,7 +65,10 @@ impl TimeReader {
         let (known, seconds) = self.last.as_ref()?;
         let rest = text.strip_prefix(&known[..])?;
         if !self.format.ends_with_fraction() {
-            return Some(Time::new(*seconds, 0));
+            // The last number or zone must not go on.
+            let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
+            let is_same = !rest.first().is_some_and(goes_on);
+            return is_same.then(|| Time::new(*seconds, 0));
         }
         let digits = rest
             .iter()
@@ -81,8 +84,7 @@ impl TimeReader {
     /// Keeps what decides the second. A fraction that is not last decides nothing and may differ: nothing is kept then.
     /// A format without a year means the running one, and would be kept over the turn of it.
     fn remember(&mut self, text: &[u8], seconds: i64) {
-        let has_fraction =
-            memchr::memchr(b'.', text).is_some() && !self.format.ends_with_fraction();
+        let has_fraction = self.format.has_fraction() && !self.format.ends_with_fraction();
         if text.is_empty() || has_fraction || self.format.lacks_year() {
             self.last = None;
             return;
@@ -151,7 +153,9 @@ impl TimeReader {
         let day = parts
             .day
             .map_or_else(|| other(today().day()), |day| day as i8);
-        Date::new(year, month, day).ok()
+        // As `timegm`: the 30th of February is the 2nd of March.
+        let days = Span::new().days(i64::from(day) - 1);
+        Date::new(year, month, 1).ok()?.checked_add(days).ok()
     }
 }
 
@@ -214,7 +218,8 @@ mod tests {
                 "2026-11-22 13:05:09",
                 Some((1_795_320_309, 0)),
             ),
-            (&[plain], "2026-02-30 13:05:09", None),
+            (&[plain], "2026-02-30 13:05:09", Some((1_772_456_709, 0))),
+            (&[plain], "2026-02-32 13:05:09", None),
             (
                 &[("time_format", "%s")],
                 "1700000000",
@@ -247,6 +252,30 @@ mod tests {
         for text in texts {
             let fresh = reader(&[("time_format", "%Y-%m-%dT%H:%M:%S.%L")]).read(text.as_bytes());
             assert_eq!(cached.read(text.as_bytes()), fresh, "{text}");
+        }
+        // The text of the first is the beginning of the second, which says something else.
+        for (format, texts) in [
+            ("%s", ["1", "1574427909"]),
+            (
+                "%Y-%m-%d %H:%M:%S",
+                ["2026-11-22 13:05:1", "2026-11-22 13:05:19"],
+            ),
+            ("%s %z", ["7 +01", "7 +0130"]),
+            (
+                "%Y-%m-%d %T%z",
+                ["2026-11-22 13:05:09+01", "2026-11-22 13:05:09+01:30"],
+            ),
+            (
+                "%Y-%m-%d %H:%M:%S%L",
+                ["2026-11-22 13:05:09123", "2026-11-22 13:05:10123"],
+            ),
+            ("%s%L", ["1574427909123", "1574427910123"]),
+        ] {
+            let mut cached = reader(&[("time_format", format)]);
+            for text in texts {
+                let fresh = reader(&[("time_format", format)]).read(text.as_bytes());
+                assert_eq!(cached.read(text.as_bytes()), fresh, "{format}: {text}");
+            }
         }
     }
 

@@ -53,20 +53,29 @@ fn float(bytes: &[u8]) -> f64 {
         .unwrap_or(0.0)
 }
 
-/// As `strtoull` in base 16.
+/// As `strtoull` in base 16: what is negative is taken from 2^64.
 fn hex(bytes: &[u8]) -> Value {
+    let (negative, bytes) = match bytes {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
     let bytes = bytes
         .strip_prefix(b"0x")
         .or(bytes.strip_prefix(b"0X"))
         .unwrap_or(bytes);
-    let digits = bytes
+    let mut digits = bytes
         .iter()
         .map_while(|byte| char::from(*byte).to_digit(16));
-    let number = digits.fold(0_u64, |number, digit| {
-        number
-            .checked_mul(16)
-            .map_or(u64::MAX, |n| n | u64::from(digit))
+    let number = digits.try_fold(0_u64, |number, digit| {
+        number.checked_mul(16).map(|n| n | u64::from(digit))
     });
+    let number = match number {
+        // Out of range is the largest, whatever the sign.
+        None => u64::MAX,
+        Some(number) if negative => number.wrapping_neg(),
+        Some(number) => number,
+    };
     i64::try_from(number).map_or(Value::Uint(number), Value::Int)
 }
 
@@ -91,6 +100,9 @@ mod tests {
             (FieldType::Float, "x", Value::Float(0.0)),
             (FieldType::Hex, "0xff", Value::Int(255)),
             (FieldType::Hex, "ffffffffffffffff", Value::Uint(u64::MAX)),
+            (FieldType::Hex, "-1", Value::Uint(u64::MAX)),
+            (FieldType::Hex, "+0X1f", Value::Int(31)),
+            (FieldType::Hex, "-10000000000000000", Value::Uint(u64::MAX)),
             (FieldType::Bool, "TRUE!", Value::Bool(true)),
         ];
         for (kind, text, expected) in cases {
