@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::run::watched;
+use crate::run::{COMPILING, watched};
 
 /// What `cargo xtask cases` was asked to do.
 #[derive(Debug, PartialEq)]
@@ -46,7 +46,7 @@ pub fn run(root: &Path, options: &Options) -> bool {
         "--nocapture",
     ]);
     cargo.env(FLUENT_BIT, program).env("CASE", &options.only);
-    match watched(&mut cargo, |_| ()) {
+    match watched(&mut cargo, COMPILING, |_| ()) {
         Ok(()) => true,
         Err(error) => {
             eprintln!("{error}");

@@ -16,10 +16,11 @@ const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
 Commands:
-  test [--peers] [--only FILTER]
-             runs the formatter's check, the linter, every test, the slim build,
-             `tidy` and cargo-deny, and ends with what passed, failed and was skipped
-               --peers        sets up real peers (Docker, Podman, AWS CLI …) for the tests that need one
+  test [--no-peers] [--only FILTER]
+             installs the real peers of the tests (Docker, Podman, AWS CLI …), runs the formatter's check,
+             the linter, every test, the slim build, `tidy` and cargo-deny, and ends with what passed,
+             failed and was skipped
+               --no-peers     installs nothing: the tests that need a peer are skipped
                --only FILTER  runs only the tests whose name contains FILTER, and none of the other steps
   cases --fluent-bit PATH [--only FILTER]
              runs the cases under tests/cases on a Fluent Bit and prints on which it agrees;
@@ -91,7 +92,7 @@ fn parse_test(arguments: &[String]) -> Result<suite::Options, String> {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--peers" => options.peers = true,
+            "--no-peers" => options.no_peers = true,
             "--only" => match arguments.next() {
                 Some(filter) => options.only = Some(filter.clone()),
                 None => return Err("--only needs a part of a test's name".into()),
@@ -138,11 +139,11 @@ mod tests {
     #[test]
     fn commands_and_options() {
         let only = suite::Options {
-            peers: true,
+            no_peers: true,
             only: Some("docker".into()),
         };
         assert_eq!(
-            parse_line("test --peers --only docker"),
+            parse_line("test --no-peers --only docker"),
             Ok(Chore::Test(only))
         );
         assert_eq!(

@@ -7,8 +7,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use crate::run::captured;
+use crate::run::{captured, captured_within};
 
 /// A program of the system that tests run.
 struct Program {
@@ -65,6 +66,9 @@ const IMAGES: &[(&str, &str)] = &[
     ("FLUMEN_PEER_NGINX_IMAGE", "nginx"),
     ("FLUMEN_PEER_SHELL_IMAGE", "busybox"),
 ];
+
+/// How long unpacking what is downloaded may take.
+const INSTALLING: Duration = Duration::from_secs(10 * 60);
 
 /// The value of a variable whose peer is not there starts so.
 const MISSING: &str = "missing: ";
@@ -170,20 +174,28 @@ fn install_packages() -> Result<(), String> {
     }
     may_install()?;
     progress(&format!("apt-get install {}", packages.join(" ")));
-    captured(&mut apt_get(&["update"]))?;
-    if captured(apt_get(&["install"]).args(&packages)).is_ok() {
+    // Stale lists, or one source that fails, may still do.
+    let update = captured(&mut apt_get(&["update"]));
+    if install(&packages).is_ok() {
         return Ok(());
     }
     // One that cannot be had must not keep the others away.
-    let failures: Vec<String> = packages
+    let failures = packages
         .iter()
-        .filter_map(|package| captured(apt_get(&["install"]).arg(package)).err())
-        .collect();
-    if failures.is_empty() {
+        .filter_map(|package| install(&[package]).err());
+    let reasons: Vec<String> = update.err().into_iter().chain(failures).collect();
+    if reasons.is_empty() {
         Ok(())
     } else {
-        Err(failures.join("; "))
+        Err(reasons.join("; "))
     }
+}
+
+/// Downloads and installs `packages`: one after the other, so that nothing is ended half installed because of a network.
+fn install(packages: &[&str]) -> Result<(), String> {
+    captured(apt_get(&["install", "--download-only"]).args(packages))?;
+    captured_within(apt_get(&["install"]).args(packages), INSTALLING)?;
+    Ok(())
 }
 
 /// As root, where `apt-get` is.
@@ -201,6 +213,11 @@ fn apt_get(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
     command
         .args(["--quiet", "--yes", "--no-install-recommends"])
+        // Without a network, or beside another one that installs, it shall give up rather than wait.
+        .args(["--option", "Acquire::Retries=1"])
+        .args(["--option", "Acquire::http::Timeout=15"])
+        .args(["--option", "Acquire::https::Timeout=15"])
+        .args(["--option", "DPkg::Lock::Timeout=60"])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
         // The tests start their own daemons: installing a package shall start none.
@@ -236,6 +253,8 @@ fn virtual_environment(root: &Path, folder: &Path) -> Result<PathBuf, String> {
         "install",
         "--quiet",
         "--disable-pip-version-check",
+        "--timeout=15",
+        "--retries=1",
         "--requirement",
     ]);
     captured(pip.arg(&list))?;

@@ -1,13 +1,19 @@
 //! Running other programs: what they print passes through to the terminal and is read on the way.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A program that prints nothing for so long hangs: the longest silence of a good run is one large crate's compilation.
-const SILENCE: Duration = Duration::from_secs(20 * 60);
+/// A compiler that prints nothing for so long hangs: the longest silence of a good run is one large crate's compilation.
+pub const COMPILING: Duration = Duration::from_secs(20 * 60);
+
+/// Tests that print nothing for so long hang. Each waits three minutes at most for a condition, and then fails.
+pub const TESTING: Duration = Duration::from_secs(10 * 60);
+
+/// How long a program may take whose output is wanted, if nothing else is said.
+const CAPTURING: Duration = Duration::from_secs(3 * 60);
 
 /// Which of a program's two streams a line came from.
 #[derive(Clone, Copy)]
@@ -16,12 +22,17 @@ enum Stream {
     Err,
 }
 
-/// Runs `command` without standard input, hands each line that it prints to `on_line`, and passes it on.
+/// Runs `command` without standard input, hands each line that it prints to `on_line`, and passes it on. One that prints
+/// nothing for as long as `silence` is ended.
 ///
 /// # Errors
 ///
 /// Says why when the program cannot be started, hangs, or ends other than with exit code 0.
-pub fn watched(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<(), String> {
+pub fn watched(
+    command: &mut Command,
+    silence: Duration,
+    mut on_line: impl FnMut(&str),
+) -> Result<(), String> {
     let name = name_of(command);
     let mut child = command
         .stdin(Stdio::null())
@@ -32,13 +43,12 @@ pub fn watched(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<(
     let (sender, lines) = channel();
     forward(child.stdout.take(), Stream::Out, sender.clone());
     forward(child.stderr.take(), Stream::Err, sender);
-    if !pass_on(&lines, &mut on_line) {
+    if !pass_on(&lines, silence, &mut on_line) {
         // Its children may live on; they hold nothing that this process waits for.
-        let _ = child.kill();
-        let _ = child.wait();
+        kill(&mut child);
         return Err(format!(
-            "{name} printed nothing for {} minutes and was ended",
-            SILENCE.as_secs() / 60
+            "{name} printed nothing for {} seconds and was ended",
+            silence.as_secs()
         ));
     }
     let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
@@ -49,21 +59,54 @@ pub fn watched(command: &mut Command, mut on_line: impl FnMut(&str)) -> Result<(
 ///
 /// # Errors
 ///
-/// Says why when the program cannot be started or ends other than with exit code 0, with the end of its standard error.
+/// Says why when the program cannot be started, takes minutes, or ends other than with exit code 0, with the end of its
+/// standard error.
 pub fn captured(command: &mut Command) -> Result<String, String> {
+    captured_within(command, CAPTURING)
+}
+
+/// As [`captured`], for a program that may wait for a network: it is killed after `limit`, which then is the error.
+///
+/// # Errors
+///
+/// As [`captured`].
+pub fn captured_within(command: &mut Command, limit: Duration) -> Result<String, String> {
     let name = name_of(command);
-    let output = command
+    let deadline = Instant::now() + limit;
+    let mut child = command
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .map_err(|error| format!("{name} cannot be started: {error}"))?;
-    ended(&name, output.status).map_err(|message| {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        match stderr.lines().rfind(|line| !line.trim().is_empty()) {
-            Some(line) => format!("{message}: {}", line.trim()),
-            None => message,
+    let (sender, lines) = channel();
+    forward(child.stdout.take(), Stream::Out, sender.clone());
+    forward(child.stderr.take(), Stream::Err, sender);
+    let (mut output, mut last_error) = (String::new(), String::new());
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        match lines.recv_timeout(rest) {
+            Ok((Stream::Out, line)) => output += &format!("{line}\n"),
+            Ok((Stream::Err, line)) if line.trim().is_empty() => {}
+            Ok((Stream::Err, line)) => last_error = format!(": {}", line.trim()),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                kill(&mut child);
+                let seconds = limit.as_secs();
+                return Err(format!(
+                    "{name} was ended after {seconds} seconds{last_error}"
+                ));
+            }
         }
-    })?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+    let status = child.wait().map_err(|error| format!("{name}: {error}"))?;
+    ended(&name, status).map_err(|message| message + &last_error)?;
+    Ok(output)
+}
+
+fn kill(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 fn ended(name: &str, status: ExitStatus) -> Result<(), String> {
@@ -108,10 +151,14 @@ fn forward(
     });
 }
 
-/// Returns false when no line came for [`SILENCE`], true at the end of both streams.
-fn pass_on(lines: &Receiver<(Stream, String)>, on_line: &mut impl FnMut(&str)) -> bool {
+/// Returns false when no line came for as long as `silence`, true at the end of both streams.
+fn pass_on(
+    lines: &Receiver<(Stream, String)>,
+    silence: Duration,
+    on_line: &mut impl FnMut(&str),
+) -> bool {
     loop {
-        let (stream, line) = match lines.recv_timeout(SILENCE) {
+        let (stream, line) = match lines.recv_timeout(silence) {
             Ok(line) => line,
             Err(RecvTimeoutError::Disconnected) => return true,
             Err(RecvTimeoutError::Timeout) => return false,
@@ -140,6 +187,7 @@ mod tests {
         let mut seen = Vec::new();
         let result = watched(
             &mut shell("echo out; echo err >&2; printf unfinished"),
+            TESTING,
             |line| seen.push(line.to_owned()),
         );
         assert_eq!(result, Ok(()));
@@ -150,18 +198,38 @@ mod tests {
     #[test]
     fn a_failure_says_what_failed_and_why() {
         assert_eq!(
-            watched(&mut shell("exit 3"), |_| ()),
+            watched(&mut shell("exit 3"), TESTING, |_| ()),
             Err("sh -c: exit status: 3".into())
         );
         assert_eq!(
             captured(&mut shell("echo no room >&2; exit 1")),
             Err("sh -c: exit status: 1: no room".into())
         );
-        let missing = watched(&mut Command::new("/nonexistent/program"), |_| ());
+        let missing = watched(&mut Command::new("/nonexistent/program"), TESTING, |_| ());
         assert!(
             missing
                 .unwrap_err()
                 .starts_with("program cannot be started: ")
         );
+    }
+
+    #[test]
+    fn output_is_returned_line_by_line() {
+        assert_eq!(
+            captured(&mut shell("echo a; printf b")),
+            Ok("a\nb\n".into())
+        );
+    }
+
+    #[test]
+    fn what_hangs_is_ended() {
+        let limit = Duration::from_millis(100);
+        let silent = watched(&mut shell("exec sleep 60"), limit, |_| ());
+        assert_eq!(
+            silent,
+            Err("sh -c printed nothing for 0 seconds and was ended".into())
+        );
+        let late = captured_within(&mut shell("echo stuck >&2; exec sleep 60"), limit);
+        assert!(late.is_err_and(|error| error.starts_with("sh -c was ended after 0 seconds")));
     }
 }

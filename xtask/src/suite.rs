@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use crate::peers::{self, Peers};
 use crate::report::{self, Counts, Step};
-use crate::run::{captured, watched};
+use crate::run::{COMPILING, TESTING, captured, watched};
 use crate::tidy;
 
 /// What `cargo xtask test` was asked to do.
 #[derive(Debug, Default, PartialEq)]
 pub struct Options {
-    /// Set up the peers. Without them the tests that need one skip themselves and are counted as skipped.
-    pub peers: bool,
+    /// Set up no peers: the tests that need one skip themselves and are counted as skipped.
+    pub no_peers: bool,
     /// Run only the tests whose name contains this, and none of the other steps.
     pub only: Option<String>,
 }
@@ -28,7 +28,7 @@ const CARGO_DENY: &str = "0.20.2";
 /// Runs the steps, prints the table and the closing line, and returns true when nothing failed.
 pub fn run(root: &Path, options: &Options) -> bool {
     let suite = Suite { root };
-    let (peers, first) = suite.peers(!options.peers);
+    let (peers, first) = suite.peers(options.no_peers);
     let filter = options.only.as_deref();
     let mut steps = vec![first];
     if filter.is_none() {
@@ -50,7 +50,7 @@ impl Suite<'_> {
     fn peers(&self, none: bool) -> (Peers, Step) {
         let start = begin("peers");
         let peers = if none {
-            peers::none("--peers was not given")
+            peers::none("--no-peers was given")
         } else {
             peers::set_up(self.root)
         };
@@ -82,22 +82,52 @@ impl Suite<'_> {
     }
 
     fn tests(&self, peers: &Peers, filter: Option<&str>) -> Vec<Step> {
-        let mut light = self.cargo_test(peers);
-        light.arg("--workspace");
+        let mut light = vec!["--workspace"];
+        let mut heavy = Vec::new();
         for package in HEAVY {
-            light.args(["--exclude", package]);
-        }
-        let mut heavy = self.cargo_test(peers);
-        for package in HEAVY {
-            heavy.args(["--package", package]);
-        }
-        for command in [&mut light, &mut heavy] {
-            command.args(filter);
+            light.extend(["--exclude", package]);
+            heavy.extend(["--package", package]);
         }
         vec![
-            test("tests: stations", &mut light),
-            test("tests: query and program", &mut heavy),
+            self.test("tests: stations", &light, peers, filter),
+            self.test("tests: query and program", &heavy, peers, filter),
         ]
+    }
+
+    /// Compiles and runs the tests of some packages, and counts what their runner says.
+    fn test(
+        &self,
+        name: &'static str,
+        packages: &[&str],
+        peers: &Peers,
+        filter: Option<&str>,
+    ) -> Step {
+        let start = begin(name);
+        let mut counts = Counts::default();
+        let mut notes = Vec::new();
+        // Apart, because a compiler may be silent for longer than a test.
+        let compiled = watched(
+            self.cargo_test(peers).args(packages).arg("--no-run"),
+            COMPILING,
+            |_| (),
+        );
+        let result = compiled.and_then(|()| {
+            let mut run = self.cargo_test(peers);
+            watched(run.args(packages).args(filter), TESTING, |line| {
+                counts.read_line(line);
+                if line.starts_with("skipped: ") || line.ends_with("... FAILED") {
+                    notes.push(line.to_owned());
+                }
+            })
+        });
+        let counts = counts.settled(result.is_ok());
+        notes.extend(result.err());
+        Step {
+            name,
+            took: start.elapsed(),
+            counts,
+            notes,
+        }
     }
 
     fn slow_checks(&self) -> Vec<Step> {
@@ -178,7 +208,7 @@ impl Suite<'_> {
                 "--root",
             ]);
             install.arg(&tools).env("CARGO_PROFILE_DEV_DEBUG", "0");
-            watched(&mut install, |_| ())?;
+            watched(&mut install, COMPILING, |_| ())?;
         }
         Ok(program)
     }
@@ -213,33 +243,12 @@ fn begin(name: &str) -> Instant {
 /// Runs a command that either passes or fails.
 fn check(name: &'static str, command: &mut Command) -> Step {
     let start = begin(name);
-    let result = watched(command, |_| ());
+    let result = watched(command, COMPILING, |_| ());
     Step {
         name,
         took: start.elapsed(),
         counts: Counts::one(result.is_ok()),
         notes: result.err().into_iter().collect(),
-    }
-}
-
-/// Runs a test runner and counts what it says.
-fn test(name: &'static str, command: &mut Command) -> Step {
-    let start = begin(name);
-    let mut counts = Counts::default();
-    let mut notes = Vec::new();
-    let result = watched(command, |line| {
-        counts.read_line(line);
-        if line.starts_with("skipped: ") || line.ends_with("... FAILED") {
-            notes.push(line.to_owned());
-        }
-    });
-    let counts = counts.settled(result.is_ok());
-    notes.extend(result.err());
-    Step {
-        name,
-        took: start.elapsed(),
-        counts,
-        notes,
     }
 }
 
