@@ -20,55 +20,6 @@ use case::Case;
 /// Names the Fluent Bit that is asked whether it agrees.
 const FLUENT_BIT: &str = "FLUMEN_PEER_FLUENT_BIT";
 
-/// Cases that Flumen does not pass yet, each with what it lacks; a name that ends in `/` stands for a whole folder. One
-/// that passes must not stand here.
-const NOT_YET: &[(&str, &str)] = &[
-    ("cloudwatch_logs/", "the output is not built yet"),
-    (
-        "kinesis_firehose/compression_and_log_key",
-        "`compression` is not built yet",
-    ),
-    (
-        "kinesis_firehose/compression_gzip",
-        "`compression` is not built yet",
-    ),
-    (
-        "kinesis_firehose/compression_unknown",
-        "exit status 1 instead of 255",
-    ),
-    (
-        "kinesis_firehose/simple_aggregation",
-        "`simple_aggregation` is not built yet",
-    ),
-    (
-        "kinesis_firehose/simple_aggregation_gzip",
-        "`simple_aggregation` is not built yet",
-    ),
-    (
-        "kinesis_firehose/simple_aggregation_log_key",
-        "`simple_aggregation` is not built yet",
-    ),
-    (
-        "kinesis_firehose/simple_aggregation_time_key",
-        "`simple_aggregation` is not built yet",
-    ),
-    (
-        "kinesis_firehose/time_key_of_empty",
-        "an empty record with a `time_key` is sent",
-    ),
-    ("kinesis_streams/", "the output is not built yet"),
-    ("s3/", "the output is not built yet"),
-];
-
-/// Why a case need not pass.
-fn excuse(case: &str) -> Option<&'static str> {
-    let stands_for = |name: &str| name == case || name.ends_with('/') && case.starts_with(name);
-    NOT_YET
-        .iter()
-        .find(|(name, _)| stands_for(name))
-        .map(|(_, reason)| *reason)
-}
-
 /// The folders under `tests/cases`, each with a test of its own below.
 const PLUGINS: &[&str] = &[
     "cloudwatch_logs",
@@ -88,15 +39,8 @@ fn flumen_delivers(plugin: &str) {
     let flumen = Path::new(env!("CARGO_BIN_EXE_flumen"));
     let cases = Case::all_in(&root().join(plugin));
     let wrong = suite::each(&cases, |case| {
-        match (suite::flumen_agrees(flumen, case), excuse(&case.name)) {
-            (Ok(()), None) => None,
-            (Err(what), None) => Some(format!("── {} ──\n{what}", case.name)),
-            (Ok(()), Some(reason)) => Some(format!(
-                "{} passes: take it out of NOT_YET ({reason})",
-                case.name
-            )),
-            (Err(_), Some(_)) => None,
-        }
+        let what = suite::flumen_agrees(flumen, case).err()?;
+        Some(format!("── {} ──\n{what}", case.name))
     });
     let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -138,20 +82,10 @@ fn stdout() {
     flumen_delivers("stdout");
 }
 
-/// No folder is left out, and no name in the table of excuses is a wrong one.
+/// No folder is left out.
 #[test]
 fn every_case_has_a_test() {
     assert_eq!(case::folders(&root()), PLUGINS);
-    let names: Vec<String> = PLUGINS
-        .iter()
-        .flat_map(|plugin| Case::all_in(&root().join(plugin)))
-        .map(|case| case.name)
-        .collect();
-    for (name, reason) in NOT_YET {
-        let is_known = names.iter().any(|known| known.starts_with(name));
-        assert!(is_known, "no case {name}");
-        assert!(!reason.is_empty(), "{name}: why not?");
-    }
 }
 
 /// Fluent Bit itself, where there is one: a table of which cases it agrees on, or with `UPDATE=1` of what has changed.
