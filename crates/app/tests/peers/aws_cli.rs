@@ -1,5 +1,7 @@
 //! AWS's own command line against the lake, versions 1 and 2: what the post types, and what its mistakes are answered.
 
+mod services;
+
 use std::path::Path;
 
 use serde_json::Value;

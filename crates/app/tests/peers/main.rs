@@ -11,5 +11,5 @@ mod aws_cli;
 mod boto3;
 mod docker;
 mod fluent_logger;
-mod moto;
+mod outputs;
 mod podman;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::peer::{peers, skip};
 use super::process::{Process, output_of, run};
@@ -11,6 +12,9 @@ use super::web::Web;
 
 const NGINX: &str = "flumen-nginx:test";
 const SHELL: &str = "flumen-shell:test";
+
+/// How long a daemon may take until it answers.
+const STARTING: Duration = Duration::from_secs(60);
 
 /// Podman asks for more than some roots may give, unless it is told what is enough.
 const PODMAN_LIMITS: [&str; 4] = [
@@ -72,36 +76,38 @@ impl Docker {
     /// Waits for the daemon, imports the images and runs a container that does nothing. What goes wrong here is the
     /// machine's doing: many sandboxes may not run containers.
     fn can_run(&mut self, nginx: &Path, shell: &Path) -> Result<(), String> {
-        let mut ended = false;
-        until("dockerd to answer", || {
-            ended = self.daemon.ended().is_some();
-            ended || run(self.command().arg("version")).status.success()
+        let start = Instant::now();
+        let mut answers = false;
+        until("dockerd to answer, or not to", || {
+            answers = run(self.command().arg("version")).status.success();
+            answers || self.daemon.ended().is_some() || start.elapsed() > STARTING
         });
-        if ended {
-            return Err(format!(
-                "it does not start here: {}",
-                self.daemon.log().lines().last().unwrap_or_default()
-            ));
+        if !answers {
+            let log = self.daemon.log();
+            let last_words = log.lines().last().unwrap_or_default();
+            return Err(format!("it does not start here: {last_words}"));
         }
-        let start = ["--change", r#"CMD ["nginx", "-g", "daemon off;"]"#];
-        self.run(&[
+        let command = r#"CMD ["nginx", "-g", "daemon off;"]"#;
+        self.try_run(&[
             "import",
-            start[0],
-            start[1],
+            "--change",
+            command,
             &nginx.to_string_lossy(),
             NGINX,
-        ]);
-        self.run(&["import", &shell.to_string_lossy(), SHELL]);
-        let trial =
-            run(self
-                .command()
-                .args(["run", "--rm", "--network", "host", SHELL, "/bin/true"]));
-        if trial.status.success() {
+        ])?;
+        self.try_run(&["import", &shell.to_string_lossy(), SHELL])?;
+        self.try_run(&["run", "--rm", "--network", "host", SHELL, "/bin/true"])
+    }
+
+    fn try_run(&self, arguments: &[&str]) -> Result<(), String> {
+        let output = run(self.command().args(arguments));
+        if output.status.success() {
             return Ok(());
         }
-        let error = String::from_utf8_lossy(&trial.stderr);
+        let error = String::from_utf8_lossy(&output.stderr);
         Err(format!(
-            "it cannot run a container here: {}",
+            "it cannot {} here: {}",
+            arguments[0],
             error.lines().next().unwrap_or_default()
         ))
     }
@@ -214,7 +220,7 @@ impl Podman {
             .arg(nginx)
             .arg(NGINX));
         let trial = if imports.status.success() {
-            podman.run(&["import", &shell.to_string_lossy(), SHELL]);
+            let _ = run(podman.command().arg("import").arg(shell).arg(SHELL));
             let base = ["run", "--rm", "--network", "host"];
             run(podman
                 .command()

@@ -30,8 +30,16 @@ impl Lake {
         Lake::with_server(&mut command, port, folder, aws)
     }
 
+    /// Starts moto's server, which keeps everything in memory, and makes the post's bucket.
+    pub fn moto(program: &Path, folder: &Path, aws: &Path) -> Lake {
+        let port = free_port();
+        let mut server = Command::new(program);
+        server.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        Lake::with_server(&mut server, port, folder, aws)
+    }
+
     /// Starts `server`, which will listen on `port`, and makes the post's bucket.
-    pub fn with_server(server: &mut Command, port: u16, folder: &Path, aws: &Path) -> Lake {
+    fn with_server(server: &mut Command, port: u16, folder: &Path, aws: &Path) -> Lake {
         let mut process = Process::start("lake", server, folder);
         until("the lake to listen", || {
             assert!(

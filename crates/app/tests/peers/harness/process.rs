@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::wait::until_some;
+use super::wait::{PATIENCE, until_some};
 
 /// A running program, what it prints going to a file.
 pub struct Process {
@@ -52,29 +53,20 @@ impl Process {
 
     /// Sends SIGTERM and waits for the end.
     pub fn terminate(mut self) -> ExitStatus {
-        self.signal("-TERM");
+        signal(self.child.id(), "-TERM");
         let name = self.name.clone();
         until_some(&format!("{name} to end after SIGTERM"), || self.ended())
     }
 
     /// Sends SIGTERM, waits a while, and kills it then: for what must tidy up after itself even when a test has failed.
     pub fn end(&mut self) {
-        self.signal("-TERM");
+        signal(self.child.id(), "-TERM");
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.child.try_wait().is_ok_and(|status| status.is_none())
             && Instant::now() < deadline
         {
             thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        // It may have ended a moment ago: the wait that follows finds out.
-        let _ = Command::new("kill")
-            .args([signal, &pid])
-            .stderr(Stdio::null())
-            .status();
     }
 }
 
@@ -92,6 +84,15 @@ impl Drop for Process {
             );
         }
     }
+}
+
+/// Sends a signal to a process of this test's.
+fn signal(pid: u32, signal: &str) {
+    // It may have ended a moment ago: the wait that follows finds out.
+    let _ = Command::new("kill")
+        .args([signal, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
 }
 
 fn last_lines(text: &str) -> String {
@@ -127,11 +128,27 @@ pub fn failure_of(command: &mut Command) -> String {
 }
 
 /// Runs `command` to its end and returns all of it.
+///
+/// # Panics
+///
+/// When it cannot be started, or has not ended after three minutes: it is killed then.
 pub fn run(command: &mut Command) -> Output {
-    command
+    let child = command
         .stdin(Stdio::null())
-        .output()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let pid = child.id();
+    let (sender, results) = channel();
+    thread::spawn(move || sender.send(child.wait_with_output()));
+    match results.recv_timeout(PATIENCE) {
+        Ok(output) => output.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        Err(_) => {
+            signal(pid, "-KILL");
+            panic!("{command:?} has not ended after {PATIENCE:?}");
+        }
+    }
 }
 
 fn both_streams(output: &Output) -> String {

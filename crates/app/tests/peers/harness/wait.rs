@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longer than anything here takes on a busy machine: past it, a test says what it was waiting for and fails.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long a condition is left alone before it is looked at again.
 const PAUSE: Duration = Duration::from_millis(50);
