@@ -211,14 +211,15 @@ fn may_install() -> Result<(), String> {
 
 fn apt_get(arguments: &[&str]) -> Command {
     let mut command = Command::new("apt-get");
+    // The subcommand first: messages name the program by it.
     command
+        .args(arguments)
         .args(["--quiet", "--yes", "--no-install-recommends"])
         // Without a network, or beside another one that installs, it shall give up rather than wait.
         .args(["--option", "Acquire::Retries=1"])
         .args(["--option", "Acquire::http::Timeout=15"])
         .args(["--option", "Acquire::https::Timeout=15"])
         .args(["--option", "DPkg::Lock::Timeout=60"])
-        .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive")
         // The tests start their own daemons: installing a package shall start none.
         .env("SYSTEMD_OFFLINE", "1");
