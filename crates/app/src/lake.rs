@@ -130,7 +130,7 @@ impl LakeCommand {
             _ => "…",
         };
         format!(
-            "Firehose and S3 are on http://{address}, their data in {data}. In another terminal:
+            "Firehose, Kinesis, CloudWatch Logs, S3, STS and IAM are on http://{address}, their data in {data}. In another terminal:
 
   export AWS_ENDPOINT_URL=http://{reachable} AWS_REGION={region} AWS_DEFAULT_REGION={region}
   export AWS_ACCESS_KEY_ID={id} AWS_SECRET_ACCESS_KEY={secret}

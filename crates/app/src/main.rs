@@ -66,7 +66,7 @@ fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
         /// Plays the whole story on this machine: two clusters, routers, delivery streams, table, view, top ten.
         #[cfg(feature = "lake")]
         Demo(demo::DemoCommand),
-        /// Runs the AWS services of the log path on this machine: Firehose and S3.
+        /// Runs the AWS services of the log path on this machine: Firehose, Kinesis, CloudWatch Logs, S3, STS and IAM.
         #[cfg(feature = "lake")]
         Lake(lake::LakeCommand),
         /// Asks about delivered logs in Athena's SQL.

@@ -114,7 +114,7 @@ impl Report {
         format!(
             "  {flumen} query --data {data} \"SELECT code, count(*) AS n FROM fluentbit_consolidated GROUP BY code ORDER BY n DESC\"\n  \
              {flumen} query --data {data}        (a shell)\n  \
-             {flumen} lake --data {data}         (Firehose and S3 for aws, boto3 and your router)\n  \
+             {flumen} lake --data {data}         (the AWS services for aws, boto3 and your router)\n  \
              {flumen} demo --rate 1000 --lines 30000 --keep"
         )
     }
