@@ -135,10 +135,6 @@ impl Suite<'_> {
         let clippy = [
             "--release",
             "--workspace",
-            "--exclude",
-            "flumen",
-            "--exclude",
-            "query",
             "--all-targets",
             "--",
             "--deny",

@@ -344,7 +344,7 @@ mod tests {
         Ok(members)
     }
 
-    fn pairs<'a>(pairs: &'a [(&str, &str)]) -> Vec<(String, String)> {
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

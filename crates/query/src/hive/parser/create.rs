@@ -83,7 +83,7 @@ impl Parser {
         while let Some(rank) = CLAUSES.iter().position(|word| self.peek().is_word(word)) {
             let repeated = rank + 1 == last;
             // WITH SERDEPROPERTIES may stand on either side of STORED AS.
-            if rank + 1 <= last && CLAUSES[rank] != "with" {
+            if rank < last && CLAUSES[rank] != "with" {
                 return Err(self.out_of_order(repeated));
             }
             last = last.max(rank + 1);
