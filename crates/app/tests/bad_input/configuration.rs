@@ -125,7 +125,7 @@ const REFUSED: &[Refused] = &[
     Refused {
         text: "[INPUT]\n    Name dummy\n[FILTER]\n    Name parser\n    Key_Name log\n    Parser nginx\n",
         code: 255,
-        says: &["error: filter 'parser' needs 'match' or 'match_regex'\n", "  --> flumen.conf:3:1\n"],
+        says: &["error at start: filter 'parser' needs 'match' or 'match_regex'\n", "  --> flumen.conf:3:1\n"],
     },
 ];
 

@@ -151,7 +151,7 @@ fn bad_frames() -> Vec<(&'static str, Vec<u8>, &'static str)> {
 
 /// A gigabyte of zeros, as about a megabyte: of members, since they are quicker to make.
 fn bomb() -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder
         .write_all(&vec![0; 1 << 20])
         .expect("memory takes everything");

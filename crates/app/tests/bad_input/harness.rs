@@ -11,7 +11,7 @@ pub use firehose::{Firehose, Manner, point};
 pub use router::Router;
 
 /// Longer than anything here takes on a busy machine: past it, a case says what it was waiting for and fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a condition is left alone before it is looked at again.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -1,7 +1,7 @@
 //! A Firehose that a test gives its manners: it may be well, or play dead in several ways.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -62,6 +62,12 @@ impl Firehose {
     /// How many requests were not answered well.
     pub fn met(&self) -> usize {
         *self.state.met.lock().expect("no panic")
+    }
+
+    /// How many records were taken.
+    pub fn count(&self) -> usize {
+        let taken = self.state.taken.lock().expect("no panic");
+        taken.values().sum()
     }
 
     /// The field `log` of the records that were taken, and how often each came.
@@ -129,12 +135,12 @@ impl State {
     fn take(&self, body: &[u8]) -> Value {
         let request: Value = serde_json::from_slice(body).expect("JSON");
         let records = request["Records"].as_array().expect("records");
-        let mut taken = self.taken.lock().expect("no panic");
         for record in records {
             let data = record["Data"].as_str().expect("base64");
             let data = base64_simd::STANDARD.decode_to_vec(data).expect("base64");
             let record: Value = serde_json::from_slice(&data).expect("JSON");
             let log = record["log"].as_str().expect("a field 'log'").to_owned();
+            let mut taken = self.taken.lock().expect("no panic");
             *taken.entry(log).or_default() += 1;
         }
         let verdict = json!({"RecordId": "r".repeat(220)});
