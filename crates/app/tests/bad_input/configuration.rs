@@ -95,7 +95,11 @@ const REFUSED: &[Refused] = &[
     Refused {
         text: "@INCLUDE nope/*.conf\n[INPUT]\n    Name dummy\n",
         code: 1,
-        says: &["error: no file matches '", "nope/*.conf'\n", "  --> flumen.conf:1:10\n"],
+        says: &[
+            "error: no file matches '",
+            "nope/*.conf'\n",
+            "  --> flumen.conf:1:10\n",
+        ],
     },
     Refused {
         text: "@INCLUDE flumen.conf\n[INPUT]\n    Name dummy\n",
@@ -125,7 +129,10 @@ const REFUSED: &[Refused] = &[
     Refused {
         text: "[INPUT]\n    Name dummy\n[FILTER]\n    Name parser\n    Key_Name log\n    Parser nginx\n",
         code: 255,
-        says: &["error at start: filter 'parser' needs 'match' or 'match_regex'\n", "  --> flumen.conf:3:1\n"],
+        says: &[
+            "error at start: filter 'parser' needs 'match' or 'match_regex'\n",
+            "  --> flumen.conf:3:1\n",
+        ],
     },
 ];
 
@@ -196,7 +203,8 @@ fn what_is_merely_odd_starts_with_a_warning() {
         let log = router.log();
         // A message of the log begins on a line of its own.
         assert!(
-            log.lines().any(|line| line.starts_with('[') && line.contains("version=")),
+            log.lines()
+                .any(|line| line.starts_with('[') && line.contains("version=")),
             "{log}"
         );
         let log = router.terminate();
@@ -237,7 +245,11 @@ fn a_mistake_in_an_included_file_is_told_with_that_file() {
     assert_eq!(code, 1);
     assert_says(
         &log,
-        &["no option 'rat'\n", "more.conf:4:5\n", "did you mean 'rate'?"],
+        &[
+            "no option 'rat'\n",
+            "more.conf:4:5\n",
+            "did you mean 'rate'?",
+        ],
         "more.conf",
     );
 }
@@ -259,7 +271,11 @@ fn what_is_no_configuration_at_all_is_refused_in_little_memory() {
         fs::write(&included, &bytes).expect("a file");
         let (code, log) = Router::refused(folder.path(), &format!("@INCLUDE more.conf\n{OUTPUT}"));
         assert_eq!(code, 1);
-        assert!(log.contains("more.conf:1:1\n"), "{}", &log[..log.len().min(400)]);
+        assert!(
+            log.contains("more.conf:1:1\n"),
+            "{}",
+            &log[..log.len().min(400)]
+        );
         assert!(log.len() < 1 << 20, "{} bytes of messages", log.len());
     }
 }

@@ -47,7 +47,9 @@ fn what_is_no_readable_file_is_in_nobodys_way() {
     fs::create_dir(path.join("logs/folder.log")).expect("a folder");
     symlink("nowhere", path.join("logs/dangling.log")).expect("a link");
     symlink("circle.log", path.join("logs/circle.log")).expect("a link");
-    let fifo = Command::new("mkfifo").arg(path.join("logs/fifo.log")).status();
+    let fifo = Command::new("mkfifo")
+        .arg(path.join("logs/fifo.log"))
+        .status();
     assert!(fifo.expect("mkfifo(1)").success());
     let mut router = Router::start(path, &configuration(""));
     router.until_printed(501);
@@ -69,7 +71,11 @@ fn an_unreadable_file_is_told_and_read_once_it_can_be() {
     let folder = folder();
     let path = folder.path();
     lay(path, "good.log", text(&numbered("good", 100)).as_bytes());
-    lay(path, "secret.log", text(&numbered("secret", 100)).as_bytes());
+    lay(
+        path,
+        "secret.log",
+        text(&numbered("secret", 100)).as_bytes(),
+    );
     let secret = path.join("logs/secret.log");
     let set = |mode| fs::set_permissions(&secret, Permissions::from_mode(mode)).expect("own file");
     set(0o000);
@@ -112,8 +118,16 @@ fn unprivileged(folder: &Path) -> Option<Command> {
 fn a_file_that_vanishes_or_shrinks_while_it_is_read_costs_nothing_that_was_there() {
     let folder = folder();
     let path = folder.path();
-    lay(path, "vanishing.log", text(&numbered("vanishing", 200_000)).as_bytes());
-    lay(path, "shrinking.log", text(&numbered("shrinking", 10)).as_bytes());
+    lay(
+        path,
+        "vanishing.log",
+        text(&numbered("vanishing", 200_000)).as_bytes(),
+    );
+    lay(
+        path,
+        "shrinking.log",
+        text(&numbered("shrinking", 10)).as_bytes(),
+    );
     let mut router = Router::start(path, &configuration("    Mem_Buf_Limit 100k\n"));
     router.until_printed(1);
     // It is open by now: what was in it can be read to its end.
@@ -139,7 +153,9 @@ fn binary_garbage_leaves_the_good_lines_around_it_whole() {
         content.push(b'\n');
         let byte = u8::try_from(number % 256).expect("below 256");
         if byte != b'\n' {
-            content.extend_from_slice(b"bad \x00\xff\xfe\xc3\x28\xed\xa0\x80\xf4\x90\x80\x80\x1b[31m\r\x00");
+            content.extend_from_slice(
+                b"bad \x00\xff\xfe\xc3\x28\xed\xa0\x80\xf4\x90\x80\x80\x1b[31m\r\x00",
+            );
             content.extend([byte; 3]);
             content.push(b'\n');
         }
@@ -168,12 +184,25 @@ fn a_line_of_ten_megabytes_is_dropped_counted_or_kept_in_parts() {
     for skipped in [true, false] {
         let folder = folder();
         let long = vec![b'x'; LONG];
-        let content = [b"before\n", &long[..], b"\nbetween\n", &long[..], b"\nafter\n"].concat();
+        let content = [
+            b"before\n",
+            &long[..],
+            b"\nbetween\n",
+            &long[..],
+            b"\nafter\n",
+        ]
+        .concat();
         lay(folder.path(), "long.log", &content);
-        let more = format!("    Skip_Long_Lines {}\n", if skipped { "on" } else { "off" });
+        let more = format!(
+            "    Skip_Long_Lines {}\n",
+            if skipped { "on" } else { "off" }
+        );
         let mut router = Router::start(folder.path(), &configuration(&more));
         router.until("the last line", |router| {
-            router.printed().iter().any(|line| line.contains("\"after\""))
+            router
+                .printed()
+                .iter()
+                .any(|line| line.contains("\"after\""))
         });
         let lines = router.lines();
         let log = router.terminate();

@@ -22,7 +22,8 @@ impl Small {
     fn mount(folder: &Path) -> Option<Small> {
         let mount = folder.join("small");
         fs::create_dir(&mount).expect("a folder");
-        let script = "mount -t tmpfs -o size=1m none \"$0\" && touch \"$0/.ready\" && exec sleep 600";
+        let script =
+            "mount -t tmpfs -o size=1m none \"$0\" && touch \"$0/.ready\" && exec sleep 600";
         let mut keeper = Command::new("unshare")
             .args(["-m", "sh", "-c", script])
             .arg(&mount)
@@ -35,13 +36,20 @@ impl Small {
             if root.join(".ready").exists() {
                 return Some(true);
             }
-            keeper.try_wait().expect("a child has a state").map(|_| false)
+            keeper
+                .try_wait()
+                .expect("a child has a state")
+                .map(|_| false)
         });
         if !is_there {
             skip("a file system cannot be mounted here");
             return None;
         }
-        Some(Small { keeper, root, mount })
+        Some(Small {
+            keeper,
+            root,
+            mount,
+        })
     }
 
     /// A router that sees the file system.
@@ -71,7 +79,8 @@ impl Drop for Small {
     }
 }
 
-const INPUT: &str = "[SERVICE]\n    Flush 0.2\n[INPUT]\n    Name tail\n    Path app.log\n    Read_from_Head on\n";
+const INPUT: &str =
+    "[SERVICE]\n    Flush 0.2\n[INPUT]\n    Name tail\n    Path app.log\n    Read_from_Head on\n";
 
 fn append(log: &Path, lines: &[String]) {
     let file = File::options().append(true).open(log);
@@ -96,7 +105,9 @@ fn once(lines: &[String]) -> BTreeMap<String, usize> {
 #[test]
 fn the_output_file_waits_for_room() {
     let folder = folder();
-    let Some(small) = Small::mount(folder.path()) else { return };
+    let Some(small) = Small::mount(folder.path()) else {
+        return;
+    };
     small.fill(100 << 10);
     let lines = numbered("line", 20_000);
     fs::write(folder.path().join("app.log"), text(&lines)).expect("a file");
@@ -112,13 +123,18 @@ fn the_output_file_waits_for_room() {
         fs::read_to_string(&out).is_ok_and(|text| text.lines().count() >= lines.len())
     });
     router.terminate();
-    assert_eq!(logs_of(&fs::read_to_string(&out).expect("text")), once(&lines));
+    assert_eq!(
+        logs_of(&fs::read_to_string(&out).expect("text")),
+        once(&lines)
+    );
 }
 
 #[test]
 fn the_database_of_tail_waits_for_room_and_the_records_do_not() {
     let folder = folder();
-    let Some(small) = Small::mount(folder.path()) else { return };
+    let Some(small) = Small::mount(folder.path()) else {
+        return;
+    };
     let log = folder.path().join("app.log");
     let first = numbered("first", 100);
     fs::write(&log, text(&first)).expect("a file");

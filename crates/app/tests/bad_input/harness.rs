@@ -11,7 +11,7 @@ pub use firehose::{Firehose, Manner, point};
 pub use router::Router;
 
 /// Longer than anything here takes on a busy machine: past it, a case says what it was waiting for and fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long a condition is left alone before it is looked at again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -67,7 +67,9 @@ pub fn skip(reason: &str) {
 
 /// Numbered lines, `NAME 0` and on.
 pub fn numbered(name: &str, count: usize) -> Vec<String> {
-    (0..count).map(|number| format!("{name} {number}")).collect()
+    (0..count)
+        .map(|number| format!("{name} {number}"))
+        .collect()
 }
 
 /// The lines as the text of a file.

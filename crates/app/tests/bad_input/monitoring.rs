@@ -18,7 +18,9 @@ fn start(folder: &std::path::Path, port: u16) -> Router {
 }
 
 fn connect(port: u16) -> TcpStream {
-    let stream = until_some("a connection", || TcpStream::connect(("127.0.0.1", port)).ok());
+    let stream = until_some("a connection", || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    });
     let patience = Some(Duration::from_secs(60));
     stream.set_read_timeout(patience).expect("a socket");
     stream.set_write_timeout(patience).expect("a socket");
@@ -36,7 +38,10 @@ fn answer(port: u16, bytes: &[u8]) -> String {
 }
 
 fn get(port: u16, path: &str) -> String {
-    answer(port, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+    answer(
+        port,
+        format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
+    )
 }
 
 fn assert_well(port: u16) {
@@ -68,7 +73,13 @@ fn what_is_no_http_is_turned_away() {
         );
         router.alive();
     }
-    for path in ["/../../etc/passwd", "/%00", "//", "/api/v1/health?x=%ff", "*"] {
+    for path in [
+        "/../../etc/passwd",
+        "/%00",
+        "//",
+        "/api/v1/health?x=%ff",
+        "*",
+    ] {
         let answer = get(port, path);
         assert!(answer.starts_with("HTTP/1.1 "), "{path}: {answer}");
     }
@@ -79,7 +90,7 @@ fn what_is_no_http_is_turned_away() {
 #[test]
 fn heads_without_end_take_little_memory() {
     let (folder, port) = (folder(), free_port());
-    let mut router = start(folder.path(), port);
+    let router = start(folder.path(), port);
     let mut head = b"GET / HTTP/1.1\r\n".to_vec();
     while head.len() < 350 << 10 {
         head.extend_from_slice(b"x-a: ");

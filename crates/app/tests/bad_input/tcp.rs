@@ -13,7 +13,9 @@ fn configuration(port: u16, format: &str) -> String {
 }
 
 fn connect(port: u16) -> TcpStream {
-    until_some("a connection", || TcpStream::connect(("127.0.0.1", port)).ok())
+    until_some("a connection", || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    })
 }
 
 /// Sends all of `bytes`, unless the connection is closed before.
@@ -86,7 +88,10 @@ fn values_without_end_or_bottom_harm_nobody_else() {
         router.alive();
     }
     let good = numbered("good", 50);
-    let records: Vec<String> = good.iter().map(|line| format!("{{\"log\":\"{line}\"}}")).collect();
+    let records: Vec<String> = good
+        .iter()
+        .map(|line| format!("{{\"log\":\"{line}\"}}"))
+        .collect();
     send(connect(port), text(&records).as_bytes());
     router.until("the good records", |router| {
         router.printed().iter().any(|line| line.contains("good 49"))
@@ -95,7 +100,10 @@ fn values_without_end_or_bottom_harm_nobody_else() {
     let log = router.terminate();
     let kept = lines.iter().filter(|line| *line == "kept").count();
     assert_eq!(kept, 3, "{log}");
-    assert!(log.contains("incoming data exceeds 'Buffer_Size' (32 KB)"), "{log}");
+    assert!(
+        log.contains("incoming data exceeds 'Buffer_Size' (32 KB)"),
+        "{log}"
+    );
     let found: Vec<String> = lines.into_iter().filter(|line| line != "kept").collect();
     assert_eq!(found, good);
 }

@@ -150,10 +150,7 @@ fn the_parts_in_which_no_json_arrives_become_no_records() {
         b"3}",
     ];
     let (lines, dropped) = received(&[], &pieces);
-    assert_eq!(
-        lines,
-        [r#"in {"a":1}"#, r#"in {"b":2}"#, r#"in {"c":3}"#]
-    );
+    assert_eq!(lines, [r#"in {"a":1}"#, r#"in {"b":2}"#, r#"in {"c":3}"#]);
     assert_eq!(dropped, [("invalid_json", 2)]);
 }
 

@@ -92,10 +92,10 @@ fn serve(stream: TcpStream, state: &State) {
                 });
                 return;
             }
-            Manner::Garbage => b"\x00\xff\x16\x03\x01 220 mail.example.com ESMTP\r\n\r\n\x80".to_vec(),
-            Manner::Failing => {
-                b"HTTP/1.1 500 Oh\r\ncontent-length: 9\r\n\r\nno luck\r\n".to_vec()
+            Manner::Garbage => {
+                b"\x00\xff\x16\x03\x01 220 mail.example.com ESMTP\r\n\r\n\x80".to_vec()
             }
+            Manner::Failing => b"HTTP/1.1 500 Oh\r\ncontent-length: 9\r\n\r\nno luck\r\n".to_vec(),
         };
         if writer.write_all(&answer).is_err() || manner == Manner::Garbage {
             return;
