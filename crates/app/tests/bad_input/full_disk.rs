@@ -6,9 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Router, folder, numbered, skip, text, until_some};
+use crate::harness::{Bucket, Router, folder, free_port, numbered, skip, text, until_some};
 
-/// A file system of one megabyte, in a mount namespace of its own; what goes on in it is seen through `/proc`.
+const SIZE: usize = 4 << 20;
+
+/// A file system of four megabytes, in a mount namespace of its own; what goes on in it is seen through `/proc`.
 struct Small {
     /// A process that keeps the namespace.
     keeper: Child,
@@ -23,7 +25,7 @@ impl Small {
         let mount = folder.join("small");
         fs::create_dir(&mount).expect("a folder");
         let script =
-            "mount -t tmpfs -o size=1m none \"$0\" && touch \"$0/.ready\" && exec sleep 600";
+            "mount -t tmpfs -o size=4m none \"$0\" && touch \"$0/.ready\" && exec sleep 600";
         let mut keeper = Command::new("unshare")
             .args(["-m", "sh", "-c", script])
             .arg(&mount)
@@ -64,7 +66,7 @@ impl Small {
 
     /// Takes all room but `left` bytes.
     fn fill(&self, left: usize) {
-        fs::write(self.root.join("filling"), vec![0; (1 << 20) - left]).expect("room");
+        fs::write(self.root.join("filling"), vec![0; SIZE - left]).expect("room");
     }
 
     fn make_room(&self) {
@@ -130,6 +132,32 @@ fn the_output_file_waits_for_room() {
 }
 
 #[test]
+fn the_store_of_s3_waits_for_room() {
+    let folder = folder();
+    let Some(small) = Small::mount(folder.path()) else {
+        return;
+    };
+    // The bucket does not answer, so that objects stay in the store.
+    let port = free_port();
+    let lines = numbered("line", 20_000);
+    fs::write(folder.path().join("app.log"), text(&lines)).expect("a file");
+    let configuration = format!(
+        "{INPUT}    DB tail.db\n[OUTPUT]\n    Name s3\n    Match *\n    Bucket b\n    Region us-west-2\n    \
+         Endpoint http://127.0.0.1:{port}\n    Store_Dir {}/s3\n    Total_File_Size 1M\n    Upload_Timeout 1s\n    \
+         Use_Put_Object on\n    S3_Key_Format /o/$UUID\n",
+        small.mount.display()
+    );
+    small.fill(100 << 10);
+    let mut router = small.router(folder.path(), &configuration);
+    router.until_logged("No space left on device (os error 28)");
+    small.make_room();
+    let bucket = Bucket::start(port);
+    router.until("all records", |_| bucket.records() >= lines.len());
+    router.terminate();
+    assert_eq!(logs_of(&bucket.text()), once(&lines));
+}
+
+#[test]
 fn the_database_of_tail_waits_for_room_and_the_records_do_not() {
     let folder = folder();
     let Some(small) = Small::mount(folder.path()) else {
@@ -146,7 +174,7 @@ fn the_database_of_tail_waits_for_room_and_the_records_do_not() {
     router.until_printed(100);
     // The database may have taken room ahead: it is taken away, too.
     let mut all = first;
-    let mut filled = 1 << 20;
+    let mut filled = SIZE;
     while filled > 0 && fs::write(small.root.join("filling"), vec![0; filled]).is_err() {
         filled -= 4096;
     }

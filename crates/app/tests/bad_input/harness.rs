@@ -1,5 +1,6 @@
 //! What the cases stand on: a router, a destination, conditions to wait for.
 
+mod bucket;
 mod firehose;
 mod router;
 
@@ -7,6 +8,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub use bucket::Bucket;
 pub use firehose::{Firehose, Manner, point};
 pub use router::Router;
 

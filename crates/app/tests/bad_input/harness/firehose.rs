@@ -79,7 +79,7 @@ impl Firehose {
 fn serve(stream: TcpStream, state: &State) {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let mut writer = stream;
-    while let Some(body) = read_request(&mut reader) {
+    while let Some((_, body)) = read_request(&mut reader) {
         let manner = *state.manner.lock().expect("no panic");
         if manner != Manner::Well {
             *state.met.lock().expect("no panic") += 1;
@@ -109,9 +109,9 @@ fn ok(body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The body of the next request.
-fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
-    let mut length = 0;
+/// The first line of the next request, in lower case, and its body.
+pub fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
+    let (mut first, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -124,10 +124,13 @@ fn read_request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
         if line.is_empty() {
             break;
         }
+        if first.is_empty() {
+            first = line;
+        }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(body)
+    Some((first, body))
 }
 
 impl State {
