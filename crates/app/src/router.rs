@@ -49,7 +49,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     }
     let loaded = load(&command_line, &mut diagnostics);
     if !diagnostics.is_empty() && (!command_line.is_quiet() || diagnostics.has_errors()) {
-        eprint!("{diagnostics}");
+        eprintln!("{diagnostics}");
     }
     if command_line.dry_run {
         return dry_run(&diagnostics);
@@ -70,7 +70,9 @@ pub fn check(arguments: Vec<OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     load(&command_line, &mut diagnostics);
-    print!("{diagnostics}");
+    if !diagnostics.is_empty() {
+        println!("{diagnostics}");
+    }
     let (errors, all) = (
         diagnostics
             .iter()

@@ -152,7 +152,8 @@ fn check_match(options: FilterCommon, reader: &mut SectionReader<'_>) -> Option<
         "{} needs 'match' or 'match_regex'",
         reader.section().title()
     );
-    let finding = Diagnostic::error(&reader.section().position, message)
+    // Fluent Bit's filters find out when they start.
+    let finding = Diagnostic::start_error(&reader.section().position, message)
         .with_help("`match *` sends all records through the filter");
     reader.push(finding);
     None

@@ -242,11 +242,8 @@ fn find<P: Named>(
     diagnostics: &mut Diagnostics,
 ) -> Option<&'static P> {
     let kind = section.kind.word();
-    let Some(entry) = section.entry("name") else {
-        let message = format!("section '{kind}' is missing the 'name' property");
-        diagnostics.push(Diagnostic::error(&section.position, message));
-        return None;
-    };
+    // The check of the document has reported it if there is none.
+    let entry = section.entry("name")?;
     let given = entry.value.as_text().unwrap_or_default();
     let name = given.split("://").next().unwrap_or(given);
     let found = plugins

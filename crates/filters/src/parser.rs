@@ -62,12 +62,9 @@ impl Filter for ParserFilter {
         for name in &options.parser {
             match context.parsers.make(name) {
                 Some(parser) => parsers.push(parser),
-                None => {
-                    let known = context.parsers.names().join(", ");
-                    context.log.error(format_args!(
-                        "there is no parser '{name}'; there are: {known}"
-                    ));
-                }
+                None => context
+                    .log
+                    .error(format_args!("{}", context.parsers.missing(name))),
             }
         }
         if parsers.is_empty() {

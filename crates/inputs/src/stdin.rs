@@ -65,10 +65,10 @@ impl Input for Stdin {
     ) -> Result<Self, BuildError> {
         let parser = match &options.parser {
             None => None,
-            Some(name) => Some(context.parsers.make(name).ok_or_else(|| {
-                let known = context.parsers.names().join(", ");
-                BuildError(format!("there is no parser '{name}'; there are: {known}"))
-            })?),
+            Some(name) => {
+                let parser = context.parsers.make(name);
+                Some(parser.ok_or_else(|| BuildError(context.parsers.missing(name)))?)
+            }
         };
         let size = usize::try_from(options.buffer_size.0).unwrap_or(usize::MAX);
         let text = Text {

@@ -148,14 +148,12 @@ fn check_parser(options: &Options, context: &InputContext) {
     let Some(name) = &options.parser else {
         return;
     };
-    let names = context.parsers.names();
-    if names.contains(name) {
+    if context.parsers.names().contains(name) {
         return;
     }
-    let nearest = config::nearest(name, names.iter().map(String::as_str));
-    let suggestion = nearest.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
     context.log.error(format_args!(
-        "parser '{name}' is not registered{suggestion} Lines are kept whole"
+        "{}; lines are kept whole",
+        context.parsers.missing(name)
     ));
 }
 

@@ -258,10 +258,7 @@ impl TcpOptions {
                 "parser has no effect: it takes lines apart, and format is json"
             )),
             Some(name) if context.parsers.make(name).is_none() => {
-                let known = context.parsers.names().join(", ");
-                return Err(BuildError(format!(
-                    "there is no parser '{name}'; there are: {known}"
-                )));
+                return Err(BuildError(context.parsers.missing(name)));
             }
             _ => {}
         }

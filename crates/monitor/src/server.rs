@@ -1,6 +1,7 @@
 //! The monitoring HTTP server: Fluent Bit's paths (cli-and-service reference, "Monitoring HTTP server").
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -14,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use plugin::Log;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::task::spawn_local;
+use tokio::task::{JoinHandle, spawn_local};
 
 use crate::{Health, HealthLimits, Pipeline, prometheus, report};
 
@@ -22,6 +23,11 @@ use crate::{Health, HealthLimits, Pipeline, prometheus, report};
 const UPSTREAM_VERSION: &str = "5.1.1";
 /// A client that does not finish its request head in this time is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest request head; a longer one is answered with status 431.
+const HEAD_MAX: usize = 16 << 10;
+/// The most connections. One more takes the place of the oldest: nobody who leaves connections open shuts others out, or
+/// takes the descriptors and the memory that records need.
+const CONNECTIONS_MAX: usize = 64;
 
 /// What the server tells.
 pub struct Monitor {
@@ -135,12 +141,14 @@ fn body(status: StatusCode, content_type: &'static str, text: String) -> Answer 
 /// Serves `monitor` on `listener` and samples health once a second, until dropped. Runs inside a `LocalSet`.
 pub async fn serve(listener: TcpListener, monitor: Rc<Monitor>, log: Log) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut connections = VecDeque::new();
     loop {
         tokio::select! {
             _ = second.tick() => monitor.health.borrow_mut().sample(&monitor.pipeline),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    spawn_local(connection(stream, Rc::clone(&monitor)));
+                    make_room(&mut connections);
+                    connections.push_back(spawn_local(connection(stream, Rc::clone(&monitor))));
                 }
                 Err(error) => {
                     log.warn(format_args!("cannot accept a connection: {error}"));
@@ -148,6 +156,16 @@ pub async fn serve(listener: TcpListener, monitor: Rc<Monitor>, log: Log) {
                 }
             },
         }
+    }
+}
+
+/// Forgets the connections that have ended, and ends the oldest if there are still too many.
+fn make_room(connections: &mut VecDeque<JoinHandle<()>>) {
+    connections.retain(|connection| !connection.is_finished());
+    if connections.len() >= CONNECTIONS_MAX
+        && let Some(oldest) = connections.pop_front()
+    {
+        oldest.abort();
     }
 }
 
@@ -160,6 +178,7 @@ async fn connection(stream: tokio::net::TcpStream, monitor: Rc<Monitor>) {
     let _ = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -51,4 +51,20 @@ pub trait Parsers: Send + Sync {
 
     /// The names of all definitions, for messages.
     fn names(&self) -> Vec<String>;
+
+    /// What to say when there is no parser `name`: which is near, and which there are.
+    fn missing(&self, name: &str) -> String {
+        let names = self.names();
+        if names.is_empty() {
+            return format!(
+                "there is no parser '{name}': no parser is defined; does 'Parsers_File' in [SERVICE] name a file?"
+            );
+        }
+        let near = config::nearest(name, names.iter().map(String::as_str))
+            .map_or(String::new(), |near| format!("did you mean '{near}'? "));
+        format!(
+            "there is no parser '{name}'; {near}there are: {}",
+            names.join(", ")
+        )
+    }
 }

@@ -174,7 +174,7 @@ fn filters_need_a_match() {
     assert_eq!(
         (severity, message.as_str()),
         (
-            Severity::Error,
+            Severity::StartError,
             "filter 'grep' needs 'match' or 'match_regex'"
         )
     );

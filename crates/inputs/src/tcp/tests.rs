@@ -140,6 +140,21 @@ fn what_is_no_json_takes_nothing_along_but_its_line() {
 }
 
 #[test]
+fn the_parts_in_which_no_json_arrives_become_no_records() {
+    let pieces = [
+        &b"{\"a\":1}\nnonsense"[..],
+        b"\"text\" [1] ",
+        b"12 {\"x\":1}\n",
+        b"{\"b\":2}\n]]",
+        b" 3\n{\"c\":",
+        b"3}",
+    ];
+    let (lines, dropped) = received(&[], &pieces);
+    assert_eq!(lines, [r#"in {"a":1}"#, r#"in {"b":2}"#, r#"in {"c":3}"#]);
+    assert_eq!(dropped, [("invalid_json", 2)]);
+}
+
+#[test]
 fn half_a_value_at_the_end_is_counted() {
     let (lines, dropped) = received(&[], &[b"{\"a\":1}{\"b\":"]);
     assert_eq!(lines, [r#"in {"a":1}"#]);

@@ -12,6 +12,8 @@ use super::connection::{Source, TooLarge};
 pub struct Values {
     /// So many bytes of the buffer were found to be the beginning of a value.
     tried: usize,
+    /// What arrives may still be part of a stretch that is no JSON.
+    is_skipping: bool,
 }
 
 /// How far a text was taken apart.
@@ -32,6 +34,7 @@ impl Values {
         instance: &Instance,
         source: &Source,
     ) -> (Option<Batch>, Result<(), TooLarge>) {
+        self.pass_over(buffer);
         let blanks = buffer.iter().take_while(|byte| is_blank(**byte)).count();
         buffer.advance(blanks);
         if buffer.is_empty() || !(is_end || self.may_be_whole(buffer)) {
@@ -40,7 +43,7 @@ impl Values {
         }
         let whole = buffer.split().freeze();
         let mut batch = Batch::new(instance.context.static_tag(), whole.clone());
-        let rest = records(&mut batch, is_end, instance, source);
+        let rest = self.records(&mut batch, is_end, instance, source);
         if batch.is_empty() {
             drop(batch);
             let rest = whole.len() - rest;
@@ -54,6 +57,64 @@ impl Values {
         *buffer = BytesMut::from(&whole[rest..]);
         self.note_rest(buffer, is_end, instance);
         (Some(batch), within(buffer, instance))
+    }
+
+    /// Appends the values of the batch's source as records; where the rest begins that may become one.
+    fn records(
+        &mut self,
+        batch: &mut Batch,
+        is_end: bool,
+        instance: &Instance,
+        source: &Source,
+    ) -> usize {
+        let bytes = batch.source().clone();
+        let (now, origin) = (Time::now(), source.put(batch));
+        let mut msg = None;
+        let mut at = 0;
+        loop {
+            match values(batch, &bytes, at, is_end, &mut |batch, value| {
+                let body = match value {
+                    Value::Map(fields) => with_origin(batch, fields, origin),
+                    other => {
+                        let key = *msg.get_or_insert_with(|| batch.put(b"msg"));
+                        let mark = batch.mark();
+                        batch.push(Field::new(key, other));
+                        origin.into_iter().for_each(|field| batch.push(field));
+                        batch.close(mark)
+                    }
+                };
+                batch.push_record(Record {
+                    time: now,
+                    body,
+                    ..Record::default()
+                });
+            }) {
+                Taken::Part(end) => return end,
+                Taken::Invalid(end) => {
+                    at = next_object(&bytes, end);
+                    self.is_skipping = at == bytes.len();
+                    instance.counters.invalid.add(1);
+                    instance.context.log.warn(format_args!(
+                        "invalid JSON message, skipping {} bytes",
+                        at - end
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Takes away what still belongs to a stretch that is no JSON, so that its parts become no records only because it
+    /// came in several reads. A read that begins with an object ends the stretch, too: not all senders send lines.
+    fn pass_over(&mut self, buffer: &mut BytesMut) {
+        if !self.is_skipping || buffer.is_empty() {
+            return;
+        }
+        let end = match buffer[0] {
+            b'{' => 0,
+            _ => next_object(buffer, 0),
+        };
+        self.is_skipping = end == buffer.len();
+        buffer.advance(end);
     }
 
     fn note_rest(&mut self, buffer: &mut BytesMut, is_end: bool, instance: &Instance) {
@@ -90,43 +151,6 @@ fn within(buffer: &[u8], instance: &Instance) -> Result<(), TooLarge> {
 
 fn is_blank(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0
-}
-
-/// Appends the values of the batch's source as records; where the rest begins that may become one.
-fn records(batch: &mut Batch, is_end: bool, instance: &Instance, source: &Source) -> usize {
-    let bytes = batch.source().clone();
-    let (now, origin) = (Time::now(), source.put(batch));
-    let mut msg = None;
-    let mut at = 0;
-    loop {
-        match values(batch, &bytes, at, is_end, &mut |batch, value| {
-            let body = match value {
-                Value::Map(fields) => with_origin(batch, fields, origin),
-                other => {
-                    let key = *msg.get_or_insert_with(|| batch.put(b"msg"));
-                    let mark = batch.mark();
-                    batch.push(Field::new(key, other));
-                    origin.into_iter().for_each(|field| batch.push(field));
-                    batch.close(mark)
-                }
-            };
-            batch.push_record(Record {
-                time: now,
-                body,
-                ..Record::default()
-            });
-        }) {
-            Taken::Part(end) => return end,
-            Taken::Invalid(end) => {
-                at = next_object(&bytes, end);
-                instance.counters.invalid.add(1);
-                instance.context.log.warn(format_args!(
-                    "invalid JSON message, skipping {} bytes",
-                    at - end
-                ));
-            }
-        }
-    }
 }
 
 /// Hands over each value from `at` on.
