@@ -126,46 +126,55 @@ impl Batch {
     }
 
     /// Whether someone waits for the answer.
+    #[inline]
     pub fn is_awaited(&self) -> bool {
         self.awaited
     }
 
     /// A number that no other batch of this process has: for caches of spans.
+    #[inline]
     pub fn id(&self) -> u64 {
         self.id
     }
 
     /// The tag of all its records.
+    #[inline]
     pub fn tag(&self) -> &Tag {
         &self.tag
     }
 
     /// What it carries.
+    #[inline]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
     /// The shared bytes that values may point into.
+    #[inline]
     pub fn source(&self) -> &Bytes {
         &self.source
     }
 
     /// Its records, in order.
+    #[inline]
     pub fn records(&self) -> &[Record] {
         &self.storage.records
     }
 
     /// Its records, to be changed.
+    #[inline]
     pub fn records_mut(&mut self) -> &mut Vec<Record> {
         &mut self.storage.records
     }
 
     /// How many records it has.
+    #[inline]
     pub fn len(&self) -> usize {
         self.storage.records.len()
     }
 
     /// Whether it has no record.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.storage.records.is_empty()
     }
@@ -328,11 +337,13 @@ impl Batch {
     }
 
     /// Takes back the fields written since `mark`.
+    #[inline]
     pub fn rewind(&mut self, mark: u32) {
         self.storage.fields.truncate(mark as usize);
     }
 
     /// Appends a copy of existing `fields` to the run that is being written.
+    #[inline]
     pub fn push_copy(&mut self, fields: Fields) {
         self.storage.fields.extend_from_within(fields.range());
     }
