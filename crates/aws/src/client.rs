@@ -25,6 +25,8 @@ use crate::transport::{Answer, Connections, Reached, Transport};
 const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// Our headers and the signer's, without the map growing.
 const HEADERS_MAX: usize = 12;
+/// As many as requests are under way at once, mostly.
+const SPARE_HEADS: usize = 10;
 
 /// Which service, where, and how it is reached.
 #[derive(Clone, Debug)]
@@ -133,8 +135,8 @@ impl<'a> Request<'a> {
 #[derive(Debug)]
 pub struct Client {
     transport: Transport,
-    /// The head of the last request, for the memory of the next one.
-    spare_head: Mutex<Option<Parts>>,
+    /// Heads of requests that are done with, for the memory of the next ones.
+    spare_heads: Mutex<Vec<Parts>>,
     signer: Signer,
     credentials: Option<CredentialsProvider>,
     clock: Clock,
@@ -186,7 +188,7 @@ impl Client {
         let tls = Tls::new(&options.tls)?;
         Ok(Self {
             transport: Transport::new(endpoint, options.net, tls, proxy),
-            spare_head: Mutex::default(),
+            spare_heads: Mutex::default(),
             signer: Signer::new(options.service, options.region),
             credentials: None,
             clock: Clock::new(environment.clone()),
@@ -260,7 +262,7 @@ impl Client {
             .transport
             .exchange(&head, request.body, connections)
             .await;
-        *self.spare_head() = Some(head);
+        self.recycle(head);
         let answer = answer?;
         if answer.status.is_success() {
             Ok(answer)
@@ -269,20 +271,27 @@ impl Client {
         }
     }
 
-    fn spare_head(&self) -> MutexGuard<'_, Option<Parts>> {
-        self.spare_head
+    fn recycle(&self, mut head: Parts) {
+        head.headers.clear();
+        let mut spare = self.spare_heads();
+        if spare.len() < SPARE_HEADS {
+            spare.push(head);
+        }
+    }
+
+    fn spare_heads(&self) -> MutexGuard<'_, Vec<Parts>> {
+        self.spare_heads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn head(&self, request: &Request<'_>) -> Parts {
-        let spare = self.spare_head().take();
+        let spare = self.spare_heads().pop();
         let mut head = spare.unwrap_or_else(|| {
             let (mut head, ()) = http::Request::new(()).into_parts();
             head.headers = HeaderMap::with_capacity(HEADERS_MAX);
             head
         });
-        head.headers.clear();
         head.method = request.method.clone();
         head.uri = self.uri(&request.target);
         if let Some(operation) = request.operation {

@@ -7,7 +7,7 @@ use crate::mark::Mark;
 /// What kind of application writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// NGINX access logs in the combined format
+    /// NGINX access logs as its container image writes them: the combined format and the client behind a proxy
     Nginx,
     /// JSON, as structured loggers write it
     Json,
@@ -151,7 +151,7 @@ impl Lines {
         let agent = self.pick(&AGENTS);
         push(
             out,
-            format_args!(" HTTP/1.1\" {status} {size} \"-\" \"{agent}\""),
+            format_args!(" HTTP/1.1\" {status} {size} \"-\" \"{agent}\" \"-\""),
         );
     }
 

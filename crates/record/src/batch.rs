@@ -126,46 +126,55 @@ impl Batch {
     }
 
     /// Whether someone waits for the answer.
+    #[inline]
     pub fn is_awaited(&self) -> bool {
         self.awaited
     }
 
     /// A number that no other batch of this process has: for caches of spans.
+    #[inline]
     pub fn id(&self) -> u64 {
         self.id
     }
 
     /// The tag of all its records.
+    #[inline]
     pub fn tag(&self) -> &Tag {
         &self.tag
     }
 
     /// What it carries.
+    #[inline]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
     /// The shared bytes that values may point into.
+    #[inline]
     pub fn source(&self) -> &Bytes {
         &self.source
     }
 
     /// Its records, in order.
+    #[inline]
     pub fn records(&self) -> &[Record] {
         &self.storage.records
     }
 
     /// Its records, to be changed.
+    #[inline]
     pub fn records_mut(&mut self) -> &mut Vec<Record> {
         &mut self.storage.records
     }
 
     /// How many records it has.
+    #[inline]
     pub fn len(&self) -> usize {
         self.storage.records.len()
     }
 
     /// Whether it has no record.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.storage.records.is_empty()
     }
@@ -204,7 +213,9 @@ impl Batch {
     /// Whether `key` is the text `name`.
     #[inline]
     pub fn key_is(&self, key: Key, name: &[u8]) -> bool {
-        key.span().len() == name.len() && !key.is_msgpack() && self.bytes(key.span()) == name
+        // Names are short: they are compared here rather than by a call, several times per record.
+        let is_equal = |text: &[u8]| text.iter().zip(name).all(|(one, other)| one == other);
+        key.span().len() == name.len() && !key.is_msgpack() && is_equal(self.bytes(key.span()))
     }
 
     /// The span of `range` of the source bytes.
@@ -328,11 +339,13 @@ impl Batch {
     }
 
     /// Takes back the fields written since `mark`.
+    #[inline]
     pub fn rewind(&mut self, mark: u32) {
         self.storage.fields.truncate(mark as usize);
     }
 
     /// Appends a copy of existing `fields` to the run that is being written.
+    #[inline]
     pub fn push_copy(&mut self, fields: Fields) {
         self.storage.fields.extend_from_within(fields.range());
     }

@@ -138,8 +138,23 @@ impl Budget {
         if let Some(parent) = &self.parent {
             parent.release(bytes);
         }
-        let woken = std::mem::take(&mut *self.waiting.lock().expect("no panic while held"));
-        woken.into_iter().for_each(Waker::wake);
+        self.wake_waiting();
+    }
+
+    /// Wakes those who wait now, one by one so that the list keeps its memory.
+    fn wake_waiting(&self) {
+        let count = self.waiting.lock().expect("no panic while held").len();
+        for _ in 0..count {
+            let next = self
+                .waiting
+                .lock()
+                .expect("no panic while held")
+                .pop_front();
+            match next {
+                Some(waker) => waker.wake(),
+                None => return,
+            }
+        }
     }
 
     fn register(&self, waker: &Waker) {

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 const ARENA: u32 = 1 << 31;
+/// In `len`, which is smaller.
+const MARK: u32 = 1 << 31;
 /// The largest offset that a span can name; batches stay far below it.
 pub(crate) const MAX_OFFSET: usize = (1 << 30) - 1;
 
@@ -18,6 +20,7 @@ impl Span {
     /// The empty text.
     pub const EMPTY: Span = Span { at: 0, len: 0 };
 
+    #[inline]
     pub(crate) fn in_source(range: Range<usize>) -> Span {
         debug_assert!(range.end <= MAX_OFFSET);
         Span {
@@ -26,6 +29,7 @@ impl Span {
         }
     }
 
+    #[inline]
     pub(crate) fn in_arena(range: Range<usize>) -> Span {
         debug_assert!(range.end <= MAX_OFFSET);
         Span {
@@ -35,11 +39,13 @@ impl Span {
     }
 
     /// Length in bytes.
+    #[inline]
     pub fn len(self) -> usize {
         self.len as usize
     }
 
     /// Whether it is the empty text.
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.len == 0
     }
@@ -48,6 +54,7 @@ impl Span {
     ///
     /// # Panics
     /// When `range` reaches beyond the span.
+    #[inline]
     pub fn slice(self, range: Range<usize>) -> Span {
         assert!(range.start <= range.end && range.end <= self.len());
         Span {
@@ -56,10 +63,35 @@ impl Span {
         }
     }
 
+    #[inline]
     pub(crate) fn is_in_arena(self) -> bool {
         self.at & ARENA != 0
     }
 
+    /// The same with a mark beside it, which means what its holder wants. A marked span is only there to be
+    /// [unmarked](Span::unmarked) again.
+    #[inline]
+    pub(crate) fn marked(self) -> Span {
+        Span {
+            len: self.len | MARK,
+            ..self
+        }
+    }
+
+    #[inline]
+    pub(crate) fn unmarked(self) -> Span {
+        Span {
+            len: self.len & !MARK,
+            ..self
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_marked(self) -> bool {
+        self.len & MARK != 0
+    }
+
+    #[inline]
     pub(crate) fn range(self) -> Range<usize> {
         let start = (self.at & !ARENA) as usize;
         start..start + self.len()
