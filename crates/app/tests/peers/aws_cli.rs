@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::harness::lake::Lake;
 use crate::harness::peer::peers;
-use crate::harness::process::failure_of;
+use crate::harness::process::{failure_of, output_of};
 use crate::harness::{BUCKET, folder};
 
 /// The post's commands, the account's number filled in.
@@ -32,20 +32,37 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
+/// Runs the client under test against the lake and returns what it printed.
+fn run(lake: &Lake, aws: &Path, arguments: &[&str]) -> String {
+    output_of(&mut lake.client(aws, arguments))
+}
+
 /// What every version of the client must get; `record` is the record `{"a":1}` as that version wants it.
-fn the_posts_commands(aws: &Path, record: &str) {
+fn the_posts_commands(variable: &'static str, record: &str) {
+    let Some([own, aws]) = peers(["FLUMEN_PEER_AWS", variable]) else {
+        return;
+    };
     let folder = folder();
     let folder = folder.path();
-    let lake = Lake::start(folder, aws);
+    let lake = Lake::start(folder, &own);
+    let aws = aws.as_path();
 
-    let created = json(&lake.aws(&create_as_the_post("ecs-stream", ECS_DESTINATION)));
+    let created = json(&run(
+        &lake,
+        aws,
+        &create_as_the_post("ecs-stream", ECS_DESTINATION),
+    ));
     assert_eq!(
         created["DeliveryStreamARN"],
         "arn:aws:firehose:us-west-2:123456789012:deliverystream/ecs-stream"
     );
-    lake.aws(&create_as_the_post("eks-stream", EKS_DESTINATION));
+    run(
+        &lake,
+        aws,
+        &create_as_the_post("eks-stream", EKS_DESTINATION),
+    );
 
-    let list = json(&lake.aws(&["firehose", "list-delivery-streams"]));
+    let list = json(&run(&lake, aws, &["firehose", "list-delivery-streams"]));
     assert_eq!(
         list["DeliveryStreamNames"],
         serde_json::json!(["ecs-stream", "eks-stream"])
@@ -58,7 +75,7 @@ fn the_posts_commands(aws: &Path, record: &str) {
         "--delivery-stream-name",
         "ecs-stream",
     ];
-    let description = &json(&lake.aws(&describe))["DeliveryStreamDescription"];
+    let description = &json(&run(&lake, aws, &describe))["DeliveryStreamDescription"];
     assert_eq!(description["DeliveryStreamType"], "DirectPut");
     let destination = &description["Destinations"][0]["S3DestinationDescription"];
     assert_eq!(destination["Prefix"], "ecs");
@@ -69,7 +86,7 @@ fn the_posts_commands(aws: &Path, record: &str) {
     );
 
     refusals(&lake, aws);
-    objects(&lake, folder, record);
+    objects(&lake, aws, folder, record);
     lake.terminate();
 }
 
@@ -104,7 +121,7 @@ fn refusals(lake: &Lake, aws: &Path) {
 }
 
 /// What a record becomes in the bucket, and files going there and back.
-fn objects(lake: &Lake, folder: &Path, record: &str) {
+fn objects(lake: &Lake, aws: &Path, folder: &Path, record: &str) {
     lake.create_stream("quick-stream", "quick");
     let put = [
         "firehose",
@@ -114,7 +131,7 @@ fn objects(lake: &Lake, folder: &Path, record: &str) {
         "--record",
         record,
     ];
-    let answer = json(&lake.aws(&put));
+    let answer = json(&run(lake, aws, &put));
     assert!(
         answer["RecordId"].as_str().is_some_and(|id| id.len() > 100),
         "{answer}"
@@ -125,9 +142,13 @@ fn objects(lake: &Lake, folder: &Path, record: &str) {
     let file = folder.join("file.txt");
     std::fs::write(&file, "some text\n").expect("a file to upload");
     let address = format!("s3://{BUCKET}/notes/file.txt");
-    lake.aws(&["s3", "cp", &file.to_string_lossy(), &address]);
-    assert_eq!(lake.aws(&["s3", "cp", &address, "-"]), "some text\n");
-    let listed = lake.aws(&["s3", "ls", "--recursive", &format!("s3://{BUCKET}/")]);
+    run(lake, aws, &["s3", "cp", &file.to_string_lossy(), &address]);
+    assert_eq!(run(lake, aws, &["s3", "cp", &address, "-"]), "some text\n");
+    let listed = run(
+        lake,
+        aws,
+        &["s3", "ls", "--recursive", &format!("s3://{BUCKET}/")],
+    );
     assert!(
         listed
             .lines()
@@ -144,17 +165,11 @@ fn objects(lake: &Lake, folder: &Path, record: &str) {
 
 #[test]
 fn aws_cli_version_1() {
-    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
-        return;
-    };
-    the_posts_commands(&aws, r#"{"Data":"{\"a\":1}\n"}"#);
+    the_posts_commands("FLUMEN_PEER_AWS", r#"{"Data":"{\"a\":1}\n"}"#);
 }
 
 /// Version 2 wants data in base64.
 #[test]
 fn aws_cli_version_2() {
-    let Some([aws]) = peers(["FLUMEN_PEER_AWS_V2"]) else {
-        return;
-    };
-    the_posts_commands(&aws, r#"{"Data":"eyJhIjoxfQo="}"#);
+    the_posts_commands("FLUMEN_PEER_AWS_V2", r#"{"Data":"eyJhIjoxfQo="}"#);
 }

@@ -78,7 +78,7 @@ fn boto3_turns_pages() {
         seen["kinesis"],
         json!({
             "streams": [2, numbered("stream-", 3)],
-            "shards": [2, shards],
+            "shards": [shards[..2], shards[2..]],
             "described": 3,
             "failed": 0,
             "read": true,

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::harness::containers::Docker;
 use crate::harness::folder;
 use crate::harness::lake::Lake;
-use crate::harness::lines::{Lines, assert_exactly_once, assert_parsed};
+use crate::harness::lines::{AGENT, Lines, assert_exactly_once, assert_parsed, unescaped};
 use crate::harness::peer::peers;
 use crate::harness::places::{Ecs, Eks};
 use crate::harness::router::Router;
@@ -53,7 +53,7 @@ fn through_the_fluentd_driver(options: &[&str]) {
     router.terminate();
     let records = lake.records("ecs");
     assert_exactly_once(&written, &records);
-    assert_parsed(&records, "/ok/000001");
+    assert_parsed(&records, "/ok/000001", AGENT);
     assert_unparsed_is_whole(&records);
     lake.terminate();
 }
@@ -197,13 +197,17 @@ fn docker_json_files_that_are_rotated() {
     }
     let rotated = docker.log_file("web").with_extension("log.2");
     assert!(rotated.exists(), "Docker has rotated at least twice");
-    let lines = docker.stop("web");
+    let lines: Vec<String> = docker
+        .stop("web")
+        .iter()
+        .map(|line| unescaped(line))
+        .collect();
     let written = Lines::written(lines.iter().map(String::as_str));
     lake.delivered("eks", written.len());
     router.terminate();
     let records = lake.records("eks");
     assert_exactly_once(&written, &records);
-    assert_parsed(&records, "/ok/000001");
+    assert_parsed(&records, "/ok/000001", &unescaped(AGENT));
     lake.terminate();
 }
 
@@ -232,7 +236,11 @@ fn docker_json_files_over_a_restart() {
     web.visit(100);
     let second = Router::start(&eks.configuration, &lake);
     web.visit(100);
-    let lines = docker.stop("web");
+    let lines: Vec<String> = docker
+        .stop("web")
+        .iter()
+        .map(|line| unescaped(line))
+        .collect();
     let written = Lines::written(lines.iter().map(String::as_str));
     lake.delivered("eks", written.len());
     second.terminate();
