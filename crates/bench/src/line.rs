@@ -333,7 +333,9 @@ mod tests {
             assert_eq!(line.len() + 1, 1000);
         }
         for line in lines(Kind::Nginx, Wrap::None, 20) {
-            assert_eq!(line.matches('"').count(), 6, "{line}");
+            // Request, referer, agent, and the client behind a proxy.
+            assert_eq!(line.matches('"').count(), 8, "{line}");
+            assert!(line.ends_with(" \"-\""), "{line}");
         }
         for line in lines(Kind::Nginx, Wrap::Cri, 20) {
             let mut parts = line.splitn(4, ' ');
