@@ -1,4 +1,5 @@
-//! S3: PutObject and multipart uploads. Objects are looked through while they arrive; parts have to end with a line.
+//! S3: PutObject and multipart uploads. Objects are looked through while they arrive; a mark may lie across the end of a
+//! part, unless the object is compressed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,7 +7,7 @@ use http::Method;
 use http::request::Parts;
 
 use super::reply::Reply;
-use super::state::{Content, State, Upload};
+use super::state::{Content, Edges, State, Upload};
 use crate::mark::Mark;
 use crate::scan::Document;
 use crate::tally::Verdict;
@@ -65,6 +66,7 @@ pub struct Body {
     document: Document<Found>,
     hasher: crc32fast::Hasher,
     bytes: u64,
+    edges: Edges,
 }
 
 impl Body {
@@ -77,6 +79,7 @@ impl Body {
             document: Document::new(Box::new(move |mark| lock(&found).push(mark))),
             hasher: crc32fast::Hasher::new(),
             bytes: 0,
+            edges: Edges::default(),
         }
     }
 
@@ -84,6 +87,7 @@ impl Body {
     pub fn feed(&mut self, piece: &[u8]) -> std::io::Result<()> {
         self.hasher.update(piece);
         self.bytes += piece.len() as u64;
+        self.edges.feed(piece);
         self.document.feed(piece)
     }
 
@@ -93,6 +97,7 @@ impl Body {
         let mut content = std::mem::take(&mut *lock(&self.marks));
         content.fingerprint.crc = self.hasher.finalize();
         content.fingerprint.bytes = self.bytes;
+        content.edges = self.edges;
         Ok(content)
     }
 }

@@ -48,6 +48,35 @@ pub struct Content {
     runs: Vec<(u32, u64, u64)>,
     /// Of its bytes.
     pub fingerprint: Fingerprint,
+    /// Its first and its last bytes: a line may go on in the next part of an object.
+    pub edges: Edges,
+}
+
+/// What of a content may belong to a mark that lies across its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edges {
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+impl Edges {
+    /// One byte less than a mark.
+    const BYTES: usize = mark::LEN - 1;
+
+    /// Looks at the next piece of the content.
+    pub fn feed(&mut self, piece: &[u8]) {
+        let missing = Self::BYTES - self.first.len();
+        self.first.extend(&piece[..piece.len().min(missing)]);
+        self.last
+            .extend(&piece[piece.len().saturating_sub(Self::BYTES)..]);
+        let surplus = self.last.len().saturating_sub(Self::BYTES);
+        self.last.drain(..surplus);
+    }
+
+    /// The mark that begins here and ends in what follows.
+    fn mark_across(&self, next: &Edges) -> Option<Mark> {
+        mark::find(&[&self.last[..], &next.first].concat()).next()
+    }
 }
 
 /// Tells contents apart.
@@ -152,6 +181,11 @@ impl State {
                     writer: *writer,
                     seq,
                 };
+                self.tally.add(mark, verdict);
+            }
+        }
+        for pair in parts.windows(2) {
+            if let Some(mark) = pair[0].edges.mark_across(&pair[1].edges) {
                 self.tally.add(mark, verdict);
             }
         }
