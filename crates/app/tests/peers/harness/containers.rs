@@ -84,7 +84,7 @@ impl Docker {
         });
         if !answers {
             let log = self.daemon.log();
-            let last_words = log.lines().last().unwrap_or_default();
+            let last_words = log.lines().last().unwrap_or("it said nothing");
             return Err(format!("it does not start here: {last_words}"));
         }
         let command = r#"CMD ["nginx", "-g", "daemon off;"]"#;
