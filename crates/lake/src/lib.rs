@@ -20,6 +20,7 @@ mod aws_json;
 mod aws_query;
 mod counters;
 mod data_streams;
+mod definition_file;
 mod firehose;
 mod iam;
 mod kinesis;

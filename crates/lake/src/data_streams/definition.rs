@@ -1,12 +1,13 @@
 //! What a data stream is, as it is stored: `data-streams/NAME/stream.json`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::definition_file::{self, Defined};
 use uuid::Uuid;
 
 const FILE: &str = "stream.json";
@@ -64,24 +65,25 @@ impl Definition {
 
     /// Stores the definition in a stream's folder, durably and in one step.
     pub fn store(&self, folder: &Path) -> io::Result<()> {
-        let temporary = folder.join("stream.json.new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, folder.join(FILE))?;
-        File::open(folder)?.sync_all()
+        definition_file::store(self, folder)
     }
 
     /// Reads the definition in a stream's folder.
     pub fn load(folder: &Path) -> io::Result<Self> {
-        let definition: Self = serde_json::from_slice(&fs::read(folder.join(FILE))?)?;
-        match definition.format {
-            FORMAT if definition.shards > 0 => Ok(definition),
-            FORMAT => Err(io::Error::other(format!("{FILE} names no shards"))),
-            other => Err(io::Error::other(format!(
-                "{FILE} has format {other}; this lake reads format {FORMAT}"
-            ))),
+        let definition: Self = definition_file::load(folder)?;
+        match definition.shards {
+            0 => Err(io::Error::other(format!("{FILE} names no shards"))),
+            _ => Ok(definition),
         }
+    }
+}
+
+impl Defined for Definition {
+    const FILE: &'static str = FILE;
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
     }
 }
 
@@ -102,6 +104,8 @@ mod uuid_text {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A file as the first version writes it, which later versions have to go on reading.

@@ -1,11 +1,12 @@
 //! What a log group is, as it is stored: `logs/ID/group.json`.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+use crate::definition_file::{self, Defined};
 
 const FILE: &str = "group.json";
 /// The version of the stored form. A reader that meets a later one leaves the group alone.
@@ -55,28 +56,28 @@ impl Definition {
 
     /// Stores the definition in a group's folder, durably and in one step.
     pub fn store(&self, folder: &Path) -> io::Result<()> {
-        let temporary = folder.join("group.json.new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, folder.join(FILE))?;
-        File::open(folder)?.sync_all()
+        definition_file::store(self, folder)
     }
 
     /// Reads the definition in a group's folder.
     pub fn load(folder: &Path) -> io::Result<Self> {
-        let definition: Self = serde_json::from_slice(&fs::read(folder.join(FILE))?)?;
-        match definition.format {
-            FORMAT => Ok(definition),
-            other => Err(io::Error::other(format!(
-                "{FILE} has format {other}; this lake reads format {FORMAT}"
-            ))),
-        }
+        definition_file::load(folder)
+    }
+}
+
+impl Defined for Definition {
+    const FILE: &'static str = FILE;
+    const FORMAT: u32 = FORMAT;
+
+    fn format(&self) -> u32 {
+        self.format
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A file as the first version writes it, which later versions have to go on reading.
