@@ -60,7 +60,8 @@ pub struct ObjectInfo {
     pub size: u64,
     /// When it was put in place.
     pub modified: SystemTime,
-    /// Its entity tag, without quotes. Not an MD5, as S3's are not for many objects either.
+    /// Its entity tag, without quotes: the MD5 of its bytes, for an object made of parts that of theirs, and for a file that
+    /// somebody else put there one made of its number, time and size.
     pub e_tag: String,
     /// Its storage class, if one was named.
     pub storage_class: Option<String>,

@@ -47,7 +47,7 @@ pub struct Attributes {
     pub server_side_encryption: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_key_id: Option<String>,
-    /// The entity tag of an object made of parts; others have the file's.
+    /// The entity tag; a file that is not of this lake's making has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub e_tag: Option<String>,
     /// The multipart upload that made the object, so that completing it again is known to be done.

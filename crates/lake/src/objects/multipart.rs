@@ -30,6 +30,7 @@ use crate::limits;
 use completed::Completed;
 pub use part::{PartChecksum, PartInfo};
 pub use store::Multipart;
+pub(super) use store::hex;
 pub use uploads::{UploadsPage, UploadsRequest};
 
 /// As many uploads change at once, at least, as there are locks; several may share one.

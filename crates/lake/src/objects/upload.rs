@@ -11,9 +11,11 @@ use object_store::path::Path as StorePath;
 use object_store::{
     MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RenameOptions, RenameTargetMode,
 };
+use s3s::crypto::{Checksum as _, Md5};
 use uuid::Uuid;
 
 use super::attributes::Stored;
+use super::multipart::hex;
 use super::{Attributes, ObjectError};
 use crate::log::Logger;
 
@@ -37,6 +39,8 @@ pub struct Upload {
     parts: Box<dyn MultipartUpload>,
     pending: Vec<Bytes>,
     pending_bytes: usize,
+    /// Of all that was written: the entity tag, as clients of S3 expect it.
+    md5: Md5,
 }
 
 /// A whole file that is not in place yet. Dropped, it is removed.
@@ -60,11 +64,13 @@ impl Upload {
             parts,
             pending: Vec::new(),
             pending_bytes: 0,
+            md5: Md5::new(),
         })
     }
 
     /// Appends `piece`.
     pub async fn write(&mut self, piece: Bytes) -> Result<(), ObjectError> {
+        self.md5.update(&piece);
         self.pending_bytes += piece.len();
         self.pending.push(piece);
         if self.pending_bytes >= WRITE_BYTES {
@@ -88,7 +94,11 @@ impl Upload {
     ) -> Result<Staged, ObjectError> {
         self.write_pending().await?;
         self.parts.complete().await?;
-        let (path, attributes) = (self.staged.path.clone(), attributes.clone());
+        let path = self.staged.path.clone();
+        let attributes = Attributes {
+            e_tag: Some(hex(&self.md5.finalize())),
+            ..attributes.clone()
+        };
         let stored = tokio::task::spawn_blocking(move || {
             seal(&File::options().write(true).open(path)?, &attributes)
         });

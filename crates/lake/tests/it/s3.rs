@@ -169,6 +169,10 @@ async fn conditions_are_honoured() {
         .await
         .header("etag")
         .to_owned();
+    assert_eq!(
+        tag, "\"f97c5d29941bfb1b2fdab0874906ab82\"",
+        "the MD5 of what was put"
+    );
     let with =
         |method, name: &str, value: &str| Call::s3(method, "/logs-bucket/key").header(name, value);
     assert_eq!(
