@@ -62,8 +62,26 @@ type Piece = (DeliveryId, Range<u32>);
 /// A sealed request and how often it was tried.
 struct Flight {
     request: Request,
-    /// Retries so far.
+    tries: Tries,
+}
+
+/// How often records were sent again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tries {
+    /// Retries so far: what `Retry_Limit` counts.
     retries: u32,
+    /// Those since the service last took a part of their request: what the wait grows with.
+    stalls: u32,
+}
+
+impl Tries {
+    /// After one more, for which the service took a part of the request or not.
+    fn after(self, progress: bool) -> Tries {
+        Tries {
+            retries: self.retries + 1,
+            stalls: if progress { 1 } else { self.stalls + 1 },
+        }
+    }
 }
 
 /// A request that is back, and when it was sent.
@@ -76,7 +94,7 @@ enum Again {
     /// Records of one request that a service refused one by one: they make requests of their own.
     Records {
         pieces: Vec<Piece>,
-        retries: u32,
+        tries: Tries,
         lane: Option<u64>,
     },
 }
@@ -258,7 +276,7 @@ where
         for request in self.outbox.requests.drain(..) {
             self.lanes.add(Flight {
                 request,
-                retries: 0,
+                tries: Tries::default(),
             });
         }
         self.collect_unsent();
@@ -311,10 +329,7 @@ where
 
     /// Settles the records of a request but for `exceptions`, which are scheduled again or given up.
     fn done(&mut self, flight: Flight, exceptions: &[(u32, RecordAnswer)]) {
-        let Flight {
-            mut request,
-            retries,
-        } = flight;
+        let Flight { mut request, tries } = flight;
         let counters = &self.settings.counters;
         let delivered = u64::from(request.parts.len()) - exceptions.len() as u64;
         counters.records.add(delivered);
@@ -332,15 +347,13 @@ where
         if failed.is_empty() {
             self.lanes.advance(lane);
         } else {
-            let retries = retries + 1;
+            // As long as the service takes some of them, waiting longer each time would only hold the rest up.
             let work = Again::Records {
                 pieces: failed,
-                retries,
+                tries: tries.after(delivered > 0),
                 lane,
             };
-            // As long as the service takes some of them, waiting longer each time would only hold the rest up.
-            let step = if delivered > 0 { 1 } else { retries };
-            self.schedule(work, step, None);
+            self.schedule(work, None);
         }
         request.parts = parts;
         self.output.format.recycle(request);
@@ -369,8 +382,9 @@ where
     }
 
     fn again(&mut self, flight: Flight, after: Option<Duration>, why: &str) {
-        let retries = flight.retries + 1;
-        let wait = self.schedule(Again::Flight(Flight { retries, ..flight }), retries, after);
+        let tries = flight.tries.after(false);
+        let retries = tries.retries;
+        let wait = self.schedule(Again::Flight(Flight { tries, ..flight }), after);
         if let Some(wait) = wait {
             let seconds = wait.as_secs_f64();
             self.settings.log.warn(format_args!(
@@ -381,7 +395,7 @@ where
 
     /// Gives a single record up; takes a larger request apart, so that one bad record does not take others along.
     fn never(&mut self, flight: Flight, reason: Reason, why: &str) {
-        let Flight { request, retries } = flight;
+        let Flight { request, tries } = flight;
         let pieces: Vec<Piece> = request.parts.ranges().to_vec();
         let (count, lane) = (request.parts.len(), request.lane);
         self.output.format.recycle(request);
@@ -398,16 +412,16 @@ where
         ));
         let (first, second) = halve(pieces, count / 2);
         self.seal();
-        let mut flights = self.format_apart(first, retries);
-        flights.append(&mut self.format_apart(second, retries));
+        let mut flights = self.format_apart(first, tries);
+        flights.append(&mut self.format_apart(second, tries));
         self.lanes.replace(lane, flights);
     }
 
-    /// Schedules work again after the wait of attempt `step`, or gives it up when the limit is reached. Returns the wait.
-    fn schedule(&mut self, work: Again, step: u32, after: Option<Duration>) -> Option<Duration> {
-        let (retries, lane) = match &work {
-            Again::Flight(flight) => (flight.retries, flight.request.lane),
-            Again::Records { retries, lane, .. } => (*retries, *lane),
+    /// Schedules work again, or gives it up when the limit is reached. Returns the wait.
+    fn schedule(&mut self, work: Again, after: Option<Duration>) -> Option<Duration> {
+        let (tries, lane) = match &work {
+            Again::Flight(flight) => (flight.tries, flight.request.lane),
+            Again::Records { tries, lane, .. } => (*tries, *lane),
         };
         let pieces = || match &work {
             Again::Flight(flight) => flight.request.parts.ranges().to_vec(),
@@ -418,7 +432,7 @@ where
             .iter()
             .map(|(_, records)| records.len() as u64)
             .sum();
-        if !is_allowed(self.settings.retry_limit, retries) {
+        if !is_allowed(self.settings.retry_limit, tries.retries) {
             counters.retries_failed.add(1);
             self.settings.log.error(format_args!(
                 "{count} records cannot be retried (Retry_Limit) and are dropped"
@@ -432,7 +446,7 @@ where
         let wait = if self.stopping {
             STOPPING_WAIT
         } else {
-            self.settings.backoff.wait(step)
+            self.settings.backoff.wait(tries.stalls)
         };
         let wait = after.map_or(wait, |after| wait.max(after));
         let slot = self.again_slots.insert(work) as u64;
@@ -451,11 +465,11 @@ where
                 Again::Flight(flight) => self.lanes.repeat(flight),
                 Again::Records {
                     pieces,
-                    retries,
+                    tries,
                     lane,
                 } => {
                     self.seal();
-                    let flights = self.format_apart(pieces, retries);
+                    let flights = self.format_apart(pieces, tries);
                     self.lanes.replace(lane, flights);
                 }
             }
@@ -463,15 +477,13 @@ where
     }
 
     /// Makes requests of these records alone. Nothing else may be open.
-    fn format_apart(&mut self, pieces: Vec<Piece>, retries: u32) -> Vec<Flight> {
+    fn format_apart(&mut self, pieces: Vec<Piece>, tries: Tries) -> Vec<Flight> {
         for (id, records) in pieces {
             self.format(id, records);
         }
         self.output.format.seal(&mut self.outbox);
         let requests = self.outbox.requests.drain(..);
-        let flights = requests
-            .map(|request| Flight { request, retries })
-            .collect();
+        let flights = requests.map(|request| Flight { request, tries }).collect();
         self.collect_unsent();
         flights
     }

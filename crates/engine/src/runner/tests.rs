@@ -416,6 +416,18 @@ async fn records_that_are_refused_alone_stay_ahead_in_their_lane() {
     world.assert_settled(4);
 }
 
+#[test]
+fn waits_grow_only_while_nothing_is_taken() {
+    let partly = Tries::default().after(false).after(false).after(true);
+    assert_eq!((partly.retries, partly.stalls), (3, 1));
+    let refused = partly.after(false);
+    assert_eq!(
+        (refused.retries, refused.stalls),
+        (4, 2),
+        "not as after four"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lane_goes_on_after_what_is_given_up() {
     let never = || Answer::Never {
