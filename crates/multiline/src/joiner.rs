@@ -7,7 +7,7 @@ use plugin::{Parsed, Parsers};
 use record::{Batch, Fields, Record, Span, Time, Value};
 
 use crate::context::{Context, Metadata};
-use crate::group::{Limits, Part};
+use crate::group::{Group, Limits, Part};
 use crate::owed::Owed;
 use crate::parser::{Kind, LineParser};
 use crate::rules::Step;
@@ -416,10 +416,11 @@ impl Joiner {
             Room::Found(index) => index,
             Room::Full(index) => {
                 let name = name.to_vec();
-                let group = &mut stream.groups[index];
-                group.flush(&self.parsers[parser], place, out);
-                *group = crate::group::Group::new(parser, &name, place.now);
-                index
+                let mut oldest = stream.groups.remove(index);
+                oldest.flush(&self.parsers[parser], place, out);
+                // At the end, so that of those that wait equally long the older stands first.
+                stream.groups.push(Group::new(parser, &name, place.now));
+                stream.groups.len() - 1
             }
         }
     }
@@ -441,7 +442,7 @@ fn order(last: Option<usize>, count: usize) -> impl Iterator<Item = usize> {
 }
 
 /// The first field `key` that is text.
-fn text_field(batch: &Batch, fields: Fields, key: &Vec<u8>) -> Option<(usize, Span)> {
+fn text_field(batch: &Batch, fields: Fields, key: &[u8]) -> Option<(usize, Span)> {
     let mut fields = batch.fields(fields).iter().enumerate();
     fields.find_map(|(index, field)| match field.value {
         Value::Str(text) if batch.key_is(field.key, key) => Some((index, text)),

@@ -110,7 +110,7 @@ impl Reader {
         assign(&mut batch, obligation, &mut self.joined.records);
         for record in batch.records() {
             let mut json = Vec::new();
-            let writer = Writer::default();
+            let mut writer = Writer::default();
             writer.object(&batch, record.body, &mut json);
             if !record.metadata.is_empty() {
                 writer.value(&batch, Value::Map(record.metadata), &mut json);
