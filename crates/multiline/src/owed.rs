@@ -86,6 +86,11 @@ impl Owed {
         first
     }
 
+    /// Whether everything is owed by the present batch, or by nobody.
+    fn is_here(&self) -> bool {
+        self.earlier.is_empty()
+    }
+
     fn position(&self) -> Position {
         let span = self.span.clone().unwrap_or_default();
         Position {
@@ -100,7 +105,8 @@ impl Owed {
 ///
 /// Mostly records follow each other as their lines do, and then none needs an obligation of its own.
 pub fn assign(batch: &mut Batch, mut obligation: Obligation, made: &mut Vec<Made>) {
-    if are_in_order(made) {
+    let is_owed = |one: &Made| !one.owed.is_here();
+    if are_in_order(made) || (obligation.is_settled() && !made.iter().any(is_owed)) {
         let mut receipt = Receipt::new(obligation);
         for one in made.drain(..) {
             let Made {
@@ -140,7 +146,7 @@ fn are_in_order(made: &[Made]) -> bool {
             // Only the first may bring along what earlier batches owe.
             _ if index == 0 => true,
             (Some(here), Some(span)) => {
-                owed.earlier.is_empty() && here.start == span.start && here.start >= end
+                owed.is_here() && here.start == span.start && here.start >= end
             }
             _ => false,
         };

@@ -167,6 +167,21 @@ impl Batch {
         sibling
     }
 
+    /// Moves what is owed for `records` of `receipt`, this batch's or a fork of it, into `into`, and copies of the records to its
+    /// end. Its records must be of the same source and come before.
+    pub fn copy_into(&self, into: &mut Batch, records: Range<u32>, receipt: &mut Receipt) {
+        let carved = receipt.carve(self, records.clone());
+        let mut extra = into.receipt.absorb(carved);
+        for record in &self.storage.records[records.start as usize..records.end as usize] {
+            let mut copy = into.copy_record(self, record);
+            if record.extra != 0 {
+                extra += 1;
+                copy.extra = extra;
+            }
+            into.push_record(copy);
+        }
+    }
+
     /// A permit of its own for `bytes` that outlive the batch, from the memory that the batch was given.
     pub fn permit_for(&mut self, bytes: usize) -> Option<Permit> {
         let mut permit = self.permit.as_mut()?.split(0);

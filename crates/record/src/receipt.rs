@@ -98,6 +98,18 @@ impl Receipt {
         self.extras.len() as u32
     }
 
+    /// Takes over `other`, of records of the same source, all of whose positions are others. Their `extra` grows by the number
+    /// that is returned.
+    pub fn absorb(&mut self, other: Receipt) -> u32 {
+        let before = self.extras.len() as u32;
+        self.extras.extend(other.extras);
+        if let Err(main) = self.main.join(other.main) {
+            // Of another source after all: nobody is told, so that it is refused and comes again.
+            drop(main);
+        }
+        before
+    }
+
     /// Takes out what the record with this `extra` answers for besides its positions.
     pub fn detach(&mut self, extra: u32) -> impl Iterator<Item = Obligation> + use<> {
         let index = extra.checked_sub(1);
@@ -108,6 +120,12 @@ impl Receipt {
     /// Whether records answer for nothing besides their positions.
     pub fn is_plain(&self) -> bool {
         self.extras.is_empty()
+    }
+
+    /// The obligation for the positions of the records; what single records answer for besides must be
+    /// [detached](Receipt::detach) before, or is refused.
+    pub fn into_main(self) -> Obligation {
+        self.main
     }
 
     /// Turns the receipt into the obligations it consists of.

@@ -1,5 +1,6 @@
 //! Tags, and the patterns that filters and outputs match them with.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -62,6 +63,12 @@ pub enum TagFault {
 impl From<&str> for Tag {
     fn from(text: &str) -> Tag {
         Tag::new(text)
+    }
+}
+
+impl Borrow<[u8]> for Tag {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 
