@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::{
-    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, SectionKind, ServiceOptions,
-    Severity, SystemHost,
+    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, Options, SectionKind,
+    ServiceOptions, Severity, SystemHost,
 };
 use engine::{Pipeline, Plan};
 use monitor::{HealthLimits, Monitor};
