@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use buffer::positions::{Fingerprint, MARKER_SIZE, Position};
+use buffer::positions::{Fingerprint, MARKER_SIZE, Position, TAIL_SIZE};
 
 /// How much of a file's beginning is hashed to recognise it.
 const HEAD_SIZE: u64 = 1024;
@@ -79,9 +79,26 @@ pub fn head_can_grow(head: Fingerprint, size: u64) -> bool {
     u64::from(head.size) < size.min(HEAD_SIZE)
 }
 
-/// Of the last bytes before `offset`, as Fluent Bit hashes them.
-pub fn marker(file: &File, offset: u64) -> io::Result<Fingerprint> {
-    fingerprint(file, offset.saturating_sub(MARKER_SIZE as u64)..offset)
+/// Of the last bytes before `offset`: as Fluent Bit hashes them, and of more of them.
+///
+/// # Errors
+/// When they cannot be read, or the file ends before.
+pub fn marks(file: &File, offset: u64) -> io::Result<Marks> {
+    let mut bytes = vec![0; offset.min(TAIL_SIZE as u64) as usize];
+    file.read_exact_at(&mut bytes, offset - bytes.len() as u64)?;
+    Ok(Marks {
+        marker: Fingerprint::of(&bytes[bytes.len().saturating_sub(MARKER_SIZE)..]),
+        tail: Fingerprint::of(&bytes),
+    })
+}
+
+/// What the bytes before a position are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Of the last 32 bytes.
+    pub marker: Fingerprint,
+    /// Of the last 4096 bytes.
+    pub tail: Fingerprint,
 }
 
 /// Whether the file still begins with what `head` was made of.
@@ -118,10 +135,7 @@ pub fn judge(stored: &Position, file: &File, metadata: &Metadata) -> Verdict {
     }
     let delivered = facts.and_then(|facts| facts.delivered.last());
     let end = delivered.map_or(stored.offset, |last| last.end);
-    if end > metadata.len()
-        || !has_marker(file, stored.offset, stored.marker)
-        || !has_head(file, facts.map_or(Fingerprint::NONE, |facts| facts.head))
-    {
+    if end > metadata.len() || !holds(stored, file) {
         return Verdict::NewContent;
     }
     Verdict::Same
@@ -134,10 +148,41 @@ pub fn is_copy(stored: &Position, file: &File) -> bool {
         .facts
         .as_ref()
         .map_or(Fingerprint::NONE, |facts| facts.head);
-    !head.is_none()
-        && !stored.marker.is_none()
-        && has_head(file, head)
-        && has_marker(file, stored.offset, stored.marker)
+    !head.is_none() && (stored.offset == 0 || !stored.marker.is_none()) && holds(stored, file)
+}
+
+/// Whether the beginning of `file` and the bytes before the stored offset are those that were stored.
+fn holds(stored: &Position, file: &File) -> bool {
+    let facts = stored.facts.as_ref();
+    has_marker(file, stored.offset, stored.marker)
+        && facts.is_none_or(|facts| {
+            has_head(file, facts.head) && has_marker(file, stored.offset, facts.tail)
+        })
+}
+
+/// Where two files are compared to find out whether one begins with the other.
+const SAMPLES: u64 = 16;
+/// How much at each place.
+const SAMPLE_SIZE: u64 = 4096;
+
+/// Whether the first `len` bytes of both files are the same, judged by their beginning, their end and places between.
+///
+/// # Errors
+/// When one of them cannot be read so far.
+pub fn begin_alike(one: &File, other: &File, len: u64) -> io::Result<bool> {
+    let size = len.min(SAMPLE_SIZE);
+    let (mut a, mut b) = (vec![0; size as usize], vec![0; size as usize]);
+    let last = len - size;
+    let samples = if last <= SAMPLES * SAMPLE_SIZE { last / SAMPLE_SIZE + 1 } else { SAMPLES };
+    for sample in 0..=samples {
+        let at = last * sample / samples;
+        one.read_exact_at(&mut a, at)?;
+        other.read_exact_at(&mut b, at)?;
+        if a != b {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -155,10 +200,11 @@ mod tests {
             inode: metadata.ino(),
             offset,
             rotated: false,
-            marker: marker(file, offset).expect("long enough"),
+            marker: marks(file, offset).expect("long enough").marker,
             facts: Some(Facts {
                 birth: birth(&metadata),
                 head: head(file, offset),
+                tail: marks(file, offset).expect("long enough").tail,
                 ..Facts::default()
             }),
         }
