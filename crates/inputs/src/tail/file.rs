@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use buffer::positions::{Facts, Fingerprint, Position, RowKey};
-use record::{Ledger, Tag};
+use record::{Ledger, Origin, Tag};
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
@@ -56,6 +56,10 @@ pub struct Followed {
     pub place: Place,
     /// What its beginning was when it was looked at last.
     pub head: Fingerprint,
+    /// How often its content was replaced.
+    pub generation: u32,
+    /// Names its content; known as soon as something of it was handed over.
+    pub source: Option<Origin>,
     /// For the kernel's notices.
     pub watch: Option<WatchId>,
     /// When it was found, by the clock of file systems; files that were made later are later generations.
@@ -107,6 +111,8 @@ pub struct Flags {
     pub long_line_told: bool,
     /// The user knows that it cannot be read.
     pub trouble_told: bool,
+    /// What is known of its beginning was not read yet, and may still change.
+    pub unread_head: bool,
     /// It has changed since its beginning was compared last.
     pub unverified: bool,
 }
@@ -169,7 +175,9 @@ impl Followed {
             0 => self.cursor.end(),
             position => position,
         };
-        if identity::head_can_grow(self.head, known)
+        let was_unread =
+            std::mem::replace(&mut self.flags.unread_head, self.cursor.position() == 0);
+        if (identity::head_can_grow(self.head, known) || was_unread)
             && let Ok(file) = self.descriptor.get(&self.name)
         {
             self.head = identity::head(file, known);
@@ -203,9 +211,29 @@ impl Followed {
                 birth: self.birth,
                 head: self.head,
                 tail: marks.tail,
+                generation: self.generation,
+                source: self.source.map(Origin::to_bytes),
                 delivered,
             }),
         }
+    }
+
+    /// Names its content: the same after a restart, another when the content was replaced. `None` when that cannot be told
+    /// now; then nothing of it can be recognised later.
+    pub fn source(&mut self) -> Option<Origin> {
+        if self.source.is_none() {
+            let file = self.descriptor.get(&self.name).ok()?;
+            let line = identity::first_line(file).ok()?;
+            self.source = Some(Origin::of(&[
+                b"tail",
+                &self.id.device.to_le_bytes(),
+                &self.id.inode.to_le_bytes(),
+                &self.birth.unwrap_or_default().to_le_bytes(),
+                &self.generation.to_le_bytes(),
+                &line,
+            ]));
+        }
+        self.source
     }
 
     fn marks_at(&self, offset: u64) -> Marks {
@@ -232,6 +260,19 @@ impl Followed {
         !self.cursor.has_more() && self.ledger.is_settled()
     }
 
+    /// Whether nothing of it is on its way any more: all is answered for, or was refused more than once.
+    pub fn is_given_back(&self) -> bool {
+        if self.ledger.is_settled() {
+            return true;
+        }
+        let len = |ranges: Vec<std::ops::Range<u64>>| -> u64 {
+            ranges.iter().map(|range| range.end - range.start).sum()
+        };
+        let back = len(self.ledger.refused()) + len(self.ledger.discharged_beyond());
+        let handed = self.cursor.position() - self.ledger.discharged();
+        self.again.times > 1 && back == handed
+    }
+
     /// Whether nothing has come for `wait` since it went away, and nothing is left to do for it.
     pub fn is_finished(&self, now: Instant, wait: Duration) -> bool {
         let (Place::Away(since) | Place::Deleted(since)) = self.place else {
@@ -244,7 +285,8 @@ impl Followed {
     /// The name that the kernel has for the descriptor, if it is open.
     pub fn real_name(&self) -> PathBuf {
         let held = self.descriptor.held();
-        held.and_then(real_name).unwrap_or_else(|| self.real.clone())
+        held.and_then(real_name)
+            .unwrap_or_else(|| self.real.clone())
     }
 }
 

@@ -10,6 +10,8 @@ use buffer::positions::{Fingerprint, MARKER_SIZE, Position, TAIL_SIZE};
 
 /// How much of a file's beginning is hashed to recognise it.
 const HEAD_SIZE: u64 = 1024;
+/// How much of the first line goes into a content's name.
+const FIRST_LINE_SIZE: usize = 256;
 
 /// Names a file while it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +76,23 @@ pub fn head(file: &File, size: u64) -> Fingerprint {
     fingerprint(file, 0..size.min(HEAD_SIZE)).unwrap_or(Fingerprint::NONE)
 }
 
+/// The first line of a file, or the beginning of it: what does not change while the file grows, once there is a line.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn first_line(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; FIRST_LINE_SIZE];
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read_at(&mut bytes[len..], len as u64)? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    bytes.truncate(memchr::memchr(b'\n', &bytes[..len]).unwrap_or(len));
+    Ok(bytes)
+}
+
 /// Whether [`head`] of a file that grew to `size` would say more than `head` does.
 pub fn head_can_grow(head: Fingerprint, size: u64) -> bool {
     u64::from(head.size) < size.min(HEAD_SIZE)
@@ -85,7 +104,8 @@ pub fn head_can_grow(head: Fingerprint, size: u64) -> bool {
 /// When they cannot be read, or the file ends before.
 pub fn marks(file: &File, offset: u64) -> io::Result<Marks> {
     let mut bytes = vec![0; offset.min(TAIL_SIZE as u64) as usize];
-    file.read_exact_at(&mut bytes, offset - bytes.len() as u64)?;
+    let start = offset - bytes.len() as u64;
+    file.read_exact_at(&mut bytes, start)?;
     Ok(Marks {
         marker: Fingerprint::of(&bytes[bytes.len().saturating_sub(MARKER_SIZE)..]),
         tail: Fingerprint::of(&bytes),
@@ -173,7 +193,11 @@ pub fn begin_alike(one: &File, other: &File, len: u64) -> io::Result<bool> {
     let size = len.min(SAMPLE_SIZE);
     let (mut a, mut b) = (vec![0; size as usize], vec![0; size as usize]);
     let last = len - size;
-    let samples = if last <= SAMPLES * SAMPLE_SIZE { last / SAMPLE_SIZE + 1 } else { SAMPLES };
+    let samples = if last <= SAMPLES * SAMPLE_SIZE {
+        last / SAMPLE_SIZE + 1
+    } else {
+        SAMPLES
+    };
     for sample in 0..=samples {
         let at = last * sample / samples;
         one.read_exact_at(&mut a, at)?;
