@@ -6,8 +6,6 @@
 mod docker_mode;
 mod first_line;
 mod options;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::ops::Range;
