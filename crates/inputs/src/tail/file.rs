@@ -107,6 +107,8 @@ pub struct Flags {
     pub owing: bool,
     /// It was there at the start.
     pub at_start: bool,
+    /// Nothing was known about it when it was found.
+    pub is_new: bool,
     /// The user knows that it has long lines.
     pub long_line_told: bool,
     /// The user knows that it cannot be read.

@@ -13,7 +13,7 @@ mod save;
 mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -130,6 +130,8 @@ pub struct Follower {
     /// What the user was told once about a path.
     told: HashSet<(PathBuf, &'static str)>,
     watch: Option<Watch>,
+    /// Paths, origins and times: generations that were made since are looked for at the end of a scan.
+    to_adopt: Vec<(PathBuf, Arc<Path>, SystemTime)>,
     entries: Entries,
     doubtful: Doubtful,
     archived: Archived,
@@ -275,6 +277,7 @@ impl Follower {
             orphans: Vec::new(),
             awaited: Vec::new(),
             told: HashSet::new(),
+            to_adopt: Vec::new(),
             entries: Entries::default(),
             doubtful: Doubtful::default(),
             archived: Archived::default(),
@@ -410,7 +413,7 @@ impl Follower {
         self.state.stopping = true;
         self.to_look_at.clear();
         for file in self.files.values_mut() {
-            file.again.times = 0;
+            (file.again.times, file.again.after) = (0, Some(Instant::now()));
         }
     }
 
@@ -445,7 +448,18 @@ impl Follower {
 
     /// Writes all positions and waits for that.
     pub async fn finish(&mut self) {
-        self.save(Instant::now());
+        let now = Instant::now();
+        self.save(now);
+        // Of contents that were replaced unnoticed, the new ones are stored: they are read by the next instance.
+        for number in std::mem::take(&mut self.to_look_at) {
+            if let Some(file) = self.files.get_mut(&number) {
+                file.flags.looked_for = false;
+                if matches!(file.holds_what_was_read(), Ok(false)) {
+                    self.content_replaced(number, now);
+                }
+            }
+        }
+        self.save(now);
         if let Some(writer) = &self.writer {
             // What failed was reported by the writer.
             writer.flush().await;
@@ -561,6 +575,11 @@ impl Follower {
 
 #[cfg(test)]
 impl Follower {
+    /// Lets at most so many descriptors be held, counted over the whole process.
+    pub fn set_descriptor_limit(&mut self, limit: usize) {
+        self.descriptor_limit = limit;
+    }
+
     /// Ends as a crash does: nothing more is written than the database has.
     pub fn abandon(mut self) {
         self.writer = None;

@@ -78,7 +78,6 @@ impl Follower {
             at_start: place == handover::Place::Here,
         };
         let stands_for = is_unpacked.then(|| Box::new(file.position.clone()));
-        let real = file.position.facts.as_ref().map(|facts| facts.path.clone());
         let verdict = match is_unpacked {
             true => identity::Verdict::Same,
             false => identity::judge(&file.position, &opened.file, &opened.metadata),
@@ -86,9 +85,6 @@ impl Follower {
         let number = self.resume(opened, entry, file, verdict, now);
         if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
             file.stands_for = stands_for;
-            if let (Some(real), Place::Deleted(_)) = (real, file.place) {
-                file.real = real;
-            }
         }
     }
 }

@@ -139,7 +139,12 @@ impl Follower {
             self.counters.rotated.add(1);
         }
         let (real, origin, found) = (file.real.clone(), Arc::clone(&file.origin), file.found);
+        let was_replaced = matches!(file.holds_what_was_read(), Ok(false));
         self.mark_unsaved(number);
+        if was_replaced {
+            // Before it was renamed: what is left of the old content may stand beside it.
+            self.content_replaced(number, now);
+        }
         self.adopt_generations(&real, &origin, found, now);
         self.await_successor(&path, now);
     }
@@ -171,6 +176,9 @@ impl Follower {
         };
         let id = opened.id();
         if self.by_id.contains_key(&id) {
+            return true;
+        }
+        if self.is_copy(&opened, path, now) {
             return true;
         }
         if self.parked.has(id) || self.setup.exclusions.iter().any(|e| e.matches(path)) {
@@ -221,7 +229,15 @@ impl Follower {
         missed.sort_by_key(|(made, ..)| *made);
         for (_, path, opened) in missed {
             self.tell_generation(&opened, &path, origin);
-            self.add_new(opened, away(Arc::clone(origin), &path, now), 0, now);
+            let number = self.add_new(opened, away(Arc::clone(origin), &path, now), 0, now);
+            self.was_at(number, real);
+        }
+    }
+
+    /// A file that was found under another name had this one once: its later generations stand beside that.
+    pub(super) fn was_at(&mut self, number: Option<Number>, real: &Path) {
+        if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
+            file.real = real.to_owned();
         }
     }
 
@@ -297,10 +313,11 @@ impl Follower {
         file.grown = now;
         file.verified = now;
         file.modified = metadata.modified().ok();
-        let (real, origin, name) = (
+        let (real, origin, name, found) = (
             file.real.clone(),
             Arc::clone(&file.origin),
             file.name.clone(),
+            file.found,
         );
         self.mark_unsaved(number);
         // Soon: until then, a crash would confuse what is delivered of the new content with the old one.
@@ -308,7 +325,9 @@ impl Follower {
         self.look_at(number);
         match self.find_copy(&real, &old) {
             Some((copy, path, row)) => {
-                self.follow_copy(copy, (&path, row), origin, &old, ledger, now)
+                let origin = Arc::clone(&origin);
+                let number = self.follow_copy(copy, (&path, row), origin, &old, ledger, now);
+                self.was_at(number, &real);
             }
             None => {
                 self.settle_shorter_copies(&real, &old);
@@ -322,6 +341,12 @@ impl Follower {
                 self.orphans.push(Orphan { ledger, name });
             }
         }
+        // It may have been copied and truncated more than once.
+        let looked = identity::file_time();
+        self.adopt_generations(&real, &origin, found, now);
+        if let Some(file) = self.files.get_mut(&number) {
+            file.found = looked;
+        }
     }
 
     /// Goes on in a copy of the content that was replaced: it has the same positions.
@@ -333,7 +358,7 @@ impl Follower {
         old: &Position,
         ledger: Arc<record::Ledger>,
         now: Instant,
-    ) {
+    ) -> Option<Number> {
         self.setup.log.info(format_args!(
             "inode={} goes on in its copy {}",
             old.inode,
@@ -354,6 +379,7 @@ impl Follower {
             }
             None => self.orphans.push(orphan),
         }
+        number
     }
 
     /// A file goes on with the content of another: records are named after that.
