@@ -580,6 +580,12 @@ impl Follower {
         self.descriptor_limit = limit;
     }
 
+    /// Whether the file that `path` leads to is followed.
+    pub fn follows(&self, path: &Path) -> bool {
+        let id = std::fs::metadata(path).map(|metadata| FileId::of(&metadata));
+        id.is_ok_and(|id| self.by_id.contains_key(&id))
+    }
+
     /// Ends as a crash does: nothing more is written than the database has.
     pub fn abandon(mut self) {
         self.writer = None;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use plugin::Handover;
 use tokio::time::Instant;
@@ -27,6 +28,7 @@ impl Follower {
                     Place::Deleted(_) => handover::Place::Deleted,
                 },
                 unpacked: file.stands_for.is_some(),
+                found: file.found,
                 file: file.descriptor.take(),
             });
         }
@@ -37,6 +39,7 @@ impl Follower {
                 position: parked.position,
                 place: handover::Place::Parked,
                 unpacked: false,
+                found: SystemTime::UNIX_EPOCH,
             }));
         }
         handover::give(files, self.scanned)
@@ -61,7 +64,7 @@ impl Follower {
     }
 
     fn take_over_file(&mut self, opened: Opened, handed: Handed, now: Instant) {
-        let (place, is_unpacked) = (handed.place, handed.unpacked);
+        let (place, is_unpacked, found) = (handed.place, handed.unpacked, handed.found);
         let known = self.parked.take_row(&handed.position);
         let file = ParkedFile {
             row: known.or_else(|| self.new_row()),
@@ -85,6 +88,7 @@ impl Follower {
         let number = self.resume(opened, entry, file, verdict, now);
         if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
             file.stands_for = stands_for;
+            file.found = found;
         }
     }
 }

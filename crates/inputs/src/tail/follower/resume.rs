@@ -62,7 +62,9 @@ impl Follower {
         self.own(number, row, ledger);
         self.is_content_of(number, &parked.position);
         if let Some(file) = self.files.get_mut(&number) {
-            if let (Place::Away(_) | Place::Deleted(_), Some(facts)) = (file.place, &parked.position.facts) {
+            if let (Place::Away(_) | Place::Deleted(_), Some(facts)) =
+                (file.place, &parked.position.facts)
+            {
                 file.real.clone_from(&facts.path);
             }
             file.flags.owing = true;
@@ -165,7 +167,8 @@ impl Follower {
         if let Some(since) = self.generations_since {
             // Generations that were made and rotated away while nobody looked.
             let rotated = rotated.into_iter();
-            self.to_adopt.extend(rotated.map(|(real, origin)| (real, origin, since)));
+            self.to_adopt
+                .extend(rotated.map(|(real, origin)| (real, origin, since)));
         }
         if self.writer.is_some() {
             self.setup.log.info(format_args!(

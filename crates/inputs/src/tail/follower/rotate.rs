@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use std::os::unix::fs::MetadataExt;
@@ -339,6 +340,8 @@ impl Follower {
                     ));
                 }
                 self.orphans.push(Orphan { ledger, name });
+                // What was refused of it is given up at the next look at answers.
+                self.answers.came.store(true, Ordering::Release);
             }
         }
         // It may have been copied and truncated more than once.

@@ -311,6 +311,23 @@ impl Bench {
         self
     }
 
+    /// Whether the file of this name is followed.
+    pub fn follows(&self, name: &str) -> bool {
+        let follower = self.follower.as_ref();
+        follower.is_some_and(|follower| follower.follows(&self.path(name)))
+    }
+
+    /// Begins an orderly end.
+    pub fn stop_reading(&mut self) -> &mut Bench {
+        self.follower().stop_reading();
+        self
+    }
+
+    /// Whether nothing is left to be answered for.
+    pub fn drain(&mut self) -> bool {
+        self.follower().drain()
+    }
+
     /// An end that the next start goes on from, whatever happens to the files meanwhile. What was handed over is refused.
     pub async fn hand_over(&mut self) -> &mut Bench {
         self.follower().stop_reading();
@@ -420,11 +437,26 @@ impl Bench {
 
     pub fn inodes(&self) -> Vec<(String, u64)> {
         use std::os::unix::fs::MetadataExt;
-        let all = std::fs::read_dir(self.directory.path()).expect("x").map(|e| e.expect("x"));
+        let all = std::fs::read_dir(self.directory.path())
+            .expect("x")
+            .map(|e| e.expect("x"));
         let c = rusqlite::Connection::open(self.path("flb.db")).expect("a database");
-        let mut st = c.prepare("SELECT name || offset, inode FROM in_tail_files").expect("x");
-        let mut v: Vec<(String, u64)> = st.query_map([], |r| Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)? as u64))).expect("x").map(|r| r.expect("x")).collect();
-        v.extend(all.map(|e| (e.file_name().to_string_lossy().into_owned(), e.metadata().expect("x").ino())));
+        let mut st = c
+            .prepare("SELECT name || offset, inode FROM in_tail_files")
+            .expect("x");
+        let mut v: Vec<(String, u64)> = st
+            .query_map([], |r| {
+                Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)? as u64))
+            })
+            .expect("x")
+            .map(|r| r.expect("x"))
+            .collect();
+        v.extend(all.map(|e| {
+            (
+                e.file_name().to_string_lossy().into_owned(),
+                e.metadata().expect("x").ino(),
+            )
+        }));
         v
     }
 

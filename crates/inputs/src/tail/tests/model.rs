@@ -29,12 +29,15 @@ struct Phys {
     half: Option<Id>,
     /// The router has it.
     open: bool,
+    was_open: bool,
     is_copy: bool,
 }
 
 struct Model {
     bench: Bench,
     random: u64,
+    /// The kernel's notices are used.
+    notices: bool,
     files: Vec<Phys>,
     next: Id,
     must: BTreeSet<Id>,
@@ -67,6 +70,7 @@ impl Model {
         Model {
             bench: Bench::new(&options).with_budget(limit),
             random,
+            notices: inotify == "on",
             files: Vec::new(),
             next: 0,
             must: BTreeSet::new(),
@@ -212,9 +216,8 @@ impl Model {
         let copy = Phys {
             name: Some("a.log.1".to_owned()),
             is_copy: true,
-            open: false,
-            half: None,
             lines: self.files[index].lines.clone(),
+            ..Phys::default()
         };
         self.files.push(copy);
         match self.below(3) {
@@ -232,16 +235,23 @@ impl Model {
 
     fn look(&mut self) {
         if self.is_running() {
+            self.note("look".to_owned());
             self.bench.run();
-            self.files
-                .iter_mut()
-                .filter(|file| file.name.is_some())
-                .for_each(|file| file.open = true);
+            for file in &mut self.files {
+                let Some(name) = &file.name else {
+                    continue;
+                };
+                // With the kernel's notices, every new file is found at once.
+                let is_found = self.notices && !file.is_copy && !file.was_open;
+                file.open = is_found || self.bench.follows(name);
+                file.was_open |= file.open;
+            }
         }
     }
 
     async fn pass(&mut self, millis: u64) {
         if self.is_running() {
+            self.note(format!("pass {millis}"));
             self.bench.pass(Duration::from_millis(millis)).await;
             self.look();
         }
@@ -316,8 +326,15 @@ impl Model {
             return;
         }
         self.note("stop".to_owned());
-        self.bench.run();
-        self.deliver();
+        self.bench.stop_reading();
+        for round in 0.. {
+            self.deliver();
+            if self.bench.drain() {
+                break;
+            }
+            assert!(round < 1_000, "it never ends");
+            tokio::time::advance(Duration::from_millis(300)).await;
+        }
         self.bench.stop().await;
         self.recorded = self.known.clone();
         self.forget_nameless();
@@ -349,7 +366,12 @@ impl Model {
 
     fn start(&mut self) {
         if !self.is_running() {
-            if std::env::var("FLUMEN_DEBUG").is_ok() && self.bench.path("flb.db").exists() { let rows = format!("{:?}", self.bench.rows()); self.note(rows); let names = format!("{:?}", self.bench.inodes()); self.note(names); }
+            if std::env::var("FLUMEN_DEBUG").is_ok() && self.bench.path("flb.db").exists() {
+                let rows = format!("{:?}", self.bench.rows());
+                self.note(rows);
+                let names = format!("{:?}", self.bench.inodes());
+                self.note(names);
+            }
             self.note("start".to_owned());
             self.bench.start();
             self.look();
@@ -420,8 +442,15 @@ impl Model {
             .iter()
             .filter(|id| !self.delivered.contains_key(id))
             .collect();
-        let files: Vec<_> = self.files.iter().map(|f| (&f.name, f.lines.first(), f.lines.last())).collect();
-        assert!(missing.is_empty(), "never delivered: {missing:?} of {files:?}");
+        let files: Vec<_> = self
+            .files
+            .iter()
+            .map(|f| (&f.name, f.lines.first(), f.lines.last()))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "never delivered: {missing:?} of {files:?}"
+        );
     }
 
     async fn run(&mut self) {
