@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use buffer::positions::{Changes, Writer};
+use buffer::positions::{Changes, Position, Writer};
 use plugin::{Counter, Emitter, Log, Metrics, Parsers};
 use record::{Budget, Ledger, Permit};
 use tokio::sync::Notify;
@@ -130,8 +130,10 @@ pub struct Follower {
     /// What the user was told once about a path.
     told: HashSet<(PathBuf, &'static str)>,
     watch: Option<Watch>,
-    /// Paths, origins and times: generations that were made since are looked for at the end of a scan.
-    to_adopt: Vec<(PathBuf, Arc<Path>, SystemTime)>,
+    /// Generations of these files are looked for at the end of a scan.
+    to_adopt: Vec<Found>,
+    /// Positions in files that were found to be gone during this scan: copies of them may be left.
+    departed: Vec<Position>,
     entries: Entries,
     doubtful: Doubtful,
     archived: Archived,
@@ -202,6 +204,9 @@ struct Awaited {
     path: PathBuf,
     until: Instant,
 }
+
+/// A file's real path, the name it was found under, and since when generations of it may have been missed.
+type Found = (PathBuf, Arc<Path>, SystemTime);
 
 /// Tells from any thread that something that was handed over has been answered.
 #[derive(Default)]
@@ -278,6 +283,7 @@ impl Follower {
             awaited: Vec::new(),
             told: HashSet::new(),
             to_adopt: Vec::new(),
+            departed: Vec::new(),
             entries: Entries::default(),
             doubtful: Doubtful::default(),
             archived: Archived::default(),

@@ -61,11 +61,10 @@ impl Follower {
                 Err(trouble) => self.tell_trouble(pattern, trouble),
             }
         }
-        self.look_after_parked(phase, now);
+        self.look_after_parked(phase, since, now);
         // At last: what is known of other files tells which of these are copies.
-        for (real, origin, since) in std::mem::take(&mut self.to_adopt) {
-            self.adopt_generations(&real, &origin, since, now);
-        }
+        self.adopt_found(now);
+        self.departed = Vec::new();
         self.scanned = Some(began);
         self.times.last_scan = now;
         self.times.scan = now + self.setup.options.refresh_interval.0;
@@ -103,7 +102,9 @@ impl Follower {
         if self.next_number == before {
             return;
         }
-        let newest = self.files.get(&before).filter(|file| file.flags.is_new);
+        // At the start also of files that are known: they may have been copied and truncated meanwhile.
+        let newest = self.files.get(&before);
+        let newest = newest.filter(|file| file.flags.is_new || phase == Phase::Start);
         if let Some((real, origin)) = newest.map(|f| (f.real.clone(), Arc::clone(&f.origin))) {
             self.to_adopt.push((real, origin, since));
         }
@@ -309,6 +310,7 @@ impl Follower {
             bulk: BULK_FIRST,
             again: Again::default(),
             marks: None,
+            ends_at: None,
             stands_for: None,
             flags: Flags {
                 at_start: entry.at_start,

@@ -80,6 +80,7 @@ impl Follower {
             },
             at_start: place == handover::Place::Here,
         };
+        let real = file.position.facts.as_ref().map(|facts| facts.path.clone());
         let stands_for = is_unpacked.then(|| Box::new(file.position.clone()));
         let verdict = match is_unpacked {
             true => identity::Verdict::Same,
@@ -89,6 +90,9 @@ impl Follower {
         if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
             file.stands_for = stands_for;
             file.found = found;
+        }
+        if let Some(real) = real {
+            self.was_at(number, &real);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use buffer::positions::{Facts, Position};
 use tokio::time::Instant;
@@ -23,8 +24,16 @@ impl Follower {
     pub(super) fn known(&mut self, opened: &Opened, path: &Path) -> Option<(ParkedFile, Verdict)> {
         let name = self.setup.options.database.compare_filename.then_some(path);
         let known = self.parked.take(&opened.file, &opened.metadata, name);
-        known.gone.into_iter().for_each(|row| self.remove_row(row));
+        self.forget(known.gone);
         known.found
+    }
+
+    /// Removes the rows of files that are gone.
+    pub(super) fn forget(&mut self, gone: Vec<ParkedFile>) {
+        for file in gone {
+            self.remove_row(file.row);
+            self.departed.push(file.position);
+        }
     }
 
     /// Follows a file whose position is known.
@@ -140,12 +149,21 @@ impl Follower {
     }
 
     /// Looks for the files that are not open: some went on under another name, some are gone.
-    pub(super) fn look_after_parked(&mut self, phase: Phase, now: Instant) {
+    /// `since` is when somebody looked last.
+    pub(super) fn look_after_parked(
+        &mut self,
+        phase: Phase,
+        since: Option<SystemTime>,
+        now: Instant,
+    ) {
         let parked = self.parked.take_all();
         let mut gone = 0;
         let mut rotated = BTreeSet::new();
         for file in parked {
             let names = (file.real(), Arc::<Path>::from(file.origin()));
+            if file.position.rotated {
+                rotated.insert(names.clone());
+            }
             match file.find() {
                 Whereabouts::SameName => self.go_on_if_rotated(file, now),
                 Whereabouts::Renamed(path) => {
@@ -155,20 +173,23 @@ impl Follower {
                 Whereabouts::Gone => {
                     gone += 1;
                     rotated.insert(names);
+                    self.departed.push(file.position.clone());
                     // Its row stays until it is known that nothing is left in an archive.
                     self.unpack(file);
                 }
                 Whereabouts::Unknown => self.parked.add(file),
             }
         }
-        if phase != Phase::Start {
-            return;
-        }
-        if let Some(since) = self.generations_since {
+        let away = self.files.values().filter(|file| file.place != Place::Here);
+        rotated.extend(away.map(|file| (file.real.clone(), Arc::clone(&file.origin))));
+        if let Some(since) = since {
             // Generations that were made and rotated away while nobody looked.
             let rotated = rotated.into_iter();
             self.to_adopt
                 .extend(rotated.map(|(real, origin)| (real, origin, since)));
+        }
+        if phase != Phase::Start {
+            return;
         }
         if self.writer.is_some() {
             self.setup.log.info(format_args!(
@@ -237,7 +258,7 @@ impl Follower {
                 self.resume_replaced(opened, entry, file, now);
             }
             // What replaced an old generation is none of ours.
-            Verdict::NewContent | Verdict::OtherFile => self.remove_row(file.row),
+            Verdict::NewContent | Verdict::OtherFile => self.forget(vec![file]),
         }
     }
 }

@@ -36,6 +36,8 @@ struct Phys {
 struct Model {
     bench: Bench,
     random: u64,
+    /// Rotation copies and truncates rather than renames.
+    copies: bool,
     /// The kernel's notices are used.
     notices: bool,
     files: Vec<Phys>,
@@ -69,6 +71,7 @@ impl Model {
         let limit = [0, 3_000, 30_000][below(&mut random, 3)];
         Model {
             bench: Bench::new(&options).with_budget(limit),
+            copies: below(&mut random, 3) == 0,
             random,
             notices: inotify == "on",
             files: Vec::new(),
@@ -356,7 +359,7 @@ impl Model {
             self.note("hand over".to_owned());
             self.bench.hand_over().await;
             self.recorded = self.known.clone();
-            if self.below(2) == 0 {
+            if self.below(2) == 0 && !self.copies {
                 self.rotate();
             }
             self.bench.start();
@@ -381,8 +384,9 @@ impl Model {
     async fn step(&mut self) {
         match self.below(26) {
             0..=6 => self.write("a.log"),
-            7..=9 => self.rotate(),
-            10 => self.copy_and_truncate(),
+            // A program rotates in one way or the other.
+            7..=10 if self.copies => self.copy_and_truncate(),
+            7..=10 => self.rotate(),
             11 => {
                 if let Some(index) = self.named("a.log") {
                     self.note("truncate".to_owned());
