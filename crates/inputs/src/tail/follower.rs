@@ -14,12 +14,12 @@ mod save;
 mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use buffer::positions::{Changes, Writer};
+use buffer::positions::{Changes, Position, Writer};
 use plugin::{Counter, Emitter, Log, Metrics, Parsers};
 use record::{Budget, Ledger, Permit};
 use tokio::sync::Notify;
@@ -132,6 +132,10 @@ pub struct Follower {
     /// What the user was told once about a path.
     told: HashSet<(PathBuf, &'static str)>,
     watch: Option<Watch>,
+    /// Generations of these files are looked for at the end of a scan.
+    to_adopt: Vec<Found>,
+    /// Positions in files that were found to be gone during this scan: copies of them may be left.
+    departed: Vec<Position>,
     entries: Entries,
     doubtful: Doubtful,
     archived: Archived,
@@ -202,6 +206,9 @@ struct Awaited {
     path: PathBuf,
     until: Instant,
 }
+
+/// A file's real path, the name it was found under, and since when generations of it may have been missed.
+type Found = (PathBuf, Arc<Path>, SystemTime);
 
 /// Tells from any thread that something that was handed over has been answered.
 #[derive(Default)]
@@ -277,6 +284,8 @@ impl Follower {
             orphans: Vec::new(),
             awaited: Vec::new(),
             told: HashSet::new(),
+            to_adopt: Vec::new(),
+            departed: Vec::new(),
             entries: Entries::default(),
             doubtful: Doubtful::default(),
             archived: Archived::default(),
@@ -415,7 +424,7 @@ impl Follower {
         self.to_look_at.clear();
         self.keep_waiting();
         for file in self.files.values_mut() {
-            file.again.times = 0;
+            (file.again.times, file.again.after) = (0, Some(Instant::now()));
         }
     }
 
@@ -450,7 +459,18 @@ impl Follower {
 
     /// Writes all positions and waits for that.
     pub async fn finish(&mut self) {
-        self.save(Instant::now());
+        let now = Instant::now();
+        self.save(now);
+        // Of contents that were replaced unnoticed, the new ones are stored: they are read by the next instance.
+        for number in std::mem::take(&mut self.to_look_at) {
+            if let Some(file) = self.files.get_mut(&number) {
+                file.flags.looked_for = false;
+                if matches!(file.holds_what_was_read(), Ok(false)) {
+                    self.content_replaced(number, now);
+                }
+            }
+        }
+        self.save(now);
         if let Some(writer) = &self.writer {
             // What failed was reported by the writer.
             writer.flush().await;
@@ -566,6 +586,17 @@ impl Follower {
 
 #[cfg(test)]
 impl Follower {
+    /// Lets at most so many descriptors be held, counted over the whole process.
+    pub fn set_descriptor_limit(&mut self, limit: usize) {
+        self.descriptor_limit = limit;
+    }
+
+    /// Whether the file that `path` leads to is followed.
+    pub fn follows(&self, path: &Path) -> bool {
+        let id = std::fs::metadata(path).map(|metadata| FileId::of(&metadata));
+        id.is_ok_and(|id| self.by_id.contains_key(&id))
+    }
+
     /// Ends as a crash does: nothing more is written than the database has.
     pub fn abandon(mut self) {
         self.writer = None;

@@ -1,6 +1,7 @@
 //! A follower with a directory of files and a road whose answers a test decides.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Seen {
 pub struct Road {
     held: RefCell<Vec<(Arc<Batch>, Receipt)>>,
     seen: RefCell<Vec<Seen>>,
+    /// Records that were answered for alone.
+    settled: RefCell<HashSet<(u64, usize)>>,
 }
 
 impl Emit for Road {
@@ -54,6 +57,32 @@ impl Road {
         for (_, receipt) in self.held.take() {
             receipt.settle_all();
         }
+    }
+
+    /// Answers for everything, and gives it.
+    pub fn settle_seen(&self) -> Vec<Seen> {
+        let mut all = Vec::new();
+        for (batch, mut receipt) in self.held.take() {
+            let settled = self.settled.borrow();
+            let alone = |at: &usize| settled.contains(&(batch.id(), *at));
+            let records = seen(&batch).into_iter().enumerate();
+            all.extend(records.filter(|(at, _)| !alone(at)).map(|(_, seen)| seen));
+            receipt.settle(&batch, 0..batch.len() as u32);
+            receipt.settle_all();
+        }
+        all
+    }
+
+    /// Answers for the last record of a held batch that was not answered for, and gives it.
+    pub fn settle_last_record(&self, index: usize) -> Option<Seen> {
+        let (batch, receipt) = &mut self.held.borrow_mut()[index];
+        let mut settled = self.settled.borrow_mut();
+        let at = (0..batch.len())
+            .rev()
+            .find(|at| !settled.contains(&(batch.id(), *at)))?;
+        settled.insert((batch.id(), at));
+        receipt.settle(batch, at as u32..at as u32 + 1);
+        seen(batch).into_iter().nth(at)
     }
 
     /// Answers for one record of a held batch.
@@ -177,6 +206,8 @@ pub struct Bench {
     pub metrics: Metrics,
     pub road: Rc<Road>,
     pub follower: Option<Follower>,
+    /// What the next start takes over.
+    pub handover: Handover,
 }
 
 impl Bench {
@@ -196,6 +227,7 @@ impl Bench {
             metrics: Metrics::default(),
             road: Rc::default(),
             follower: None,
+            handover: Handover::default(),
         }
     }
 
@@ -232,7 +264,8 @@ impl Bench {
 
     /// Builds and starts the follower, as at the start of a process.
     pub fn start(&mut self) -> &mut Bench {
-        let tail = Tail::build(self.options(), self.context(), Handover::default())
+        let handover = std::mem::take(&mut self.handover);
+        let tail = Tail::build(self.options(), self.context(), handover)
             .unwrap_or_else(|error| panic!("{error}"));
         let emitter = Emitter::new(Rc::clone(&self.road) as Rc<dyn Emit>);
         let mut follower = Follower::new(tail.setup, emitter, tail.writer, tail.earlier);
@@ -285,6 +318,40 @@ impl Bench {
         self
     }
 
+    /// Whether the file of this name is followed.
+    pub fn follows(&self, name: &str) -> bool {
+        let follower = self.follower.as_ref();
+        follower.is_some_and(|follower| follower.follows(&self.path(name)))
+    }
+
+    /// Begins an orderly end.
+    pub fn stop_reading(&mut self) -> &mut Bench {
+        self.follower().stop_reading();
+        self
+    }
+
+    /// Whether nothing is left to be answered for.
+    pub fn drain(&mut self) -> bool {
+        self.follower().drain()
+    }
+
+    /// An end that the next start goes on from, whatever happens to the files meanwhile. What was handed over is refused.
+    pub async fn hand_over(&mut self) -> &mut Bench {
+        self.follower().stop_reading();
+        let begin = std::time::Instant::now();
+        loop {
+            self.road.held.take();
+            if self.follower().drain() {
+                break;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "it never ends");
+        }
+        self.follower().finish().await;
+        self.handover = self.follower().hand_over_files();
+        self.follower = None;
+        self
+    }
+
     /// A crash: what was saved up to now stays, nothing more is written.
     pub fn crash(&mut self) -> &mut Bench {
         let follower = self.follower.take().expect("it was started");
@@ -298,6 +365,12 @@ impl Bench {
     pub async fn save(&mut self) -> &mut Bench {
         self.run();
         self.follower().finish().await;
+        self
+    }
+
+    /// Lets at most so many descriptors be held.
+    pub fn hold_descriptors(&mut self, limit: usize) -> &mut Bench {
+        self.follower().set_descriptor_limit(limit);
         self
     }
 
@@ -359,6 +432,39 @@ impl Bench {
         log.iter()
             .filter(|line| line.contains(&directory) && line.contains(text))
             .count()
+    }
+
+    /// The log lines that name this bench's directory.
+    pub fn log(&self) -> Vec<String> {
+        let directory = self.directory.path().display().to_string();
+        let log = LOG.lock().expect("no panic while held");
+        let ours = log.iter().filter(|line| line.contains(&directory));
+        ours.map(|line| line.replace(&directory, "")).collect()
+    }
+
+    pub fn inodes(&self) -> Vec<(String, u64)> {
+        use std::os::unix::fs::MetadataExt;
+        let all = std::fs::read_dir(self.directory.path())
+            .expect("x")
+            .map(|e| e.expect("x"));
+        let c = rusqlite::Connection::open(self.path("flb.db")).expect("a database");
+        let mut st = c
+            .prepare("SELECT name || offset, inode FROM in_tail_files")
+            .expect("x");
+        let mut v: Vec<(String, u64)> = st
+            .query_map([], |r| {
+                Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)? as u64))
+            })
+            .expect("x")
+            .map(|r| r.expect("x"))
+            .collect();
+        v.extend(all.map(|e| {
+            (
+                e.file_name().to_string_lossy().into_owned(),
+                e.metadata().expect("x").ino(),
+            )
+        }));
+        v
     }
 
     /// The rows of the database: name without directory, offset, rotated.

@@ -357,3 +357,22 @@ async fn a_stop_that_is_cut_short_keeps_what_was_delivered() {
     bench.follower = None;
     assert_eq!(bench.rows(), [("a.log".to_owned(), 4, false)]);
 }
+
+#[tokio::test]
+async fn generations_that_the_last_instance_did_not_see_are_read_by_the_next() {
+    let mut bench =
+        Bench::new("Path {dir}/a.log\nRead_from_Head on\nDB {dir}/flb.db\nInotify_Watcher off");
+    bench.append("a.log", "0\n").start();
+    bench.remove("a.log").append("a.log", "1\n");
+    bench.rename("a.log", "a.log.1").append("a.log", "2\n");
+    bench.hand_over().await;
+    bench
+        .rename("a.log.1", "a.log.2")
+        .rename("a.log", "a.log.1");
+    bench.append("a.log", "3\n").start();
+    assert_eq!(
+        sorted(&bench),
+        ["0", "0", "0", "1", "2", "3"],
+        "`0` was refused twice"
+    );
+}
