@@ -197,7 +197,10 @@ impl Followed {
         let offset = self.ledger.discharged().min(end);
         let marks = self.marks_at(offset);
         let mut delivered = self.ledger.discharged_beyond();
-        delivered.retain(|range| range.end <= end);
+        delivered.retain(|range| range.start < end);
+        if let Some(last) = delivered.last_mut() {
+            last.end = last.end.min(end);
+        }
         if let Some(known) = &self.stands_for {
             let mut position = Position::clone(known);
             position.offset = offset;
