@@ -265,21 +265,24 @@ impl Followed {
         !self.cursor.has_more() && self.ledger.is_settled()
     }
 
-    /// Whether nothing of it is on its way any more: all is answered for, or was refused more than once.
-    pub fn is_given_back(&self) -> bool {
+    /// Whether nothing of it is on its way any more: all is answered for, was refused more than once, or is among the `waiting`
+    /// positions that are not handed over yet.
+    pub fn is_given_back(&self, waiting: u64) -> bool {
         if self.ledger.is_settled() {
             return true;
         }
         let len = |ranges: Vec<std::ops::Range<u64>>| -> u64 {
             ranges.iter().map(|range| range.end - range.start).sum()
         };
-        let back = len(self.ledger.refused()) + len(self.ledger.discharged_beyond());
+        let refused = len(self.ledger.refused());
+        let back = refused + len(self.ledger.discharged_beyond()) + waiting;
         // Of a copy that is shorter than the original, less is known.
         let handed = self
             .cursor
             .position()
             .saturating_sub(self.ledger.discharged());
-        self.again.times > 1 && back >= handed
+        let only_waits = waiting > 0 && refused == 0;
+        (only_waits || self.again.times > 1) && back >= handed
     }
 
     /// Whether nothing has come for `wait` since it went away, and nothing is left to do for it.

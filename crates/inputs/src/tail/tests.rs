@@ -2,6 +2,7 @@
 
 mod bench;
 mod content;
+mod joined;
 mod long_lines;
 mod model;
 mod pressure;

@@ -154,7 +154,14 @@ struct Definitions;
 
 impl Parsers for Definitions {
     fn make(&self, name: &str) -> Option<Box<dyn Parser>> {
-        (name == "pairs").then(|| Box::new(Pairs) as Box<dyn Parser>)
+        match name {
+            "pairs" => Some(Box::new(Pairs)),
+            name => super::joined::DEFINITIONS.make(name),
+        }
+    }
+
+    fn multiline(&self, name: &str) -> Option<&config::MultilineParserOptions> {
+        super::joined::DEFINITIONS.multiline(name)
     }
 
     fn names(&self) -> Vec<String> {
