@@ -108,6 +108,8 @@ pub struct Flags {
     pub unsaved: bool,
     /// Something of it may be owed.
     pub owing: bool,
+    /// Something of it was read for the first time.
+    pub read_on: bool,
     /// It was there at the start.
     pub at_start: bool,
     /// Nothing was known about it when it was found.

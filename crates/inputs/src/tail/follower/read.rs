@@ -179,6 +179,12 @@ impl Follower {
             let Some(file) = self.files.get_mut(&number) else {
                 return;
             };
+            file.flags.read_on |= reading == Reading::On;
+            // What an earlier run has left comes before everything else, and may belong to it.
+            let reading = match file.flags.read_on {
+                true => reading,
+                false => Reading::On,
+            };
             self.lines.begin(number, reading);
             let (mut batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
             let is_all = used == piece.bytes.len();

@@ -164,6 +164,10 @@ impl Parsers for Definitions {
         super::joined::DEFINITIONS.multiline(name)
     }
 
+    fn multiline_limit(&self) -> usize {
+        super::joined::DEFINITIONS.multiline_limit()
+    }
+
     fn names(&self) -> Vec<String> {
         vec!["pairs".to_owned()]
     }
