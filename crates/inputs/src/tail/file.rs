@@ -140,7 +140,9 @@ impl Followed {
     /// When the system cannot tell.
     pub fn look(&mut self, now: Instant) -> io::Result<Look> {
         let metadata = self.descriptor.metadata(&self.name)?;
-        let (size, known) = (metadata.len(), self.cursor.end());
+        // Behind the end of a short copy there is nothing of ours.
+        let size = metadata.len().min(self.ends_at.unwrap_or(u64::MAX));
+        let known = self.cursor.end();
         let rewritten = size == known && self.modified != metadata.modified().ok();
         let may_differ = size > known || self.flags.unverified;
         let due = may_differ && now.duration_since(self.verified) > VERIFY;
@@ -197,7 +199,10 @@ impl Followed {
         let offset = self.ledger.discharged().min(end);
         let marks = self.marks_at(offset);
         let mut delivered = self.ledger.discharged_beyond();
-        delivered.retain(|range| range.end <= end);
+        delivered.retain(|range| range.start < end);
+        if let Some(last) = delivered.last_mut() {
+            last.end = last.end.min(end);
+        }
         if let Some(known) = &self.stands_for {
             let mut position = Position::clone(known);
             position.offset = offset;

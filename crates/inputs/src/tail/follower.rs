@@ -421,7 +421,11 @@ impl Follower {
     pub fn stop_reading(&mut self) {
         self.answers.came.store(true, Ordering::Release);
         self.state.stopping = true;
-        self.to_look_at.clear();
+        for number in std::mem::take(&mut self.to_look_at) {
+            if let Some(file) = self.files.get_mut(&number) {
+                file.flags.looked_for = false;
+            }
+        }
         self.keep_waiting();
         for file in self.files.values_mut() {
             (file.again.times, file.again.after) = (0, Some(Instant::now()));

@@ -103,7 +103,11 @@ impl Follower {
         ));
         let real = parked.real();
         let (origin, again) = (Arc::clone(&entry.origin), Arc::clone(&entry.origin));
+        let is_away = entry.place != Place::Here;
         let number = self.add_new(opened, entry, 0, now)?;
+        if is_away {
+            self.was_at(Some(number), &real);
+        }
         if let Some(file) = self.files.get_mut(&number) {
             file.row = parked.row;
             let facts = parked.position.facts.as_ref();

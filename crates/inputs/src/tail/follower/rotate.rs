@@ -425,6 +425,7 @@ impl Follower {
                         self.was_at(number, &real);
                         if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
                             file.ends_at = Some(end);
+                            let _ = file.cursor.set_end(end);
                         }
                     }
                     None => self.orphans.push(Orphan { ledger, name }),

@@ -394,7 +394,9 @@ impl Model {
                 }
             }
             12 => {
-                if let Some(index) = self.named(["a.log", "a.log.2"][self.random as usize % 2]) {
+                // Whoever copies and truncates does not delete the file.
+                let live = self.below(2) == 0 && !self.copies;
+                if let Some(index) = self.named(if live { "a.log" } else { "a.log.2" }) {
                     self.unlink(index);
                 }
             }
