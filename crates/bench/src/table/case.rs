@@ -49,10 +49,14 @@ impl Case {
         format!("{}/{}", self.destination.name(), self.load.name())
     }
 
-    /// Whether its name contains one of `filters`, or there are none.
+    /// Whether one of `filters` is its name or, naming no case, a part of it; or whether there are none.
     pub fn is_among(&self, filters: &[String]) -> bool {
         let name = self.name();
-        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+        let fits = |filter: &String| match all().iter().any(|case| case.name() == *filter) {
+            true => name == *filter,
+            false => name.contains(filter.as_str()),
+        };
+        filters.is_empty() || filters.iter().any(fits)
     }
 }
 
@@ -88,7 +92,7 @@ mod tests {
         };
         assert_eq!(count(&[]), 8);
         assert_eq!(count(&["drain"]), 2);
-        assert_eq!(count(&["firehose/1000", "cloudwatch/drain"]), 3);
+        assert_eq!(count(&["firehose/1000", "cloudwatch/drain"]), 2);
         assert_eq!(count(&["s3"]), 0);
     }
 }
