@@ -153,6 +153,8 @@ async fn run_in_lanes(
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        bodies: Budget::new(0),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
