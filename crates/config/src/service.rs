@@ -70,11 +70,15 @@ pub struct ServiceOptions {
     #[option(name = "http_server", default = "off")]
     pub http_server: Switch,
     /// The address that the monitoring server listens on.
-    #[option(name = "http_listen", default = "0.0.0.0")]
+    #[option(name = "http_listen", default = "127.0.0.1")]
     pub http_listen: String,
     /// The port that the monitoring server listens on.
     #[option(name = "http_port", default = "2020", bad_value = "refused")]
     pub http_port: u16,
+    /// A file with the token that callers from other machines must name to reload the configuration
+    /// (`Authorization: Bearer TOKEN`). Without it, the environment variable `FLUMEN_ADMIN_TOKEN` is taken.
+    #[option(name = "admin_token_file")]
+    pub admin_token_file: Option<PathBuf>,
     /// Whether the monitoring server answers `/api/v1/health`.
     #[option(name = "health_check", default = "off")]
     pub health_check: Switch,

@@ -92,12 +92,18 @@ impl Counts {
 
     fn filter(&mut self, identity: &Identity) -> FilterCounters {
         let new = || FilterCounters::new(Arc::clone(&identity.name), Metrics::default());
-        self.filters.entry(key(identity)).or_insert_with(new).clone()
+        self.filters
+            .entry(key(identity))
+            .or_insert_with(new)
+            .clone()
     }
 
     fn output(&mut self, identity: &Identity) -> OutputCounters {
         let new = || OutputCounters::new(Arc::clone(&identity.name), Metrics::default());
-        self.outputs.entry(key(identity)).or_insert_with(new).clone()
+        self.outputs
+            .entry(key(identity))
+            .or_insert_with(new)
+            .clone()
     }
 }
 
@@ -294,10 +300,7 @@ impl<'a> Builder<'a> {
             log: self.log("input", &identity, common.log_level),
             metrics: counters.own.clone(),
             parsers: Arc::clone(&self.parsers),
-            budget: self
-                .memory
-                .records
-                .child(common.mem_buf_limit.0 as usize),
+            budget: self.memory.records.child(common.mem_buf_limit.0 as usize),
             config_dir: self.config_dir.clone(),
         };
         Seat {

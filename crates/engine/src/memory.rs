@@ -34,7 +34,8 @@ impl Memory {
     /// control groups allow if that is less.
     pub fn new(limit: Option<usize>) -> Memory {
         let limit = limit.unwrap_or_else(|| {
-            let allowed = allowed_by_groups(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"));
+            let allowed =
+                allowed_by_groups(Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"));
             allowed.map_or(USUAL, |allowed| USUAL.min(allowed / 4 * 3))
         });
         let share = (limit.saturating_sub(PROGRAM) / 3).max(SHARE_MIN);
@@ -49,7 +50,9 @@ impl Memory {
 /// The smallest limit of the control groups that the process is in, of version 1 or 2, up to the root.
 fn allowed_by_groups(list: &Path, mount: &Path) -> Option<usize> {
     let list = std::fs::read_to_string(list).ok()?;
-    list.lines().filter_map(|line| group_limit(line, mount)).min()
+    list.lines()
+        .filter_map(|line| group_limit(line, mount))
+        .min()
 }
 
 /// The smallest limit on the way from the group of a line (`ID:CONTROLLERS:PATH`) to the root of its hierarchy.

@@ -32,7 +32,6 @@ pub struct RunningOutput {
 
 /// An output that gets nothing more and finishes what it has.
 pub struct RetiringOutput {
-    pub identity: Identity,
     pub oversight: Rc<Oversight>,
     pub counters: OutputCounters,
     pub log: Log,
@@ -60,7 +59,6 @@ impl RunningOutput {
                 .order(Order::Retire(Rc::clone(&successor.oversight)));
         }
         RetiringOutput {
-            identity: self.identity,
             oversight: self.oversight,
             counters: self.counters,
             log: self.log,

@@ -22,7 +22,10 @@ pub struct Leftover {
 impl Leftover {
     /// How many records there are.
     pub fn len(&self) -> u32 {
-        self.records.iter().map(|range| range.end - range.start).sum()
+        self.records
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum()
     }
 }
 

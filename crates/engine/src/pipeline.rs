@@ -126,8 +126,9 @@ impl Pipeline {
         let filter_fingerprints = plan.filter_fingerprints();
         let mut builder = Builder::new(&plan, level, stop.clone(), &memory, &mut counts);
         let outputs = plan.outputs.into_iter();
-        let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) =
-            outputs.filter_map(|planned| builder.output(planned)).unzip();
+        let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
+            .filter_map(|planned| builder.output(planned))
+            .unzip();
         let filters = builder.filters(plan.filters);
         let mut built_inputs = Vec::new();
         for planned in plan.inputs {
@@ -138,10 +139,25 @@ impl Pipeline {
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
+        let log = Log::new("engine", level);
+        for name in handovers.keys() {
+            log.warn(format_args!(
+                "nothing takes what was handed over for '{name}': there is no such input"
+            ));
+        }
         let counters = monitor::Pipeline {
-            inputs: built_inputs.iter().map(|input| input.seat.counters.clone()).collect(),
-            filters: filters.iter().map(|station| station.counters.clone()).collect(),
-            outputs: built_outputs.iter().map(|output| output.counters.clone()).collect(),
+            inputs: built_inputs
+                .iter()
+                .map(|input| input.seat.counters.clone())
+                .collect(),
+            filters: filters
+                .iter()
+                .map(|station| station.counters.clone())
+                .collect(),
+            outputs: built_outputs
+                .iter()
+                .map(|output| output.counters.clone())
+                .collect(),
             emitter: Some(counts.emitter.clone()),
         };
         let road = Road::new(filters.into(), exits, counts.emitter.clone());
@@ -152,7 +168,7 @@ impl Pipeline {
             built_outputs,
             running: Running {
                 level,
-                log: Log::new("engine", level),
+                log,
                 memory,
                 counts,
                 watched: Watched::new(counters.clone()),
@@ -362,10 +378,9 @@ impl Running {
         }
         match std::mem::replace(&mut input.next, Next::Leaves) {
             Next::Runs => {}
-            Next::Leaves => self.log.info(format_args!(
-                "input {} has left",
-                input.seat.identity.name
-            )),
+            Next::Leaves => self
+                .log
+                .info(format_args!("input {} has left", input.seat.identity.name)),
             Next::Replaced(seat) => {
                 let former = input.seat.clone();
                 self.replace_input(&former, *seat, handover);
@@ -395,7 +410,11 @@ impl Running {
     /// Shows the monitor which instances there are.
     pub fn show(&self) {
         let retiring = self.retiring.iter().map(|output| &output.counters);
-        let mut outputs: Vec<_> = self.outputs.iter().map(|output| output.counters.clone()).collect();
+        let mut outputs: Vec<_> = self
+            .outputs
+            .iter()
+            .map(|output| output.counters.clone())
+            .collect();
         for counters in retiring {
             // A successor of the same name counts on in the same counters.
             if !outputs.iter().any(|known| known.name == counters.name) {
@@ -403,7 +422,11 @@ impl Running {
             }
         }
         self.watched.replace(monitor::Pipeline {
-            inputs: self.inputs.iter().map(|input| input.seat.counters.clone()).collect(),
+            inputs: self
+                .inputs
+                .iter()
+                .map(|input| input.seat.counters.clone())
+                .collect(),
             filters: self.road.filter_counters(),
             outputs,
             emitter: Some(self.counts.emitter.clone()),
@@ -424,7 +447,9 @@ impl Running {
         self.road.expire(true);
         let mut handovers = Handovers::new();
         // The process must be gone when the grace is over, and its last words take a moment.
-        let deadline = self.grace.map(|grace| began + grace.saturating_sub(LAST_WORDS * 2).max(grace / 2));
+        let deadline = self
+            .grace
+            .map(|grace| began + grace.saturating_sub(LAST_WORDS * 2).max(grace / 2));
         let drained = self.drain(deadline, events, &mut handovers).await;
         if !drained {
             self.log.warn(format_args!(
@@ -484,7 +509,11 @@ impl Running {
     /// Closes the way into every output, so that each ends when it is done.
     fn close_outputs(&mut self) -> Vec<JoinHandle<()>> {
         // The road has the other ends of the ways.
-        self.road = Rc::new(Road::new(Rc::new([]), Vec::new(), self.counts.emitter.clone()));
+        self.road = Rc::new(Road::new(
+            Rc::new([]),
+            Vec::new(),
+            self.counts.emitter.clone(),
+        ));
         for input in &self.inputs {
             input.road.turn_to(&self.road);
         }
@@ -518,7 +547,10 @@ impl Running {
     }
 }
 
-pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn within<T>(
+    deadline: Option<Instant>,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
         None => Some(work.await),

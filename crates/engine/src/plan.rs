@@ -36,7 +36,7 @@ pub struct Plan {
     pub config_dir: PathBuf,
     /// Whether the user named a base or a cap of the waits between retries.
     pub(crate) scheduler_is_configured: bool,
-    pub(crate) surroundings: Surroundings,
+
     pub(crate) inputs: Vec<PlannedInput>,
     pub(crate) filters: Vec<PlannedFilter>,
     pub(crate) outputs: Vec<PlannedOutput>,
@@ -128,7 +128,7 @@ impl Plan {
             parsers,
             config_dir,
             scheduler_is_configured,
-            surroundings,
+
             inputs,
             filters,
             outputs,
@@ -285,12 +285,7 @@ fn find<P: Named>(
 }
 
 impl Identity {
-    fn new(
-        plugin: &'static str,
-        index: usize,
-        alias: Option<&str>,
-        fingerprint: u64,
-    ) -> Identity {
+    fn new(plugin: &'static str, index: usize, alias: Option<&str>, fingerprint: u64) -> Identity {
         let instance = format!("{plugin}.{index}");
         Identity {
             name: alias.unwrap_or(&instance).into(),
@@ -331,7 +326,8 @@ impl Surroundings {
         let (mut inputs, mut others) = (parsers.clone(), parsers);
         for entry in &document.service.entries {
             let key = entry.key.as_str();
-            if key == "log_level" || key == "multiline_buffer_limit" || key.starts_with("storage.") {
+            if key == "log_level" || key == "multiline_buffer_limit" || key.starts_with("storage.")
+            {
                 hash_entry(entry, &mut inputs);
             }
             hash_entry(entry, &mut others);

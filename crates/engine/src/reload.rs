@@ -61,7 +61,10 @@ impl Running {
     pub fn reload(&mut self, plan: Plan, level: Level) -> Result<Reloaded, PipelineError> {
         self.level = level;
         let (fingerprints, grace) = (plan.filter_fingerprints(), grace(&plan));
-        if plan.memory_limit().is_some_and(|limit| limit != self.memory.limit) {
+        if plan
+            .memory_limit()
+            .is_some_and(|limit| limit != self.memory.limit)
+        {
             self.log.warn(format_args!(
                 "[reload] the memory limit stays at {} bytes until the next start",
                 self.memory.limit
@@ -115,7 +118,10 @@ impl Running {
             .into_iter()
             .map(|(id, planned)| (id, builder.seat(planned)))
             .collect();
-        let seats: Vec<Seat> = added.into_iter().map(|planned| builder.seat(planned)).collect();
+        let seats: Vec<Seat> = added
+            .into_iter()
+            .map(|planned| builder.seat(planned))
+            .collect();
         let added = seats
             .iter()
             .filter_map(|seat| builder.input(seat, Handover::default()))
@@ -137,7 +143,12 @@ impl Running {
         let mut reloaded = Reloaded::default();
         self.turn_road(prepared.filters, prepared.exits);
         self.change_outputs(prepared.outputs, &mut reloaded);
-        self.change_inputs(prepared.kept, prepared.changed, prepared.added, &mut reloaded);
+        self.change_inputs(
+            prepared.kept,
+            prepared.changed,
+            prepared.added,
+            &mut reloaded,
+        );
         self.show();
         reloaded
     }
@@ -159,8 +170,10 @@ impl Running {
     }
 
     fn change_outputs(&mut self, outputs: Vec<NewOutput>, reloaded: &mut Reloaded) {
-        let mut former: Vec<Option<RunningOutput>> =
-            std::mem::take(&mut self.outputs).into_iter().map(Some).collect();
+        let mut former: Vec<Option<RunningOutput>> = std::mem::take(&mut self.outputs)
+            .into_iter()
+            .map(Some)
+            .collect();
         for output in outputs {
             let output = match output {
                 NewOutput::Kept(place) => {

@@ -189,10 +189,7 @@ where
         }
     }
 
-    async fn run(
-        mut self,
-        deliveries: &mut UnboundedReceiver<Delivery>,
-    ) -> Option<Vec<Leftover>> {
+    async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) -> Option<Vec<Leftover>> {
         let mut open = true;
         self.take_leftovers();
         self.send_ready();

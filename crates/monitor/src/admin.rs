@@ -188,12 +188,34 @@ mod tests {
             (HERE, &[("host", "evil.example:2020")], 403),
             (HERE, &[("host", "localhost.evil.example")], 403),
             (ELSEWHERE, &[("host", "router.logging.svc:2020")], 0),
-            (HERE, &[("host", "localhost:2020"), ("origin", "http://localhost:2020")], 0),
-            (HERE, &[("host", "localhost:2020"), ("origin", "http://evil.example")], 403),
+            (
+                HERE,
+                &[
+                    ("host", "localhost:2020"),
+                    ("origin", "http://localhost:2020"),
+                ],
+                0,
+            ),
+            (
+                HERE,
+                &[
+                    ("host", "localhost:2020"),
+                    ("origin", "http://evil.example"),
+                ],
+                403,
+            ),
             (HERE, &[("host", "localhost:2020"), ("origin", "null")], 403),
             (HERE, &[("origin", "null")], 403),
-            (ELSEWHERE, &[("host", "10.0.0.7:2020"), ("origin", "http://10.0.0.7")], 403),
-            (HERE, &[("content-length", "1"), ("transfer-encoding", "chunked")], 400),
+            (
+                ELSEWHERE,
+                &[("host", "10.0.0.7:2020"), ("origin", "http://10.0.0.7")],
+                403,
+            ),
+            (
+                HERE,
+                &[("content-length", "1"), ("transfer-encoding", "chunked")],
+                400,
+            ),
         ];
         for (local, pairs, status) in cases {
             let pairs: Vec<(&'static str, &'static str)> = pairs.to_vec();
@@ -212,13 +234,49 @@ mod tests {
         let cases: [(&str, &str, Option<&str>, &[(&str, &str)], u16); 9] = [
             (HERE, "127.0.0.1:4000", None, &[], 0),
             ("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:2", None, &[], 0),
-            (HERE, "127.0.0.1:4000", None, &[("origin", "http://localhost:2020")], 403),
-            (HERE, "127.0.0.1:4000", None, &[("sec-fetch-site", "cross-site")], 403),
-            (ELSEWHERE, "10.0.0.9:4000", None, &[("authorization", "Bearer x")], 403),
+            (
+                HERE,
+                "127.0.0.1:4000",
+                None,
+                &[("origin", "http://localhost:2020")],
+                403,
+            ),
+            (
+                HERE,
+                "127.0.0.1:4000",
+                None,
+                &[("sec-fetch-site", "cross-site")],
+                403,
+            ),
+            (
+                ELSEWHERE,
+                "10.0.0.9:4000",
+                None,
+                &[("authorization", "Bearer x")],
+                403,
+            ),
             (ELSEWHERE, "10.0.0.9:4000", Some("secret"), &[], 401),
-            (ELSEWHERE, "10.0.0.9:4000", Some("secret"), &[("authorization", "Bearer secre")], 401),
-            (ELSEWHERE, "10.0.0.9:4000", Some("secret"), &[("authorization", "Bearer secrex")], 401),
-            (ELSEWHERE, "10.0.0.9:4000", Some("secret"), &[("authorization", "Bearer secret")], 0),
+            (
+                ELSEWHERE,
+                "10.0.0.9:4000",
+                Some("secret"),
+                &[("authorization", "Bearer secre")],
+                401,
+            ),
+            (
+                ELSEWHERE,
+                "10.0.0.9:4000",
+                Some("secret"),
+                &[("authorization", "Bearer secrex")],
+                401,
+            ),
+            (
+                ELSEWHERE,
+                "10.0.0.9:4000",
+                Some("secret"),
+                &[("authorization", "Bearer secret")],
+                0,
+            ),
         ];
         for (local, peer, token, pairs, status) in cases {
             let pairs: Vec<(&'static str, &'static str)> = pairs.to_vec();

@@ -24,7 +24,11 @@ struct Family {
 pub fn text(watched: &Watched, started: SystemTime, since_start: Duration) -> String {
     let mut text = Text::default();
     let pipeline = watched.pipeline();
-    for input in pipeline.inputs.iter().chain(&pipeline.emitter) {
+    let emitter = pipeline
+        .emitter
+        .iter()
+        .filter(|emitter| emitter.records.get() > 0);
+    for input in pipeline.inputs.iter().chain(emitter) {
         let label = name_label(&input.name);
         text.counter(
             "fluentbit_input_records_total",

@@ -323,7 +323,8 @@ mod tests {
             Rc::new(monitor(health_check)),
             Log::new("", Level::Off),
         ));
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let answer = local
             .run_until(async move {
                 let mut stream = tokio::net::TcpStream::connect(address)

@@ -35,8 +35,6 @@ impl Watched {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pipeline> {
-        self.pipeline
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
