@@ -642,3 +642,5 @@ mod bookkeeping;
 mod lanes;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_orders;

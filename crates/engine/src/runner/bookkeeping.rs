@@ -131,6 +131,13 @@ where
         }
         for records in open.values_mut() {
             records.sort_by_key(|range| range.start);
+            records.dedup_by(|next, before| {
+                let joins = before.end == next.start;
+                if joins {
+                    before.end = next.end;
+                }
+                joins
+            });
         }
         open
     }
