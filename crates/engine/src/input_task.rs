@@ -7,6 +7,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::builder::{BuiltInput, Seat};
+use crate::plan::Identity;
 use crate::road::{InputRoad, Road};
 
 /// What happened to an input.
@@ -25,6 +26,8 @@ pub enum Next {
     Leaves,
     /// This takes its place.
     Replaced(Box<Seat>),
+    /// It has given up what it had, and only waits for its last answers.
+    Gone,
 }
 
 /// An input that runs, or waits for its last answers.
@@ -68,9 +71,15 @@ impl RunningInput {
         self.stop.request();
     }
 
-    /// Whether it is meant to run on.
-    pub fn stays(&self) -> bool {
-        matches!(self.next, Next::Runs)
+    /// What a later reload compares with: what runs, or is about to; whether that is this very input.
+    pub fn present(&self) -> Option<(&Identity, bool)> {
+        match &self.next {
+            Next::Runs => Some((&self.seat.identity, true)),
+            Next::Replaced(seat) => Some((&seat.identity, true)),
+            // It still has what another one could take over, but it cannot run on.
+            Next::Leaves => Some((&self.seat.identity, false)),
+            Next::Gone => None,
+        }
     }
 }
 

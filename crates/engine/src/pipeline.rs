@@ -376,8 +376,8 @@ impl Running {
             }
             return;
         }
-        match std::mem::replace(&mut input.next, Next::Leaves) {
-            Next::Runs => {}
+        match std::mem::replace(&mut input.next, Next::Gone) {
+            Next::Runs | Next::Gone => {}
             Next::Leaves => self
                 .log
                 .info(format_args!("input {} has left", input.seat.identity.name)),

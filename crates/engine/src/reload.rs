@@ -211,8 +211,8 @@ impl Running {
         reloaded.changed += changed.len();
         reloaded.added += added.len();
         let mut changed = changed;
-        for input in self.inputs.iter_mut().filter(|input| input.stays()) {
-            if kept.contains(&input.id) {
+        for input in &mut self.inputs {
+            if kept.contains(&input.id) || matches!(input.next, Next::Gone) {
                 continue;
             }
             let successor = changed.iter().position(|(id, _)| *id == input.id);
@@ -222,7 +222,8 @@ impl Running {
                     input.stop(Next::Replaced(Box::new(seat)));
                 }
                 None => {
-                    reloaded.removed += 1;
+                    let is_news = !matches!(input.next, Next::Leaves);
+                    reloaded.removed += usize::from(is_news);
                     input.stop(Next::Leaves);
                 }
             }
@@ -269,11 +270,13 @@ impl Running {
     /// Which input of `plan` takes the place of which: the same section under the same name runs on; the same section under
     /// another name, or another section under the same name, takes over what the running one gives up.
     fn pair_inputs_of(&self, plan: &Plan) -> Places {
-        let running: Vec<(u64, &Identity)> = self
+        let running: Vec<(u64, &Identity, bool)> = self
             .inputs
             .iter()
-            .filter(|input| input.stays())
-            .map(|input| (input.id, &input.seat.identity))
+            .filter_map(|input| {
+                let (identity, runs) = input.present()?;
+                Some((input.id, identity, runs))
+            })
             .collect();
         let planned: Vec<&Identity> = plan.inputs.iter().map(|input| &input.identity).collect();
         let mut places = Places(vec![Place::Added; planned.len()]);
@@ -290,11 +293,11 @@ impl Running {
                 }
                 let found = running
                     .iter()
-                    .find(|(id, old)| !taken.contains(id) && rule(old, new));
-                if let Some((id, _)) = found {
+                    .find(|(id, old, _)| !taken.contains(id) && rule(old, new));
+                if let Some((id, _, runs)) = found {
                     taken.push(*id);
                     places.0[index] = match number {
-                        0 => Place::Kept(*id),
+                        0 if *runs => Place::Kept(*id),
                         _ => Place::Changed(*id),
                     };
                 }
