@@ -245,7 +245,8 @@ where
             Event::Delivery(None) => self.seal(),
             Event::Answer(flight, answer, sent) => {
                 self.note_answer(flight.slot);
-                self.pace.answered(sent, answer.is_throttled());
+                let all = flight.request.parts.len();
+                self.pace.answered(sent, answer.is_throttled(all));
                 self.answered(flight, answer);
             }
             Event::FlushIsDue | Event::MemoryIsWanted => self.seal(),
