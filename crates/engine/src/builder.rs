@@ -27,6 +27,8 @@ pub struct Seat {
     pub identity: Identity,
     pub context: InputContext,
     pub counters: InputCounters,
+    /// Where it keeps how far it came, if it does.
+    pub database: Option<String>,
     build: Rc<BuildInput>,
 }
 
@@ -286,6 +288,7 @@ impl<'a> Builder<'a> {
     pub fn seat(&mut self, planned: PlannedInput) -> Seat {
         let PlannedInput {
             identity,
+            database,
             common,
             build,
         } = planned;
@@ -307,6 +310,7 @@ impl<'a> Builder<'a> {
             identity,
             context,
             counters,
+            database,
             build,
         }
     }

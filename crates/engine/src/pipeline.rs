@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts};
+use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat};
 use crate::conservation;
 use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
@@ -440,6 +440,7 @@ impl Running {
         events: &mut UnboundedReceiver<InputEvent>,
     ) -> Handovers {
         self.log_stop();
+        let seats: Vec<Seat> = self.inputs.iter().map(|input| input.seat.clone()).collect();
         for input in &mut self.inputs {
             input.stop(Next::Leaves);
         }
@@ -471,7 +472,7 @@ impl Running {
             let last = Some(Instant::now() + LAST_WORDS);
             self.drain(last, events, &mut handovers).await;
         }
-        self.log_end();
+        self.log_end(&seats);
         handovers
     }
 
@@ -522,7 +523,8 @@ impl Running {
         running.chain(retiring).collect()
     }
 
-    fn log_end(&self) {
+    /// Says what stays, and where.
+    fn log_end(&self, seats: &[Seat]) {
         let all = self.counts.all();
         let left: u64 = all
             .outputs
@@ -535,6 +537,17 @@ impl Running {
                 output.name,
                 output.in_flight()
             ));
+        }
+        for seat in seats.iter().filter(|_| left > 0) {
+            let name = &seat.identity.name;
+            match &seat.database {
+                Some(path) => self.log.info(format_args!(
+                    "input {name}: how far everything is delivered is in {path}; the next start reads on from there"
+                )),
+                None => self.log.info(format_args!(
+                    "input {name}: nothing of it stays on disk; what was not acknowledged is its senders' to send again"
+                )),
+            }
         }
         self.log.info(format_args!(
             "service has stopped ({left} records without an answer, left with their sources)"

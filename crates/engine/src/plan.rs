@@ -65,6 +65,8 @@ pub(crate) struct Identity {
 
 pub(crate) struct PlannedInput {
     pub identity: Identity,
+    /// Where it keeps how far it came, if it does.
+    pub database: Option<String>,
     pub common: InputCommon,
     pub build: Rc<BuildInput>,
 }
@@ -154,6 +156,7 @@ fn plan_inputs(
             let identity = Identity::new(plugin.name, index, common.alias.as_deref(), fingerprint);
             planned.push(PlannedInput {
                 identity,
+                database: section.text("db").map(str::to_owned),
                 common,
                 build: Rc::new(build),
             });
