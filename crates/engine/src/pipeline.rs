@@ -509,15 +509,12 @@ impl Running {
 
     /// Closes the way into every output, so that each ends when it is done.
     fn close_outputs(&mut self) -> Vec<JoinHandle<()>> {
-        // The road has the other ends of the ways.
-        self.road = Rc::new(Road::new(
-            Rc::new([]),
-            Vec::new(),
-            self.counts.emitter.clone(),
-        ));
         for input in &self.inputs {
-            input.road.turn_to(&self.road);
+            input.road.close();
         }
+        // It has the other ends of the ways.
+        let nowhere = Road::new(Rc::new([]), Vec::new(), self.counts.emitter.clone());
+        self.road = Rc::new(nowhere);
         let retiring = self.retiring.drain(..).map(|output| output.task);
         let running = self.outputs.drain(..).map(|output| output.task);
         running.chain(retiring).collect()

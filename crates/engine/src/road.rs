@@ -53,8 +53,8 @@ pub struct Road {
 
 /// The road as one input sees it.
 pub struct InputRoad {
-    /// The present one: a reload puts another in its place.
-    road: RefCell<Rc<Road>>,
+    /// The present one: a reload puts another in its place. `None`: it is closed.
+    road: RefCell<Option<Rc<Road>>>,
     counters: InputCounters,
 }
 
@@ -62,20 +62,27 @@ impl InputRoad {
     /// The start of `road` for one input.
     pub fn new(road: &Rc<Road>, counters: InputCounters) -> Rc<InputRoad> {
         Rc::new(InputRoad {
-            road: RefCell::new(Rc::clone(road)),
+            road: RefCell::new(Some(Rc::clone(road))),
             counters,
         })
     }
 
     /// Batches travel on `road` from now on.
     pub fn turn_to(&self, road: &Rc<Road>) {
-        *self.road.borrow_mut() = Rc::clone(road);
+        *self.road.borrow_mut() = Some(Rc::clone(road));
+    }
+
+    /// Batches are refused from now on: they stay with their source.
+    pub fn close(&self) {
+        *self.road.borrow_mut() = None;
     }
 }
 
 impl Emit for InputRoad {
     fn emit(&self, batch: Batch) {
-        let road = Rc::clone(&self.road.borrow());
+        let Some(road) = self.road.borrow().clone() else {
+            return;
+        };
         road.travel(batch, &self.counters);
         road.travel_emitted();
         if !road.filters.is_empty() {

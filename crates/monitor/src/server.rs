@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, SERVER, X_CONTENT_TYPE_OPTIONS,
 };
@@ -33,6 +33,8 @@ const HEAD_MAX: usize = 16 << 10;
 /// takes the descriptors and the memory that records need.
 const CONNECTIONS_MAX: usize = 64;
 
+/// A client that does not finish its body in this time is not waited for.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest body of a request that changes something.
 const BODY_MAX: usize = 64 << 10;
 
@@ -91,8 +93,10 @@ impl Monitor {
         if let Err(refused) = self.admin.may_change(request.headers(), ends) {
             return refusal(refused);
         }
-        if let Err(refused) = read_object(request.into_body()).await {
-            return refusal(refused);
+        match tokio::time::timeout(BODY_TIMEOUT, read_object(request.into_body())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(refused)) => return refusal(refused),
+            Err(_) => return status(StatusCode::REQUEST_TIMEOUT),
         }
         let answer = |status: StatusCode, word: &str, number: i32| {
             let report = json!({"reload": word, "status": number});
@@ -183,13 +187,15 @@ fn json_answer(value: &serde_json::Value) -> Answer {
 
 /// Reads what must be nothing, or a JSON object (whose content says nothing to us).
 async fn read_object(incoming: Incoming) -> Result<(), Refused> {
+    let too_long = Refused(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "the body is too long or broken\n",
+    );
+    if incoming.size_hint().lower() > BODY_MAX as u64 {
+        return Err(too_long);
+    }
     let limited = Limited::new(incoming, BODY_MAX);
-    let Ok(collected) = limited.collect().await else {
-        return Err(Refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the body is too long or broken\n",
-        ));
-    };
+    let collected = limited.collect().await.map_err(|_| too_long)?;
     let bytes = collected.to_bytes();
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
