@@ -13,20 +13,19 @@ use crate::Faults;
 /// P9: a second router on the same state refuses to start, and the first one does not notice.
 pub fn second_instance(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
     let socket = stage.path("fluent.sock");
     let path = format!("Unix_Path {}", socket.display());
     let configuration = super::kill::stored(stage)
         .tail("app.log", &[])
         .section("INPUT", "forward", &[&path, "storage.type filesystem"])
         .nginx()
-        .firehose(&target, &[]);
+        .firehose(sink.target(), &[]);
     let mut router = stage.router(&configuration)?;
     router.until_listening(&socket)?;
     // Something has to be kept for there to be a state.
     let mut journal = stage.journal("app.log")?;
     let sender = Sender::start(&socket, RATE / 4)?;
-    proxy.set(Toxic::Reset);
+    sink.set_away(true);
     journal.write_for(Duration::from_secs(1), RATE)?;
     // The second one gets a socket of its own: only the state is shared.
     let other = format!("Unix_Path {}", stage.path("other.sock").display());
@@ -34,7 +33,7 @@ pub fn second_instance(stage: &Stage<'_>) -> Outcome {
         .tail("app.log", &[])
         .section("INPUT", "forward", &[&other, "storage.type filesystem"])
         .nginx()
-        .firehose(&target, &[]);
+        .firehose(sink.target(), &[]);
     let mut second = stage.router(&second)?;
     let end = Instant::now() + Duration::from_secs(5);
     while !second.has_ended() && Instant::now() < end {
@@ -42,7 +41,7 @@ pub fn second_instance(stage: &Stage<'_>) -> Outcome {
     }
     stage.must(second.has_ended(), "the second one runs");
     drop(second);
-    proxy.set(Toxic::None);
+    sink.set_away(false);
     journal.write_for(Duration::from_secs(1), RATE)?;
     let acknowledged = sender.finish(&mut router)?;
     let sent = super::super::journal::all(&[journal.sent(), acknowledged]);
@@ -96,6 +95,13 @@ pub fn reloads(stage: &Stage<'_>) -> Outcome {
     std::fs::write(stage.path("fluent-bit.conf"), with(true).text())?;
     router.signal(libc::SIGHUP);
     let acknowledged = sender.finish(&mut router)?;
+    let is_followed = router.until("the late file", Duration::from_secs(15), |_| {
+        sink.sink.report(Some(&late.sent())).lost == 0
+    });
+    stage.must(
+        is_followed.is_ok(),
+        "the last configuration is not in effect",
+    );
     let others = [late.sent(), acknowledged];
     stage.settle_tails(&sink, &mut journal, &others, router, Instant::now())
 }
@@ -151,18 +157,17 @@ pub fn clock_jumps(stage: &Stage<'_>) -> Outcome {
     stage.set_variable("LD_PRELOAD", &library);
     stage.set_variable("FLUMEN_FAULTS_CLOCK", &clock);
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
     let mut journal = stage.journal("app.log")?;
-    let mut router = stage.router(&stage.post(&target))?;
+    let mut router = stage.router(&stage.post(sink.target()))?;
     journal.write(RATE)?;
     stage.until_arrived(&sink, &journal.sent(), &mut router)?;
     for seconds in JUMPS {
-        proxy.set(Toxic::Reset);
+        sink.set_away(true);
         journal.write_for(Duration::from_millis(300), RATE)?;
         journal.rotate(10)?;
         jump(seconds)?;
         journal.write_for(Duration::from_millis(700), RATE)?;
-        proxy.set(Toxic::None);
+        sink.set_away(false);
         journal.write_for(Duration::from_millis(500), RATE)?;
     }
     stage.settle_tail(&sink, &mut journal, router, Instant::now())
