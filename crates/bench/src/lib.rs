@@ -15,6 +15,7 @@ mod quantity;
 mod report;
 mod scan;
 mod sink;
+mod table;
 mod tally;
 mod verify;
 
@@ -36,6 +37,8 @@ pub enum BenchCommand {
     Verify(verify::VerifyCommand),
     /// Plays the load matrix that AWS runs on each release of its Fluent Bit distribution
     Matrix(matrix::MatrixCommand),
+    /// Measures CPU and memory in the cases of AWS's post, for this program and its rivals
+    Table(table::TableCommand),
     /// Does to a router what goes wrong in production, and says what was lost and what came twice
     Faults(faults::FaultsCommand),
     /// Kills a router again and again while it delivers to a lake, and looks through the lake's objects
@@ -50,6 +53,7 @@ impl BenchCommand {
             BenchCommand::Sink(sink) => sink.run(),
             BenchCommand::Verify(verify) => verify.run(),
             BenchCommand::Matrix(matrix) => matrix.run(),
+            BenchCommand::Table(table) => table.run(),
             BenchCommand::Faults(faults) => faults.run(),
             BenchCommand::Kill(kill) => kill.run(),
         }

@@ -147,7 +147,8 @@ impl Process {
         }
     }
 
-    fn last_words(&self) -> String {
+    /// The last lines of its log.
+    pub fn last_words(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(3).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();
