@@ -296,10 +296,9 @@ impl<'a> Stage<'a> {
     pub fn verdict(&self, destination: &dyn Destination, sent: &Sent, drain: Duration) -> Outcome {
         let report = destination.report(sent)?;
         let mut failures = self.failures.take();
-        if let Some(sink) = &report.sink {
-            if sink.overwritten > 0 {
-                failures.push(format!("{} objects were overwritten", sink.overwritten));
-            }
+        let overwritten = report.sink.as_ref().map_or(0, |sink| sink.overwritten);
+        if overwritten > 0 {
+            failures.push(format!("{overwritten} objects were overwritten"));
         }
         Ok(Played {
             must_deliver: sent.lines,

@@ -1,5 +1,6 @@
 //! What happens to the process: a second one, new configurations, too little memory, another time.
 
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -152,7 +153,9 @@ pub fn clock_jumps(stage: &Stage<'_>) -> Outcome {
     if !built.is_ok_and(|output| output.status.success()) {
         return Err(Stop::Skipped("needs a C compiler".to_owned()));
     }
-    let jump = |seconds: i64| std::fs::write(&clock, seconds.to_ne_bytes());
+    let clock_file = std::fs::File::create(&clock)?;
+    // In place: the program has the file in its memory.
+    let jump = |seconds: i64| clock_file.write_all_at(&seconds.to_ne_bytes(), 0);
     jump(0)?;
     stage.set_variable("LD_PRELOAD", &library);
     stage.set_variable("FLUMEN_FAULTS_CLOCK", &clock);
