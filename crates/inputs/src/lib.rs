@@ -9,6 +9,9 @@
 mod dummy;
 mod forward;
 mod gate;
+mod http;
+mod listening;
+mod numbered;
 mod stdin;
 mod tail;
 mod tcp;
@@ -21,6 +24,7 @@ use plugin::InputPlugin;
 pub static ALL: &[&InputPlugin] = &[
     &dummy::PLUGIN,
     &forward::PLUGIN,
+    &http::PLUGIN,
     &stdin::PLUGIN,
     &tail::PLUGIN,
     &tcp::PLUGIN,
