@@ -7,12 +7,13 @@
 //! than all room there is: then waiting would last for ever. So one connection at a time may go beyond the limit, if
 //! nothing that it sent on is still on its way: the excess is one record at most.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use record::{Budget, Permit};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::listening::pace::Pace;
 use crate::listening::seats::Seat;
@@ -24,13 +25,27 @@ const SHARE_OF_UNFINISHED: usize = 4;
 /// The memory of one instance.
 pub struct Gate {
     budget: Arc<Budget>,
-    /// Counts what unfinished records hold.
-    unfinished: Arc<Budget>,
-    /// Permits of no bytes, from which others are made that may grow without waiting.
+    unfinished: Rc<Unfinished>,
+    /// A permit of no bytes, from which others are made that may grow without waiting.
     seed: RefCell<Permit>,
-    unfinished_seed: RefCell<Permit>,
     /// The right to go beyond the limit.
     excess: Arc<Semaphore>,
+}
+
+/// What all unfinished records hold together. One alone may hold any amount.
+struct Unfinished {
+    /// 0 is none.
+    limit: usize,
+    used: Cell<usize>,
+    waiting: Cell<usize>,
+    /// Somebody holds less, or begins to wait.
+    changed: Notify,
+}
+
+/// What of it is one connection's.
+struct Share {
+    of: Rc<Unfinished>,
+    bytes: usize,
 }
 
 /// What one connection holds of it.
@@ -38,7 +53,7 @@ pub struct Gate {
 pub struct Room {
     permit: Option<Permit>,
     /// What of it is for an unfinished record.
-    unfinished: Option<Permit>,
+    unfinished: Option<Share>,
     excess: Option<OwnedSemaphorePermit>,
     /// Something was read since the right to go beyond the limit was taken.
     excess_is_used: bool,
@@ -58,15 +73,19 @@ pub struct Need {
 impl Gate {
     /// A gate before `budget`.
     pub async fn open(budget: &Arc<Budget>) -> Gate {
-        let unfinished = Budget::new(match budget.tightest() {
+        let limit = match budget.tightest() {
             0 => 0,
             limit => (limit / SHARE_OF_UNFINISHED).max(1),
-        });
+        };
         Gate {
             budget: Arc::clone(budget),
+            unfinished: Rc::new(Unfinished {
+                limit,
+                used: Cell::new(0),
+                waiting: Cell::new(0),
+                changed: Notify::new(),
+            }),
             seed: RefCell::new(budget.take(0).await),
-            unfinished_seed: RefCell::new(unfinished.take(0).await),
-            unfinished,
             excess: Arc::new(Semaphore::new(1)),
         }
     }
@@ -107,13 +126,15 @@ impl Gate {
         let permit = room.permit.get_or_insert_with(|| self.nothing());
         permit.resize(need.bytes.max(permit.bytes()));
         if need.has_begun {
-            self.note_unfinished(room, need.bytes);
+            self.share(room).set(need.bytes);
         }
     }
 
     async fn widen_within_limit(&self, room: &mut Room, need: Need) {
         if need.has_begun {
-            grow(&self.unfinished, &mut room.unfinished, need.bytes).await;
+            let share = self.share(room);
+            Unfinished::wait_for(share, need.bytes).await;
+            share.set(need.bytes);
         }
         grow(&self.budget, &mut room.permit, need.bytes).await;
     }
@@ -140,7 +161,8 @@ impl Gate {
     pub fn part(&self, room: &mut Room, bytes: usize, left: usize) -> Option<Permit> {
         match left {
             0 => room.unfinished = None,
-            left => self.note_unfinished(room, left),
+            // What has been read is there, whether or not there was room.
+            left => self.share(room).set(left),
         }
         let held = room.permit.as_mut()?;
         held.resize(bytes + left);
@@ -151,11 +173,69 @@ impl Gate {
         Some(parted)
     }
 
-    /// What has been read is there, whether or not there was room.
-    fn note_unfinished(&self, room: &mut Room, bytes: usize) {
-        room.unfinished
-            .get_or_insert_with(|| self.unfinished_seed.borrow_mut().split(0))
-            .resize(bytes);
+    fn share<'a>(&self, room: &'a mut Room) -> &'a mut Share {
+        room.unfinished.get_or_insert_with(|| Share {
+            of: Rc::clone(&self.unfinished),
+            bytes: 0,
+        })
+    }
+}
+
+impl Unfinished {
+    /// Waits until `share` may be `bytes`. May be cancelled.
+    async fn wait_for(share: &Share, bytes: usize) {
+        let all = &share.of;
+        while !all.has_room(share, bytes) {
+            let _waiting = Waiting::new(all);
+            all.changed.notified().await;
+        }
+    }
+
+    fn has_room(&self, share: &Share, bytes: usize) -> bool {
+        let others = self.used.get() - share.bytes;
+        self.limit == 0 || others == 0 || others + bytes <= self.limit
+    }
+
+    /// Completes when somebody waits.
+    async fn wanted(&self) {
+        while self.waiting.get() == 0 {
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// Somebody waits, until it is dropped.
+struct Waiting<'a>(&'a Unfinished);
+
+impl<'a> Waiting<'a> {
+    fn new(all: &'a Unfinished) -> Waiting<'a> {
+        if all.waiting.replace(all.waiting.get() + 1) == 0 {
+            all.changed.notify_waiters();
+        }
+        Waiting(all)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get() - 1);
+    }
+}
+
+impl Share {
+    fn set(&mut self, bytes: usize) {
+        let is_less = bytes < self.bytes;
+        self.of.used.set(self.of.used.get() - self.bytes + bytes);
+        self.bytes = bytes;
+        if is_less {
+            self.of.changed.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -180,7 +260,7 @@ impl Room {
     }
 
     fn is_enough(&self, need: Need) -> bool {
-        let unfinished = self.unfinished.as_ref().map_or(0, Permit::bytes);
+        let unfinished = self.unfinished.as_ref().map_or(0, |share| share.bytes);
         need.bytes <= self.held() && (!need.has_begun || need.bytes <= unfinished)
     }
 
@@ -205,6 +285,7 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::time::Duration;
 
     use tokio::time::timeout;
@@ -249,9 +330,18 @@ mod tests {
             .expect_err("nobody waits any more");
         let mut good = Room::default();
         gate.widen(&mut good, need(400, false)).await;
-        let waiting = gate.widen(&mut rooms[5], need(100, true));
-        tokio::pin!(waiting);
-        assert!(timeout(SOON, &mut waiting).await.is_err());
-        timeout(SOON, gate.wanted()).await.expect("one waits");
+        let mut last = rooms.pop().expect("ten of them");
+        {
+            let mut waiting = pin!(gate.widen(&mut last, need(700, true)));
+            assert!(timeout(SOON, &mut waiting).await.is_err());
+            tokio::join!(
+                async {
+                    gate.wanted().await;
+                    drop((rooms, good));
+                },
+                waiting
+            );
+        }
+        assert_eq!(budget.used(), 700, "one alone may hold any amount");
     }
 }

@@ -17,6 +17,8 @@ mod tail;
 mod tcp;
 #[cfg(test)]
 mod test_road;
+#[cfg(test)]
+mod test_tls;
 
 use plugin::InputPlugin;
 

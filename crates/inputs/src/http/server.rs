@@ -162,7 +162,6 @@ fn builder(instance: &Instance) -> Builder<OnThisThread> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(instance.options.idle_timeout())
-        .half_close(true)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_MAX);
     builder
