@@ -52,9 +52,9 @@ pub struct Unpacking<'a> {
 enum Part<'a> {
     /// What is not begun.
     Rest(&'a [u8]),
-    Gzip(GzDecoder<&'a [u8]>),
+    Gzip(Box<GzDecoder<&'a [u8]>>),
     Zstd(ZstdDecoder<'static, &'a [u8]>),
-    Snappy(FrameDecoder<&'a [u8]>),
+    Snappy(Box<FrameDecoder<&'a [u8]>>),
 }
 
 impl<'a> Unpacking<'a> {
@@ -73,7 +73,7 @@ impl<'a> Unpacking<'a> {
         self.part = match part {
             Part::Rest(rest) if rest.is_empty() && self.parts > 0 => return Ok(false),
             Part::Rest(rest) => self.begin(rest)?,
-            Part::Gzip(mut member) => match fill(&mut member, out, size)? {
+            Part::Gzip(mut member) => match fill(&mut *member, out, size)? {
                 0 => Part::Rest(member.into_inner()),
                 _ => Part::Gzip(member),
             },
@@ -81,7 +81,7 @@ impl<'a> Unpacking<'a> {
                 0 => Part::Rest(frame.finish()),
                 _ => Part::Zstd(frame),
             },
-            Part::Snappy(mut frames) => match fill(&mut frames, out, size)? {
+            Part::Snappy(mut frames) => match fill(&mut *frames, out, size)? {
                 0 => Part::Rest(&[]),
                 _ => Part::Snappy(frames),
             },
@@ -95,8 +95,8 @@ impl<'a> Unpacking<'a> {
             return Err(TOO_MANY);
         }
         match self.packing {
-            Packing::Gzip => Ok(Part::Gzip(GzDecoder::new(rest))),
-            Packing::Snappy => Ok(Part::Snappy(FrameDecoder::new(rest))),
+            Packing::Gzip => Ok(Part::Gzip(Box::new(GzDecoder::new(rest)))),
+            Packing::Snappy => Ok(Part::Snappy(Box::new(FrameDecoder::new(rest)))),
             Packing::Zstd => {
                 let mut frame = ZstdDecoder::with_buffer(rest)
                     .map_err(|_| DAMAGED)?
