@@ -2,12 +2,13 @@
 //!
 //! A connection takes room before it reads and keeps it for what it has read of a record; a finished record takes its
 //! room along in its batch. When there is no room everybody waits for deliveries. What records hold that are not finished
-//! is bounded by itself: however many senders stop in the middle of one, the larger part of the memory stays for those
-//! who finish theirs. But that part may be held by halves of records which all wait for room, or a record may be larger
+//! is bounded by itself: however many senders stop in the middle of one, half of the memory stays for those who finish
+//! theirs, and among those who wait small records come first. But what is bounded may be held by halves of records which all wait for room, or a record may be larger
 //! than all room there is: then waiting would last for ever. So one connection at a time may go beyond the limit, if
 //! nothing that it sent on is still on its way: the excess is one record at most.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +21,11 @@ use crate::listening::seats::Seat;
 use crate::listening::stream::Stream;
 
 /// Unfinished records may hold one part in so many of the memory.
-const SHARE_OF_UNFINISHED: usize = 4;
+const SHARE_OF_UNFINISHED: usize = 2;
+/// Records that need at most one part in so many of that are small: some room is kept for them.
+const SHARE_OF_SMALL: usize = 16;
+/// One part in so many of it is kept for small records.
+const KEPT_FOR_SMALL: usize = 4;
 
 /// The memory of one instance.
 pub struct Gate {
@@ -37,8 +42,10 @@ struct Unfinished {
     /// 0 is none.
     limit: usize,
     used: Cell<usize>,
-    waiting: Cell<usize>,
-    /// Somebody holds less, or begins to wait.
+    /// How many bytes those who wait need, with numbers that tell them apart.
+    waiting: RefCell<BTreeSet<(usize, u64)>>,
+    numbers: Cell<u64>,
+    /// Somebody holds less, begins to wait or ceases to.
     changed: Notify,
 }
 
@@ -82,7 +89,8 @@ impl Gate {
             unfinished: Rc::new(Unfinished {
                 limit,
                 used: Cell::new(0),
-                waiting: Cell::new(0),
+                waiting: RefCell::default(),
+                numbers: Cell::new(0),
                 changed: Notify::new(),
             }),
             seed: RefCell::new(budget.take(0).await),
@@ -185,40 +193,57 @@ impl Unfinished {
     /// Waits until `share` may be `bytes`. May be cancelled.
     async fn wait_for(share: &Share, bytes: usize) {
         let all = &share.of;
-        while !all.has_room(share, bytes) {
-            let _waiting = Waiting::new(all);
+        if all.has_room(share, bytes) && all.waiting.borrow().is_empty() {
+            return;
+        }
+        let waiting = Waiting::new(all, bytes);
+        while !(all.has_room(share, bytes) && waiting.is_first()) {
             all.changed.notified().await;
         }
     }
 
     fn has_room(&self, share: &Share, bytes: usize) -> bool {
         let others = self.used.get() - share.bytes;
-        self.limit == 0 || others == 0 || others + bytes <= self.limit
+        let limit = match bytes <= self.limit / SHARE_OF_SMALL {
+            true => self.limit,
+            false => self.limit - self.limit / KEPT_FOR_SMALL,
+        };
+        self.limit == 0 || others == 0 || others + bytes <= limit
     }
 
     /// Completes when somebody waits.
     async fn wanted(&self) {
-        while self.waiting.get() == 0 {
+        while self.waiting.borrow().is_empty() {
             self.changed.notified().await;
         }
     }
 }
 
 /// Somebody waits, until it is dropped.
-struct Waiting<'a>(&'a Unfinished);
+struct Waiting<'a> {
+    all: &'a Unfinished,
+    need: (usize, u64),
+}
 
 impl<'a> Waiting<'a> {
-    fn new(all: &'a Unfinished) -> Waiting<'a> {
-        if all.waiting.replace(all.waiting.get() + 1) == 0 {
-            all.changed.notify_waiters();
-        }
-        Waiting(all)
+    fn new(all: &'a Unfinished, bytes: usize) -> Waiting<'a> {
+        let need = (bytes, all.numbers.get());
+        all.numbers.set(need.1 + 1);
+        all.waiting.borrow_mut().insert(need);
+        all.changed.notify_waiters();
+        Waiting { all, need }
+    }
+
+    /// Whether nobody who waits needs less.
+    fn is_first(&self) -> bool {
+        self.all.waiting.borrow().first() == Some(&self.need)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.waiting.set(self.0.waiting.get() - 1);
+        self.all.waiting.borrow_mut().remove(&self.need);
+        self.all.changed.notify_waiters();
     }
 }
 
@@ -303,10 +328,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_smallest_need_comes_first() {
+        let gate = Gate::open(&Budget::new(1000)).await;
+        let mut rooms: Vec<Room> = (0..4).map(|_| Room::default()).collect();
+        let [holder, large, middle, small] = &mut rooms[..] else {
+            unreachable!("four of them")
+        };
+        gate.widen(holder, need(370, true)).await;
+        let order = RefCell::new(Vec::new());
+        let wait = async |room: &mut Room, bytes: usize| {
+            gate.widen(room, need(bytes, true)).await;
+            order.borrow_mut().push(bytes);
+            gate.part(room, bytes, 0);
+        };
+        tokio::join!(
+            wait(large, 300),
+            wait(middle, 200),
+            wait(small, 100),
+            async {
+                gate.part(holder, 370, 0);
+            }
+        );
+        assert_eq!(*order.borrow(), [100, 200, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn unfinished_records_leave_most_of_the_memory_to_others() {
         let budget = Budget::new(1000);
         let gate = Gate::open(&budget).await;
-        let mut rooms: Vec<Room> = (0..10).map(|_| Room::default()).collect();
+        let mut rooms: Vec<Room> = (0..5).map(|_| Room::default()).collect();
         let mut refused = 0;
         for room in &mut rooms {
             gate.widen(room, need(50, false)).await;
@@ -315,22 +365,29 @@ mod tests {
                     .is_some_and(|permit| permit.bytes() == 0)
             );
             refused += usize::from(
-                timeout(SOON, gate.widen(room, need(100, true)))
+                timeout(SOON, gate.widen(room, need(120, true)))
                     .await
                     .is_err(),
             );
         }
         assert_eq!(
             (refused, budget.used()),
-            (8, 600),
-            "a quarter of it is theirs"
+            (2, 460),
+            "half of it is theirs, less what is kept"
         );
+        let mut small = Room::default();
+        gate.widen(&mut small, need(20, false)).await;
+        gate.part(&mut small, 0, 20);
+        timeout(SOON, gate.widen(&mut small, need(31, true)))
+            .await
+            .expect("it is small");
+        drop(small);
         timeout(SOON, gate.wanted())
             .await
             .expect_err("nobody waits any more");
         let mut good = Room::default();
         gate.widen(&mut good, need(400, false)).await;
-        let mut last = rooms.pop().expect("ten of them");
+        let mut last = rooms.pop().expect("five of them");
         {
             let mut waiting = pin!(gate.widen(&mut last, need(700, true)));
             assert!(timeout(SOON, &mut waiting).await.is_err());

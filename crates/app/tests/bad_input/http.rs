@@ -125,7 +125,7 @@ fn two_hundred_clients_that_stop_in_mid_body_hold_nobody_up() {
     let idle: Vec<TcpStream> = (0..200)
         .map(|_| {
             let mut stream = connect(port);
-            stream.write_all(&whole[..60_000]).expect("sent");
+            stream.write_all(&whole[..30_000]).expect("sent");
             stream
         })
         .collect();

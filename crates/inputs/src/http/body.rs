@@ -13,7 +13,7 @@ use super::unpack::{Packing, Unpacking};
 use crate::gate::{Need, Room};
 use crate::listening::pace::Pace;
 
-/// How much room is made ahead of what comes.
+/// How much is unpacked at once.
 const STEP: usize = 64 << 10;
 /// A client that is slow for so long is gone, or means no good.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,8 +70,6 @@ async fn collect(
 ) -> Result<Bytes, Refusal> {
     let (mut bytes, pace) = (BytesMut::new(), Pace::new(Some(PATIENCE)));
     loop {
-        make_room(instance, room, bytes.len() + STEP, !bytes.is_empty()).await;
-        pace.hold_up(false);
         let in_excess = room.is_in_excess();
         let somebody_waits = || async move {
             if !in_excess {
@@ -92,8 +90,11 @@ async fn collect(
         if bytes.len() + data.len() > limit {
             return Err(TOO_LARGE);
         }
+        // It is in memory already, but nothing more is before there is room for it.
         pace.note(data.len());
         pace.hold_up(true);
+        make_room(instance, room, bytes.len() + data.len(), !bytes.is_empty()).await;
+        pace.hold_up(false);
         bytes.extend_from_slice(&data);
     }
 }
