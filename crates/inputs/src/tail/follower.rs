@@ -595,6 +595,12 @@ impl Follower {
         self.descriptor_limit = limit;
     }
 
+    /// How many descriptors are held.
+    pub fn descriptors_held(&self) -> usize {
+        let held = |file: &&Followed| file.descriptor.held().is_some();
+        self.files.values().filter(held).count()
+    }
+
     /// Whether the file that `path` leads to is followed.
     pub fn follows(&self, path: &Path) -> bool {
         let id = std::fs::metadata(path).map(|metadata| FileId::of(&metadata));
