@@ -368,6 +368,7 @@ impl Follower {
         self.look_at_doubtful(now);
         self.look_at_archived(now);
         self.take_answers(now);
+        self.keep_descriptors_few();
     }
 
     /// When the next round is due, whatever happens.

@@ -394,6 +394,20 @@ impl Bench {
         self
     }
 
+    /// Renames `a.log.2` to `a.log.3`, `a.log.1` to `a.log.2` and `a.log` to `a.log.1`, as far as they exist.
+    pub fn rename_generations(&mut self) -> &mut Bench {
+        for n in (0..9).rev() {
+            let name = |n: usize| match n {
+                0 => "a.log".to_owned(),
+                n => format!("a.log.{n}"),
+            };
+            if self.path(&name(n)).exists() {
+                self.rename(&name(n), &name(n + 1));
+            }
+        }
+        self
+    }
+
     pub fn copy(&mut self, from: &str, to: &str) -> &mut Bench {
         std::fs::copy(self.path(from), self.path(to)).expect("it can be copied");
         self
