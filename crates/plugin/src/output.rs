@@ -185,18 +185,16 @@ impl Answer {
         }
     }
 
-    /// Whether the service has too much to do.
-    pub fn is_throttled(&self) -> bool {
-        matches!(
-            self,
-            Answer::Again {
-                throttled: true,
-                ..
-            } | Answer::Except {
-                throttled: true,
-                ..
-            }
-        )
+    /// Whether the service has too much to do for as many requests at once as there are, when this one had `of` records.
+    /// It has not if it took half of them: fewer requests would only be slower then.
+    pub fn is_throttled(&self, of: u32) -> bool {
+        match self {
+            Answer::Again { throttled, .. } => *throttled,
+            Answer::Except {
+                records, throttled, ..
+            } => *throttled && records.len() as u64 * 2 > u64::from(of),
+            Answer::Done | Answer::Never { .. } => false,
+        }
     }
 }
 
@@ -204,6 +202,12 @@ impl Answer {
 pub trait Deliver {
     /// Sends `request` once and reports. Never retries by itself beyond what is certain not to repeat anything.
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer>;
+
+    /// The longest that an answer can take while all is well. An output whose requests stay without any answer for twice
+    /// this long is torn down and built anew.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(300)
+    }
 
     /// The last request is answered and none will follow: finishes what was answered as durable but is not at its
     /// destination yet. Is dropped when the grace ends first.

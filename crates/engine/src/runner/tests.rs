@@ -153,6 +153,8 @@ async fn run_in_lanes(
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        bodies: Budget::new(0),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -191,6 +193,8 @@ impl World {
     /// Conservation: everything routed has an answer, and the source heard of it.
     fn assert_settled(&self, upto: u64) {
         assert_eq!(self.counters.in_flight(), 0);
+        assert_eq!(self.counters.held.get(), 0);
+        assert_eq!(self.counters.settled.get(), self.counters.answered());
         assert_eq!(
             (self.ledger.discharged(), self.ledger.is_settled()),
             (upto, true)
@@ -234,6 +238,32 @@ async fn exactly_the_failed_records_are_sent_again() {
     );
     assert_eq!(world.counters.own.dropped("bad").get(), 1);
     world.assert_settled(6);
+}
+
+/// How many of four requests may still be under way at once after so many of four records were refused for want of
+/// capacity, and then taken.
+async fn limit_after_refusals(refused: u32) -> u64 {
+    let records = (0..refused).map(|record| (record, RecordAnswer::Again));
+    let answers = vec![Answer::Except {
+        records: records.collect(),
+        why: "Slow down.".into(),
+        throttled: true,
+    }];
+    let world = run_in_lanes(1, 4, RetryLimit::Unset, answers, &[0..4]).await;
+    world.assert_settled(4);
+    let metrics = world.counters.own.all();
+    let limit = metrics
+        .iter()
+        .find(|metric| metric.name == "concurrency_limit");
+    limit.expect("every output has it").number.get()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_most_of_a_request_refused_brings_concurrency_down() {
+    assert_eq!(limit_after_refusals(1).await, 4);
+    assert_eq!(limit_after_refusals(2).await, 4, "half of it was taken");
+    assert_eq!(limit_after_refusals(3).await, 2);
+    assert_eq!(limit_after_refusals(4).await, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -331,6 +361,8 @@ async fn a_dropped_runner_refuses_what_it_held() {
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        bodies: Budget::new(0),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -368,6 +400,8 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
         log: Log::new("", Level::Off),
         stop,
         memory: Arc::clone(&memory),
+        bodies: Budget::new(0),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -387,7 +421,7 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
     sender.send(Delivery { batch, receipt }).expect("open");
     let begin = Instant::now();
     tokio::select! {
-        () = super::run(output, &settings, &mut receiver) => unreachable!("deliveries are open"),
+        _ = super::run(output, &settings, &mut receiver) => unreachable!("deliveries are open"),
         permit = memory.take(5) => assert_eq!(permit.bytes(), 5),
     }
     assert_eq!(begin.elapsed(), Duration::ZERO, "nothing waited for Flush");
