@@ -188,6 +188,8 @@ impl Followed {
             std::mem::replace(&mut self.flags.unread_head, self.cursor.position() == 0);
         if (identity::head_can_grow(self.head, known) || was_unread)
             && let Ok(file) = self.descriptor.get(&self.name)
+            // What does not begin as before is not what was read: the next look finds out.
+            && (was_unread || identity::has_head(file, self.head))
         {
             self.head = identity::head(file, known);
         }

@@ -368,6 +368,7 @@ impl Follower {
         self.look_at_doubtful(now);
         self.look_at_archived(now);
         self.take_answers(now);
+        self.keep_descriptors_few();
     }
 
     /// When the next round is due, whatever happens.
@@ -593,6 +594,12 @@ impl Follower {
     /// Lets at most so many descriptors be held, counted over the whole process.
     pub fn set_descriptor_limit(&mut self, limit: usize) {
         self.descriptor_limit = limit;
+    }
+
+    /// How many descriptors are held.
+    pub fn descriptors_held(&self) -> usize {
+        let held = |file: &&Followed| file.descriptor.held().is_some();
+        self.files.values().filter(held).count()
     }
 
     /// Whether the file that `path` leads to is followed.

@@ -2,6 +2,7 @@
 
 mod bench;
 mod content;
+mod fluent_bit;
 mod joined;
 mod long_lines;
 mod model;

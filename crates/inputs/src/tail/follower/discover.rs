@@ -334,10 +334,7 @@ impl Follower {
         self.counters.opened.add(1);
         self.mark_unsaved(number);
         self.look_at(number);
-        let excess = descriptor::excess(self.descriptor_limit);
-        if excess > 0 {
-            self.give_up_descriptors(excess + SPARE_AT_ONCE);
-        }
+        self.keep_descriptors_few();
         Some(number)
     }
 

@@ -49,6 +49,7 @@ impl Follower {
                 Turn::Read(bytes) => {
                     self.to_read.push_back(number);
                     read += bytes;
+                    self.keep_descriptors_few();
                 }
                 Turn::Done => self.unqueue(number),
                 Turn::NoRoom(bytes) => {
@@ -63,6 +64,14 @@ impl Follower {
         match read {
             0 => Pace::Idle,
             _ => Pace::Active,
+        }
+    }
+
+    /// Gives up descriptors when there are too many.
+    pub(super) fn keep_descriptors_few(&mut self) {
+        let excess = descriptor::excess(self.descriptor_limit);
+        if excess > 0 {
+            self.give_up_descriptors(excess + SPARE);
         }
     }
 

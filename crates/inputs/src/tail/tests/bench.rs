@@ -91,6 +91,12 @@ impl Road {
         receipt.settle(batch, record..record + 1);
     }
 
+    /// The origins of all batches that are held.
+    pub fn origins(&self) -> Vec<record::Origin> {
+        let held = self.held.borrow();
+        held.iter().map(|(batch, _)| batch.origin()).collect()
+    }
+
     /// Lets the `index`-th batch that is held fall.
     pub fn refuse_batch(&self, index: usize) {
         drop(self.held.borrow_mut().remove(index));
@@ -388,6 +394,20 @@ impl Bench {
         self
     }
 
+    /// Renames `a.log.2` to `a.log.3`, `a.log.1` to `a.log.2` and `a.log` to `a.log.1`, as far as they exist.
+    pub fn rename_generations(&mut self) -> &mut Bench {
+        for n in (0..9).rev() {
+            let name = |n: usize| match n {
+                0 => "a.log".to_owned(),
+                n => format!("a.log.{n}"),
+            };
+            if self.path(&name(n)).exists() {
+                self.rename(&name(n), &name(n + 1));
+            }
+        }
+        self
+    }
+
     pub fn copy(&mut self, from: &str, to: &str) -> &mut Bench {
         std::fs::copy(self.path(from), self.path(to)).expect("it can be copied");
         self
@@ -444,31 +464,6 @@ impl Bench {
         let log = LOG.lock().expect("no panic while held");
         let ours = log.iter().filter(|line| line.contains(&directory));
         ours.map(|line| line.replace(&directory, "")).collect()
-    }
-
-    pub fn inodes(&self) -> Vec<(String, u64)> {
-        use std::os::unix::fs::MetadataExt;
-        let all = std::fs::read_dir(self.directory.path())
-            .expect("x")
-            .map(|e| e.expect("x"));
-        let c = rusqlite::Connection::open(self.path("flb.db")).expect("a database");
-        let mut st = c
-            .prepare("SELECT name || offset, inode FROM in_tail_files")
-            .expect("x");
-        let mut v: Vec<(String, u64)> = st
-            .query_map([], |r| {
-                Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)? as u64))
-            })
-            .expect("x")
-            .map(|r| r.expect("x"))
-            .collect();
-        v.extend(all.map(|e| {
-            (
-                e.file_name().to_string_lossy().into_owned(),
-                e.metadata().expect("x").ino(),
-            )
-        }));
-        v
     }
 
     /// The rows of the database: name without directory, offset, rotated.

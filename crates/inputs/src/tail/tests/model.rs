@@ -65,7 +65,7 @@ impl Model {
         let pattern = ["a.log", "a.log*", "*.log", "*"][below(&mut random, 4)];
         let inotify = ["on", "off"][below(&mut random, 2)];
         let options = format!(
-            "Path {{dir}}/{pattern}\nExclude_Path *db*\nRead_from_Head on\nDB {{dir}}/flb.db\nDB.Sync off\n\
+            "Path {{dir}}/{pattern}\nExclude_Path *flb.db*\nRead_from_Head on\nDB {{dir}}/flb.db\nDB.Sync off\n\
              Inotify_Watcher {inotify}"
         );
         let limit = [0, 3_000, 30_000][below(&mut random, 3)];
@@ -369,12 +369,6 @@ impl Model {
 
     fn start(&mut self) {
         if !self.is_running() {
-            if std::env::var("FLUMEN_DEBUG").is_ok() && self.bench.path("flb.db").exists() {
-                let rows = format!("{:?}", self.bench.rows());
-                self.note(rows);
-                let names = format!("{:?}", self.bench.inodes());
-                self.note(names);
-            }
             self.note("start".to_owned());
             self.bench.start();
             self.look();
