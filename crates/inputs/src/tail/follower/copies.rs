@@ -38,7 +38,10 @@ impl Follower {
             return false;
         };
         let is_known = self.parked.has(opened.id());
-        let holds = self.files.get(&original).map(|file| file.holds_what_was_read());
+        let holds = self
+            .files
+            .get(&original)
+            .map(|file| file.holds_what_was_read());
         if let Some(Ok(false)) = holds {
             // The copy was made of what is not there any more: that is looked for now.
             self.content_replaced(original, now);
