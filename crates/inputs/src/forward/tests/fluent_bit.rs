@@ -9,7 +9,7 @@ use crate::test_tls::{Authority, pairs};
 /// A Fluent Bit that sends, killed on drop.
 struct Sender {
     child: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Sender {
@@ -26,13 +26,10 @@ impl Sender {
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(folder.path().join("log")).expect("a file"))
             .spawn()
             .expect("it can be started");
-        Sender {
-            child,
-            _folder: folder,
-        }
+        Sender { child, folder }
     }
 }
 
@@ -40,6 +37,8 @@ impl Drop for Sender {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let log = std::fs::read_to_string(self.folder.path().join("log"));
+        println!("{}", log.unwrap_or_default());
     }
 }
 
