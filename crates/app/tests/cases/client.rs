@@ -1,6 +1,6 @@
 //! Sends a case's requests to the input `http`, one after the other, and keeps the answers.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
