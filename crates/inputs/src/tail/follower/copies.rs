@@ -59,7 +59,8 @@ impl Follower {
             self.doubtful.0.insert(path.to_owned(), now + DOUBT);
             return true;
         }
-        let begins_alike = len <= file.cursor.end()
+        let original_len = file.descriptor.metadata(&file.name).map_or(0, |m| m.len());
+        let begins_alike = len <= original_len
             && file
                 .descriptor
                 .get(&file.name)
