@@ -28,7 +28,9 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         // Without a name of its own it would have that of the certificates which it issues.
         params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, "authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
