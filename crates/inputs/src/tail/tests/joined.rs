@@ -1,11 +1,13 @@
 //! Lines that are joined: groups over reads, stops, crashes, rotations.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use config::{Diagnostics, Document, LogLevel, MemoryHost};
 use parsers::Definitions;
+use proptest::prelude::*;
 
 use super::bench::Bench;
 
@@ -291,4 +293,126 @@ async fn a_parser_that_panics_loses_nothing() {
     assert_eq!(lines, ["panic", "{\"log\":\"waits\"}"]);
     bench.road.settle();
     bench.stop().await;
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A line that begins a group.
+    Begin,
+    /// A line that belongs to the last one.
+    Continue,
+    Read,
+    SettleAll,
+    SettleFirst,
+    Refuse,
+    Stop,
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use Step::*;
+    prop::sample::select(vec![
+        Begin,
+        Begin,
+        Continue,
+        Continue,
+        Continue,
+        Read,
+        Read,
+        SettleAll,
+        SettleFirst,
+        Refuse,
+        Stop,
+        Crash,
+    ])
+}
+
+/// An orderly end, with as many answers as it takes.
+async fn stop(bench: &mut Bench) -> &mut Bench {
+    let (road, mut follower) = (
+        Rc::clone(&bench.road),
+        bench.follower.take().expect("it runs"),
+    );
+    follower.stop_reading();
+    let is_done = (0..10).any(|_| {
+        road.settle();
+        follower.drain()
+    });
+    assert!(is_done, "something is still owed");
+    follower.finish().await;
+    bench
+}
+
+/// Does the steps, and gives what was written and what arrived, in groups.
+async fn played(steps: &[Step]) -> (Vec<String>, Vec<String>) {
+    let mut bench = Bench::new(INDENTED);
+    let (mut written, mut arrived) = (Vec::<String>::new(), Vec::new());
+    bench.append("a.log", "").start();
+    for (number, step) in steps.iter().chain(&[Step::Begin, Step::Read]).enumerate() {
+        let held = bench.road.held();
+        match step {
+            Step::Begin => {
+                bench.append("a.log", &format!("{number}\n"));
+                written.push(format!("{number}\n"));
+            }
+            Step::Continue => {
+                bench.append("a.log", &format!(" {number}\n"));
+                match written.last_mut() {
+                    Some(last) => last.push_str(&format!(" {number}\n")),
+                    // It belongs to nothing.
+                    None => written.push(format!(" {number}\n")),
+                }
+            }
+            Step::Read => drop(bench.run()),
+            Step::SettleAll => bench.road.settle(),
+            Step::SettleFirst if held > 0 => bench.road.settle_record(0, 0),
+            Step::Refuse if held > 0 => bench.road.refuse_batch(0),
+            Step::SettleFirst | Step::Refuse => {}
+            Step::Stop => drop(stop(bench.run()).await.start()),
+            Step::Crash => {
+                bench.save().await.crash();
+                bench.start();
+            }
+        }
+        arrived.extend(bench.lines());
+    }
+    // What was refused comes again, what waits is let go, and nothing is left.
+    for _ in 0..8 {
+        bench.road.settle();
+        bench.pass(SECOND).await;
+        arrived.extend(bench.lines());
+    }
+    let length: usize = written.iter().map(String::len).sum();
+    stop(&mut bench).await;
+    assert_eq!(bench.rows()[0].1, length as i64, "everything is delivered");
+    bench.start();
+    assert_eq!(bench.lines(), [""; 0], "nothing comes twice");
+    (written, arrived)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever happens, every group arrives as a whole: once, or as often as it was refused or a crash came before its answer.
+    #[test]
+    fn groups_stay_whole(steps in prop::collection::vec(step(), 1..40)) {
+        // A first line that belongs to nothing stands alone, and so would the next.
+        let steps: Vec<Step> = std::iter::once(Step::Begin).chain(steps).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        let (written, arrived) = runtime.block_on(played(&steps));
+        for group in &written {
+            prop_assert!(arrived.contains(group), "{:?} is not among {:?}", group, arrived);
+        }
+        for group in &arrived {
+            prop_assert!(written.contains(group), "{:?} is none of {:?}", group, written);
+        }
+        let troubles = steps.iter().filter(|step| matches!(step, Step::Refuse | Step::Crash | Step::Stop)).count();
+        if troubles == 0 {
+            prop_assert_eq!(written, arrived);
+        }
+    }
 }
