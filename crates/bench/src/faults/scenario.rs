@@ -115,6 +115,12 @@ pub const ALL: &[Scenario] = &[
         "kill -9 while a sender waits for acknowledgements",
     ),
     row(
+        "P5",
+        "kill-starting",
+        kill::while_starting,
+        "kill -9 within 60 ms of each start",
+    ),
+    row(
         "P6",
         "term-dead-output",
         kill::term_with_dead_output,

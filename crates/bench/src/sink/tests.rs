@@ -275,12 +275,7 @@ fn kinesis_and_cloudwatch_are_counted() {
                     .contains("InvalidParameterException")
             );
         }
-        let report = sink.report(Some(&sent(3)));
-        assert_eq!(
-            (report.lost, report.repeated),
-            (0, 1),
-            "the first of two events came again, and was taken, beside one from the future"
-        );
+        assert!(sink.report(Some(&sent(3))).is_clean());
     });
 }
 
