@@ -9,7 +9,7 @@ use ::lake::{Lake, Level, Logger, Options};
 use plugin::Log;
 use tokio::net::TcpListener;
 
-use crate::signals;
+use crate::signals::{Asked, Signals};
 
 /// What `flumen lake` is started with.
 #[derive(Debug, clap::Args)]
@@ -93,7 +93,9 @@ impl LakeCommand {
                 "listening on {address} with a secret that everybody knows: see --secret-access-key"
             ));
         }
-        lake.serve(listener, signals::shutdown(log.clone())).await;
+        let mut signals = Signals::listen(log.clone());
+        let stop = async move { while signals.next().await != Asked::Stop {} };
+        lake.serve(listener, stop).await;
         lake.close().await;
         let buffered = lake.counters().total().buffered_records;
         log.info(format_args!(
