@@ -566,3 +566,6 @@ pub(crate) async fn within<T>(
         None => Some(work.await),
     }
 }
+
+#[cfg(test)]
+mod tests;
