@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::{
-    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, SectionKind, ServiceOptions,
-    Severity, SystemHost,
+    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, Options, SectionKind,
+    ServiceOptions, Severity, SystemHost,
 };
 use engine::{Pipeline, Plan};
 use monitor::{HealthLimits, Monitor};
@@ -105,7 +105,11 @@ fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Pla
         command_line.sections.clone(),
         diagnostics,
     );
-    let parsers = Definitions::new(&document.parsers, command_line.log_level, diagnostics);
+    // Its mistakes are reported when the plan is made.
+    let service = ServiceOptions::read(&document.service, &mut Diagnostics::new());
+    let limit = service.map_or(0, |service| service.multiline_buffer_limit.0 as usize);
+    let parsers = Definitions::new(&document.parsers, command_line.log_level, diagnostics)
+        .with_multiline(&document.multiline_parsers, limit, diagnostics);
     let folder = document
         .folder
         .clone()
