@@ -22,7 +22,9 @@ use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation, InputRoad, Road};
 use crate::runner::{self, RunnerSettings};
-use crate::storage::{DefaultStorage, Storage, StorageSettings, Way};
+use crate::storage::{
+    DeadLetters, DefaultStorage, StateDirectory, Storage, StorageSettings, Way,
+};
 
 /// Bytes of records that may be between inputs and answers, when nothing else limits them.
 const MEMORY: usize = 16 << 20;
@@ -67,7 +69,7 @@ impl Pipeline {
     pub fn build(plan: Plan, level: Level) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
         let mut builder = Builder::new(&plan, level, stop.clone());
-        let storage_settings = StorageSettings::new(&plan);
+        let storage_settings = StorageSettings::new(&plan.service, &builder.state);
         let (outputs, exits, ways) = builder.outputs(plan.outputs);
         let filters = builder.filters(plan.filters);
         let inputs = builder.inputs(plan.inputs);
@@ -348,6 +350,8 @@ struct Builder {
     nan_to_null: bool,
     counters: monitor::Pipeline,
     default_storage: DefaultStorage,
+    state: Rc<StateDirectory>,
+    dead_letters: DeadLetters,
     failures: Vec<String>,
 }
 
@@ -358,6 +362,7 @@ impl Builder {
             service.scheduler_base.0.as_secs(),
             service.scheduler_cap.0.as_secs(),
         );
+        let state = plan.state_directory();
         let configured = plan.scheduler_is_configured.then_some((base, cap));
         Builder {
             level,
@@ -371,6 +376,8 @@ impl Builder {
             nan_to_null: service.nan_to_null.0,
             counters: monitor::Pipeline::default(),
             default_storage: DefaultStorage::new(service),
+            dead_letters: DeadLetters::new(service, &state, Log::new("storage", level)),
+            state,
             failures: Vec::new(),
         }
     }
@@ -459,6 +466,7 @@ impl Builder {
             log,
             stop: self.stop.clone(),
             memory: Arc::clone(&self.memory),
+            dead_letters: self.dead_letters.clone(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A checked configuration: what will run.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use config::{
@@ -12,6 +13,7 @@ use plugin::{
 };
 
 use crate::instance::TagMatcher;
+use crate::storage::{StateDirectory, candidates};
 
 /// The plugins that are compiled in. The application lists them; the engine knows none.
 #[derive(Clone, Copy)]
@@ -120,6 +122,15 @@ impl Plan {
             filters,
             outputs,
         })
+    }
+}
+
+impl Plan {
+    /// Where this configuration's router keeps what must survive.
+    pub fn state_directory(&self) -> Rc<StateDirectory> {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let configured = self.service.storage_path.as_deref();
+        StateDirectory::new(candidates(configured, &self.state_name, variable))
     }
 }
 

@@ -26,15 +26,16 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
-use crate::plan::Plan;
 use crate::road::Delivery;
 
+mod dead_letters;
 mod directory;
-mod encoding;
+pub mod encoding;
 mod feeder;
 mod report;
 
-pub use directory::{Directory, DirectoryError, candidates};
+pub use dead_letters::DeadLetters;
+pub use directory::{Directory, DirectoryError, StateDirectory, candidates};
 
 /// The oldest records of an output went, because it has more than `storage.total_limit_size`.
 const TOTAL_LIMIT: Reason = Reason("storage_total_limit_size");
@@ -42,10 +43,10 @@ const TOTAL_LIMIT: Reason = Reason("storage_total_limit_size");
 const SHARE_MIN: usize = 256 << 10;
 
 /// How records are kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StorageSettings {
-    /// Where, the best place first.
-    pub candidates: Vec<PathBuf>,
+    /// Where.
+    pub state: Rc<StateDirectory>,
     /// `storage.sync`.
     pub durability: Durability,
     /// `storage.backlog.mem_limit`: how much of what lies on the disk is read at a time.
@@ -56,12 +57,9 @@ pub struct StorageSettings {
 
 impl StorageSettings {
     /// What a configuration says.
-    pub fn new(plan: &Plan) -> StorageSettings {
-        let service = &plan.service;
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let configured = service.storage_path.as_deref();
+    pub fn new(service: &ServiceOptions, state: &Rc<StateDirectory>) -> StorageSettings {
         StorageSettings {
-            candidates: candidates(configured, &plan.state_name, variable),
+            state: Rc::clone(state),
             durability: match service.storage_sync {
                 StorageSync::Full => Durability::Durable,
                 StorageSync::Normal => Durability::Process,
@@ -143,7 +141,7 @@ enum Opened {
 /// An open log.
 struct Open {
     writer: Writer,
-    directory: Directory,
+    directory: Rc<Directory>,
 }
 
 /// Why the router cannot start.
@@ -211,7 +209,7 @@ impl Storage {
         if matches!(*self.opened.borrow(), Opened::Yes(_)) {
             return Ok(());
         }
-        let directory = Directory::take(&self.settings.candidates)?;
+        let directory = self.settings.state.get()?;
         let mut settings = Settings::new(directory.path.join("wal"), self.settings.durability);
         let smallest = self.ways.iter().filter_map(|way| way.bytes_max).min();
         if let Some(smallest) = smallest {
@@ -243,7 +241,7 @@ impl Storage {
             let entries = std::fs::read_dir(folder.join("wal"));
             entries.is_ok_and(|mut entries| entries.next().is_some())
         };
-        self.settings.candidates.iter().any(has_log)
+        self.settings.state.candidates().iter().any(has_log)
     }
 
     /// The log, opened if it was not; `None` if there cannot be one, which is said once.

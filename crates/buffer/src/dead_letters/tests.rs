@@ -88,7 +88,7 @@ fn a_letter_is_answered_for_when_it_is_safe_or_cannot_be_kept() {
     let writer = Writer::start(store.clone(), report).expect("a thread");
     let put = |body: &[u8]| {
         let done = Arc::clone(&done);
-        writer.put(letter("x", body), move || {
+        writer.put(letter("x", body), move |_| {
             done.fetch_add(1, Ordering::SeqCst);
         });
     };

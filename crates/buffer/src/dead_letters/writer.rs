@@ -23,12 +23,12 @@ pub enum Report<'a> {
     Failed(&'a io::Error),
     /// They can be written again.
     Recovered,
-    /// So many records of a letter are not kept: the store has its most bytes, or cannot be written for too long.
+    /// A letter is not kept: the store has its most bytes, or cannot be written for too long.
     NotKept(&'a Letter),
 }
 
 /// A letter, and what happens once it is kept or never will be.
-type Post = (Letter, Box<dyn FnOnce() + Send>);
+type Post = (Letter, Box<dyn FnOnce(bool) + Send>);
 
 /// Writes letters on its own thread. Dropping it writes what is left and waits for that.
 pub struct Writer {
@@ -62,8 +62,8 @@ impl Writer {
         })
     }
 
-    /// Keeps `letter` soon. `done` is called once it is on the disk, or will never be (see [`Report::NotKept`]).
-    pub fn put(&self, letter: Letter, done: impl FnOnce() + Send + 'static) {
+    /// Keeps `letter` soon. `done` is called once it is on the disk (`true`), or will never be (`false`).
+    pub fn put(&self, letter: Letter, done: impl FnOnce(bool) + Send + 'static) {
         if let Some(sender) = &self.sender {
             // The thread only ends with this.
             let _ = sender.send((letter, Box::new(done)));
@@ -148,7 +148,7 @@ impl<R: Fn(Report<'_>)> Worker<R> {
                     if !is_kept {
                         (self.report)(Report::NotKept(&letter));
                     }
-                    done();
+                    done(is_kept);
                 }
             }
             Err(error) => {
@@ -161,6 +161,6 @@ impl<R: Fn(Report<'_>)> Worker<R> {
 
     fn not_kept(&self, (letter, done): Post) {
         (self.report)(Report::NotKept(&letter));
-        done();
+        done(false);
     }
 }

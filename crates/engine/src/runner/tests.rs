@@ -153,6 +153,7 @@ async fn run_in_lanes(
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -357,6 +358,7 @@ async fn a_dropped_runner_refuses_what_it_held() {
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -394,6 +396,7 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
         log: Log::new("", Level::Off),
         stop,
         memory: Arc::clone(&memory),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {

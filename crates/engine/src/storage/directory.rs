@@ -1,9 +1,11 @@
 //! Where the router keeps what must survive: one folder for each configuration, for one router at a time.
 
+use std::cell::RefCell;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A router that ends, or hands over to this one, has so long to let go of the folder.
@@ -34,6 +36,41 @@ pub fn candidates(
         .flatten()
         .filter(|path| path.is_absolute())
         .collect()
+}
+
+/// The folder of a router, taken when something must be kept first.
+#[derive(Debug)]
+pub struct StateDirectory {
+    candidates: Vec<PathBuf>,
+    taken: RefCell<Option<Rc<Directory>>>,
+}
+
+impl StateDirectory {
+    /// The first of `candidates` that can be written; nothing is made yet.
+    pub fn new(candidates: Vec<PathBuf>) -> Rc<StateDirectory> {
+        Rc::new(StateDirectory {
+            candidates,
+            taken: RefCell::default(),
+        })
+    }
+
+    /// The folder.
+    ///
+    /// # Errors
+    /// When there is none, or another router uses it.
+    pub fn get(&self) -> Result<Rc<Directory>, DirectoryError> {
+        if let Some(taken) = &*self.taken.borrow() {
+            return Ok(Rc::clone(taken));
+        }
+        let taken = Rc::new(Directory::take(&self.candidates)?);
+        *self.taken.borrow_mut() = Some(Rc::clone(&taken));
+        Ok(taken)
+    }
+
+    /// The places where it is or would be, the best first.
+    pub fn candidates(&self) -> &[PathBuf] {
+        &self.candidates
+    }
 }
 
 /// A folder that this router alone uses, until it is dropped.

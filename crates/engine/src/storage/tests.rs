@@ -27,7 +27,7 @@ impl Rig {
     fn new(folder: &Path, names: &[&str], total: Option<u64>) -> Rig {
         let memory = Budget::new(2 * MIB);
         let settings = StorageSettings {
-            candidates: vec![folder.to_owned()],
+            state: StateDirectory::new(vec![folder.to_owned()]),
             durability: Durability::Durable,
             backlog_bytes: MIB,
             is_flushed_on_stop: false,
