@@ -97,7 +97,7 @@ fn dry_run(diagnostics: &Diagnostics) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Plan> {
+pub(crate) fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Plan> {
     let main = command_line.config_file.as_deref();
     let document = Document::load(
         &SystemHost,
@@ -114,7 +114,9 @@ fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Pla
         .folder
         .clone()
         .unwrap_or_else(|| PathBuf::from("."));
-    Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)
+    let mut plan = Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)?;
+    plan.state_name = engine::state_name(main);
+    Some(plan)
 }
 
 fn start(plan: Plan, command_line: &CommandLine) -> ExitCode {

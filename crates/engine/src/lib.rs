@@ -12,6 +12,7 @@
 //! budget); a record's obligation is settled only by an answer, a counted drop or a filter, and a panic refuses it.
 
 mod instance;
+mod letters;
 mod pace;
 mod pipeline;
 mod plan;
@@ -20,5 +21,7 @@ mod road;
 mod runner;
 mod storage;
 
+pub use letters::{DeadLetter, LetterBox, LettersRead, Replay};
 pub use pipeline::{Pipeline, PipelineError};
 pub use plan::{Plan, Registry};
+pub use storage::state_name;

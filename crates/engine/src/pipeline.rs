@@ -76,14 +76,17 @@ impl Pipeline {
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
-        let storage = Storage::for_pipeline(
-            storage_settings,
-            ways,
-            inputs.iter().any(|(.., is_stored)| *is_stored),
-            Arc::clone(&builder.memory),
-            Log::new("storage", level),
-        )
-        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))?;
+        let storage = match plan.replays_into {
+            Some(_) => None,
+            None => Storage::for_pipeline(
+                storage_settings,
+                ways,
+                inputs.iter().any(|(.., is_stored)| *is_stored),
+                Arc::clone(&builder.memory),
+                Log::new("storage", level),
+            )
+            .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))?,
+        };
         let emitter = InputCounters::new("emitter".into(), Metrics::default());
         let log = Log::new("engine", level);
         let grace = match plan.service.grace {
@@ -376,7 +379,7 @@ impl Builder {
             nan_to_null: service.nan_to_null.0,
             counters: monitor::Pipeline::default(),
             default_storage: DefaultStorage::new(service),
-            dead_letters: DeadLetters::new(service, &state, Log::new("storage", level)),
+            dead_letters: DeadLetters::of(plan, &state, Log::new("storage", level)),
             state,
             failures: Vec::new(),
         }

@@ -36,6 +36,8 @@ pub struct Plan {
     pub config_dir: PathBuf,
     /// What tells this configuration from others in places where each has a folder of its own.
     pub state_name: String,
+    /// Set when dead letters are sent once more: where they go that are given up again. Nothing else is kept then.
+    pub(crate) replays_into: Option<PathBuf>,
     /// Whether the user named a base or a cap of the waits between retries.
     pub(crate) scheduler_is_configured: bool,
     pub(crate) inputs: Vec<PlannedInput>,
@@ -117,6 +119,7 @@ impl Plan {
             parsers,
             config_dir,
             state_name: "flumen".to_owned(),
+            replays_into: None,
             scheduler_is_configured,
             inputs,
             filters,

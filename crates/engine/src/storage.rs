@@ -34,8 +34,8 @@ pub mod encoding;
 mod feeder;
 mod report;
 
-pub use dead_letters::DeadLetters;
-pub use directory::{Directory, DirectoryError, StateDirectory, candidates};
+pub use dead_letters::{DeadLetters, below};
+pub use directory::{Directory, DirectoryError, StateDirectory, candidates, state_name};
 
 /// The oldest records of an output went, because it has more than `storage.total_limit_size`.
 const TOTAL_LIMIT: Reason = Reason("storage_total_limit_size");

@@ -14,18 +14,25 @@ use plugin::{Log, Reason};
 use record::{Batch, Receipt, Time};
 
 use super::{StateDirectory, encoding};
+use crate::plan::Plan;
 
 /// Takes what outputs give up. Cheap to clone.
 #[derive(Clone)]
 pub struct DeadLetters(Option<Rc<Keeper>>);
 
 struct Keeper {
-    state: Rc<StateDirectory>,
-    /// The folder below the state directory.
-    folder: PathBuf,
+    place: Place,
     bytes_max: u64,
     log: Log,
     opened: RefCell<Opened>,
+}
+
+/// Where letters are kept.
+enum Place {
+    /// In a folder below the state directory.
+    Below(Rc<StateDirectory>, PathBuf),
+    /// In a folder that exists already.
+    In(PathBuf),
 }
 
 /// The writer, which is started when it is needed first.
@@ -38,6 +45,7 @@ enum Opened {
 
 impl DeadLetters {
     /// Nothing is kept.
+    #[cfg(test)]
     pub fn none() -> DeadLetters {
         DeadLetters(None)
     }
@@ -46,14 +54,31 @@ impl DeadLetters {
     pub fn new(service: &ServiceOptions, state: &Rc<StateDirectory>, log: Log) -> DeadLetters {
         let keeper = || {
             Rc::new(Keeper {
-                state: Rc::clone(state),
-                folder: below(&service.rejected_path),
+                place: Place::Below(Rc::clone(state), below(&service.rejected_path)),
                 bytes_max: service.rejected_limit.0,
                 log,
                 opened: RefCell::new(Opened::No),
             })
         };
         DeadLetters(service.keep_rejected.0.then(keeper))
+    }
+
+    /// Keeps what a plan says where it says so.
+    pub fn of(plan: &Plan, state: &Rc<StateDirectory>, log: Log) -> DeadLetters {
+        match &plan.replays_into {
+            Some(folder) => DeadLetters::in_folder(folder.clone(), log),
+            None => DeadLetters::new(&plan.service, state, log),
+        }
+    }
+
+    /// Keeps everything in `folder`, whoever else does: for letters that are sent once more and given up again.
+    pub fn in_folder(folder: PathBuf, log: Log) -> DeadLetters {
+        DeadLetters(Some(Rc::new(Keeper {
+            place: Place::In(folder),
+            bytes_max: u64::MAX,
+            log,
+            opened: RefCell::new(Opened::No),
+        })))
     }
 
     /// Keeps `records` of `batch`, which an output has given up for `reason`, and answers for them with `receipt` once
@@ -110,16 +135,18 @@ impl Keeper {
     }
 
     fn open(&self) -> Opened {
-        let directory = match self.state.get() {
-            Ok(directory) => directory,
-            Err(error) => {
-                self.log.warn(format_args!(
-                    "records that are given up are not kept: {error}"
-                ));
-                return Opened::Impossible;
-            }
+        let folder = match &self.place {
+            Place::In(folder) => folder.clone(),
+            Place::Below(state, folder) => match state.get() {
+                Ok(directory) => directory.path.join(folder),
+                Err(error) => {
+                    self.log.warn(format_args!(
+                        "records that are given up are not kept: {error}"
+                    ));
+                    return Opened::Impossible;
+                }
+            },
         };
-        let folder = directory.path.join(&self.folder);
         let store = Store::new(Arc::new(Disk), folder.clone(), self.bytes_max);
         let log = self.log.clone();
         let place = folder.display().to_string();

@@ -3,14 +3,30 @@
 use std::cell::RefCell;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use record::Origin;
+
 /// A router that ends, or hands over to this one, has so long to let go of the folder.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What tells the configuration of this file from others: its name, and a hash of where it is.
+pub fn state_name(file: Option<&Path>) -> String {
+    let Some(file) = file else {
+        return "command-line".to_owned();
+    };
+    let place = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let place = std::fs::canonicalize(&place).unwrap_or(place);
+    let hash = Origin::of(&[b"configuration", place.as_os_str().as_bytes()]);
+    let [a, b, c, d, ..] = hash.to_bytes();
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    format!("{name}-{a:02x}{b:02x}{c:02x}{d:02x}")
+}
 
 /// Places for the state of the configuration `name`, the best first: what the configuration says and nothing else, or
 /// what the service manager says, the system's place, the user's place.
@@ -168,6 +184,14 @@ mod tests {
             "/home/me/.local/state/flumen/n",
         ];
         assert_eq!(candidates(None, "n", all), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn each_configuration_has_its_own_name() {
+        let one = state_name(Some(Path::new("/etc/flumen/nodes.conf")));
+        assert!(one.starts_with("nodes-") && one.len() == 14, "{one}");
+        assert_ne!(one, state_name(Some(Path::new("/srv/flumen/nodes.conf"))));
+        assert_eq!(state_name(None), "command-line");
     }
 
     #[test]
