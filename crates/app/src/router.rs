@@ -131,7 +131,9 @@ pub fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option
         .folder
         .clone()
         .unwrap_or_else(|| PathBuf::from("."));
-    Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)
+    let mut plan = Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)?;
+    plan.state_name = engine::state_name(main);
+    Some(plan)
 }
 
 fn start(

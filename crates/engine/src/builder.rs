@@ -20,6 +20,7 @@ use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation};
 use crate::runner::RunnerSettings;
+use crate::storage::{DeadLetters, DefaultStorage, StateDirectory};
 
 /// An input that can be built, also a second time.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Seat {
     pub counters: InputCounters,
     /// Where it keeps how far it came, if it does.
     pub database: Option<String>,
+    /// Whether what it hands over is kept on the disk until it is delivered.
+    pub is_stored: bool,
     build: Rc<BuildInput>,
 }
 
@@ -45,6 +48,8 @@ pub struct BuiltOutput {
     pub oversight: Rc<Oversight>,
     pub counters: OutputCounters,
     pub log: Log,
+    /// `storage.total_limit_size`.
+    pub bytes_max: Option<u64>,
     pub task: OutputTask,
 }
 
@@ -55,6 +60,17 @@ pub struct OutputTask {
     pub context: OutputContext,
     pub first: RunOutput,
     pub deliveries: UnboundedReceiver<Delivery>,
+}
+
+/// What all instances share, from the start to the end of the process.
+pub struct Shared {
+    pub memory: Memory,
+    /// Where what must survive is kept.
+    pub state: Rc<StateDirectory>,
+    /// Takes what outputs give up.
+    pub dead_letters: DeadLetters,
+    /// Tells outputs of the end.
+    pub stop: Stop,
 }
 
 /// The counters of every instance there ever was, by plugin and name: one that is built anew goes on where the one before
@@ -127,8 +143,8 @@ impl Seat {
 /// Builds instances of one plan and collects what fails.
 pub struct Builder<'a> {
     level: Level,
-    stop: Stop,
-    memory: &'a Memory,
+    shared: &'a Shared,
+    default_storage: DefaultStorage,
     counts: &'a mut Counts,
     parsers: Arc<dyn Parsers>,
     config_dir: PathBuf,
@@ -141,12 +157,11 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// A builder for `plan`, whose outputs hear of the end by `stop`.
+    /// A builder for `plan`.
     pub fn new(
         plan: &Plan,
         level: Level,
-        stop: Stop,
-        memory: &'a Memory,
+        shared: &'a Shared,
         counts: &'a mut Counts,
     ) -> Builder<'a> {
         let service = &plan.service;
@@ -156,8 +171,8 @@ impl<'a> Builder<'a> {
         );
         Builder {
             level,
-            stop,
-            memory,
+            shared,
+            default_storage: DefaultStorage::new(service),
             counts,
             parsers: Arc::clone(&plan.parsers),
             config_dir: plan.config_dir.clone(),
@@ -223,6 +238,7 @@ impl<'a> Builder<'a> {
             oversight: Rc::clone(&settings.oversight),
             counters,
             log,
+            bytes_max: common.total_limit_size.0,
             task: OutputTask {
                 settings,
                 build: Rc::new(build),
@@ -246,9 +262,10 @@ impl<'a> Builder<'a> {
             backoff: self.backoff,
             counters,
             log,
-            stop: self.stop.clone(),
-            memory: Arc::clone(&self.memory.records),
-            bodies: Arc::clone(&self.memory.bodies),
+            stop: self.shared.stop.clone(),
+            memory: Arc::clone(&self.shared.memory.records),
+            bodies: Arc::clone(&self.shared.memory.bodies),
+            dead_letters: self.shared.dead_letters.clone(),
             oversight: Oversight::new(),
         }
     }
@@ -303,7 +320,11 @@ impl<'a> Builder<'a> {
             log: self.log("input", &identity, common.log_level),
             metrics: counters.own.clone(),
             parsers: Arc::clone(&self.parsers),
-            budget: self.memory.records.child(common.mem_buf_limit.0 as usize),
+            budget: self
+                .shared
+                .memory
+                .records
+                .child(common.mem_buf_limit.0 as usize),
             config_dir: self.config_dir.clone(),
         };
         Seat {
@@ -311,6 +332,7 @@ impl<'a> Builder<'a> {
             context,
             counters,
             database,
+            is_stored: self.default_storage.is_stored(common.storage_type),
             build,
         }
     }

@@ -2,24 +2,26 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::Grace;
-use monitor::{Alarms, Watched};
-use plugin::{Ended, Handover, Level, Log, Stop, StopHandle};
+use monitor::{Alarms, OutputCounters, Watched};
+use plugin::{Ended, Handover, Level, Log, StopHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat};
+use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat, Shared};
 use crate::conservation;
 use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
 use crate::memory::Memory;
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
-use crate::road::Road;
+use crate::road::{Delivery, Road};
+use crate::storage::{DeadLetters, Storage, StorageSettings, Way};
 use crate::watchdog;
 
 pub use crate::reload::Reloaded;
@@ -85,12 +87,51 @@ pub struct Pipeline {
     events: UnboundedReceiver<InputEvent>,
 }
 
+/// An output as the storage needs to know it.
+pub(crate) struct Outlet<'a> {
+    pub name: &'a Arc<str>,
+    pub deliveries: &'a UnboundedSender<Delivery>,
+    pub counters: &'a OutputCounters,
+    pub bytes_max: Option<u64>,
+}
+
+impl<'a> From<&'a BuiltOutput> for Outlet<'a> {
+    fn from(built: &'a BuiltOutput) -> Outlet<'a> {
+        Outlet {
+            name: &built.identity.name,
+            deliveries: &built.deliveries,
+            counters: &built.counters,
+            bytes_max: built.bytes_max,
+        }
+    }
+}
+
+/// The ways from the storage into these outputs.
+pub(crate) fn ways<'a>(outlets: impl Iterator<Item = Outlet<'a>>) -> Vec<Rc<Way>> {
+    outlets
+        .enumerate()
+        .map(|(index, outlet)| {
+            Way::new(
+                Arc::clone(outlet.name),
+                index,
+                outlet.deliveries.clone(),
+                outlet.counters.clone(),
+                outlet.bytes_max,
+            )
+        })
+        .collect()
+}
+
 /// What runs.
 pub(crate) struct Running {
     pub level: Level,
     pub log: Log,
-    pub memory: Memory,
+    pub shared: Shared,
     pub counts: Counts,
+    /// Where records wait on the disk, if any may.
+    pub storage: Option<Rc<Storage>>,
+    /// Give outputs what waits there.
+    pub feeders: Vec<JoinHandle<()>>,
     pub watched: Watched,
     pub road: Rc<Road>,
     /// What the filters were made from.
@@ -99,8 +140,6 @@ pub(crate) struct Running {
     pub outputs: Vec<RunningOutput>,
     pub retiring: Vec<RetiringOutput>,
     pub grace: Option<Duration>,
-    /// Told to outputs.
-    pub stop: Stop,
     pub events: UnboundedSender<InputEvent>,
     pub next_id: u64,
     stop_handle: StopHandle,
@@ -120,11 +159,19 @@ impl Pipeline {
         mut handovers: Handovers,
     ) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
-        let memory = Memory::new(plan.memory_limit());
         let mut counts = Counts::new();
         let grace = grace(&plan);
         let filter_fingerprints = plan.filter_fingerprints();
-        let mut builder = Builder::new(&plan, level, stop.clone(), &memory, &mut counts);
+        let state = plan.state_directory();
+        let shared = Shared {
+            memory: Memory::new(plan.memory_limit()),
+            dead_letters: DeadLetters::of(&plan, &state, Log::new("storage", level)),
+            state,
+            stop,
+        };
+        let storage_settings = StorageSettings::new(&plan.service, &shared.state);
+        let is_replay = plan.replays_into.is_some();
+        let mut builder = Builder::new(&plan, level, &shared, &mut counts);
         let outputs = plan.outputs.into_iter();
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
@@ -139,6 +186,18 @@ impl Pipeline {
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
+        let has_stored_inputs = built_inputs.iter().any(|input| input.seat.is_stored);
+        let storage = match is_replay {
+            true => None,
+            false => Storage::for_pipeline(
+                storage_settings,
+                ways(built_outputs.iter().map(Outlet::from)),
+                has_stored_inputs,
+                Arc::clone(&shared.memory.records),
+                Log::new("storage", level),
+            )
+            .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))?,
+        };
         let log = Log::new("engine", level);
         for name in handovers.keys() {
             log.warn(format_args!(
@@ -160,7 +219,8 @@ impl Pipeline {
                 .collect(),
             emitter: Some(counts.emitter.clone()),
         };
-        let road = Road::new(filters.into(), exits, counts.emitter.clone());
+        let road =
+            Road::new(filters.into(), exits, counts.emitter.clone()).with_storage(storage.clone());
         let (sender, commands) = unbounded_channel();
         let (events_sender, events) = unbounded_channel();
         Ok(Pipeline {
@@ -169,8 +229,10 @@ impl Pipeline {
             running: Running {
                 level,
                 log,
-                memory,
+                shared,
                 counts,
+                storage,
+                feeders: Vec::new(),
                 watched: Watched::new(counters.clone()),
                 road: Rc::new(road),
                 filter_fingerprints,
@@ -178,7 +240,6 @@ impl Pipeline {
                 outputs: Vec::new(),
                 retiring: Vec::new(),
                 grace,
-                stop,
                 events: events_sender,
                 next_id: 0,
                 stop_handle,
@@ -208,7 +269,7 @@ impl Pipeline {
 
     /// How many bytes the process may take, and how many of them records may.
     pub fn memory(&self) -> (usize, usize) {
-        let memory = &self.running.memory;
+        let memory = &self.running.shared.memory;
         (memory.limit, memory.records.limit())
     }
 
@@ -308,9 +369,16 @@ impl Running {
     fn start(&mut self, inputs: Vec<BuiltInput>, outputs: Vec<BuiltOutput>) {
         self.outputs = outputs.into_iter().map(RunningOutput::start).collect();
         self.watch_deadlines();
+        self.feed();
         for built in inputs {
             self.start_input(built);
         }
+    }
+
+    /// Gives outputs what waits for them on the disk.
+    pub fn feed(&mut self) {
+        self.feeders.iter().for_each(JoinHandle::abort);
+        self.feeders = self.storage.as_ref().map_or_else(Vec::new, Storage::feed);
     }
 
     /// Lets the filters of the present road emit what they held long enough.
@@ -446,6 +514,10 @@ impl Running {
         }
         self.stop_handle.request();
         self.road.expire(true);
+        let is_flushed = |storage: &Rc<Storage>| storage.is_flushed_on_stop();
+        if !self.storage.as_ref().is_some_and(is_flushed) {
+            self.feeders.iter().for_each(JoinHandle::abort);
+        }
         let mut handovers = Handovers::new();
         // The process must be gone when the grace is over, and its last words take a moment.
         let deadline = self
@@ -461,6 +533,10 @@ impl Running {
         if let Some(deadlines) = self.deadlines.take() {
             deadlines.abort();
         }
+        self.feeders.iter().for_each(JoinHandle::abort);
+        if let Some(storage) = &self.storage {
+            storage.detach();
+        }
         let tasks = self.close_outputs();
         if drained {
             for task in tasks {
@@ -471,6 +547,9 @@ impl Running {
             tasks.iter().for_each(JoinHandle::abort);
             let last = Some(Instant::now() + LAST_WORDS);
             self.drain(last, events, &mut handovers).await;
+        }
+        if let Some(storage) = &self.storage {
+            storage.close().await;
         }
         self.log_end(&seats);
         handovers

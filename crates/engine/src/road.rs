@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::instance::TagMatcher;
+use crate::storage::Storage;
 
 /// A batch on its way into one output, with what is owed for it there.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Road {
     emitter: InputCounters,
     /// Told when a filter may have got a deadline.
     filtered: Notify,
+    /// Where records wait on the disk, if any may.
+    storage: Option<Rc<Storage>>,
 }
 
 /// The road as one input sees it.
@@ -56,14 +59,17 @@ pub struct InputRoad {
     /// The present one: a reload puts another in its place. `None`: it is closed.
     road: RefCell<Option<Rc<Road>>>,
     counters: InputCounters,
+    /// Whether what it hands over is kept on the disk until it is delivered.
+    is_stored: bool,
 }
 
 impl InputRoad {
     /// The start of `road` for one input.
-    pub fn new(road: &Rc<Road>, counters: InputCounters) -> Rc<InputRoad> {
+    pub fn new(road: &Rc<Road>, counters: InputCounters, is_stored: bool) -> Rc<InputRoad> {
         Rc::new(InputRoad {
             road: RefCell::new(Some(Rc::clone(road))),
             counters,
+            is_stored,
         })
     }
 
@@ -83,7 +89,7 @@ impl Emit for InputRoad {
         let Some(road) = self.road.borrow().clone() else {
             return;
         };
-        road.travel(batch, &self.counters);
+        road.travel(batch, &self.counters, self.is_stored);
         road.travel_emitted();
         if !road.filters.is_empty() {
             road.filtered.notify_one();
@@ -109,7 +115,14 @@ impl Road {
             emitted: RefCell::default(),
             emitter,
             filtered: Notify::new(),
+            storage: None,
         }
+    }
+
+    /// The same; `storage` has the exits in the same order.
+    pub fn with_storage(mut self, storage: Option<Rc<Storage>>) -> Road {
+        self.storage = storage;
+        self
     }
 
     /// The filters, for a road that has the same ones.
@@ -164,13 +177,13 @@ impl Road {
         loop {
             let next = self.emitted.borrow_mut().pop_front();
             match next {
-                Some(batch) => self.travel(batch, &self.emitter),
+                Some(batch) => self.travel(batch, &self.emitter, false),
                 None => return,
             }
         }
     }
 
-    fn travel(&self, mut batch: Batch, input: &InputCounters) {
+    fn travel(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
         input.records.add(batch.len() as u64);
         input.bytes.add(batch.source().len() as u64);
         for station in self.filters.iter() {
@@ -181,10 +194,21 @@ impl Road {
                 }
             }
         }
-        self.route(batch, input);
+        self.route(batch, input, is_stored);
     }
 
-    fn route(&self, batch: Batch, input: &InputCounters) {
+    fn route(&self, batch: Batch, input: &InputCounters, is_stored: bool) {
+        if let Some(storage) = &self.storage
+            && !batch.is_empty()
+        {
+            let exits = self.exits.iter().enumerate();
+            let matching = exits.filter(|(_, exit)| exit.matcher.matches(batch.tag()));
+            let routes: Vec<usize> = matching.map(|(index, _)| index).collect();
+            if !routes.is_empty() {
+                input.routed.add(batch.len() as u64);
+                return storage.route(batch, &routes, is_stored);
+            }
+        }
         let (batch, receipt) = batch.freeze();
         if batch.is_empty() {
             receipt.settle_all();

@@ -26,6 +26,7 @@ use crate::oversight::{Leftover, Order, Oversight};
 use crate::pace::{Generation, Pace};
 use crate::retry::{Backoff, is_allowed};
 use crate::road::Delivery;
+use crate::storage::DeadLetters;
 
 use lanes::Lanes;
 
@@ -50,6 +51,8 @@ pub struct RunnerSettings {
     /// The memory that bodies of all outputs are counted in.
     pub bodies: Arc<Budget>,
     pub oversight: Rc<Oversight>,
+    /// Where records go that are given up.
+    pub dead_letters: DeadLetters,
 }
 
 /// A batch that is not answered for yet.
@@ -565,8 +568,19 @@ where
         counters.dropped.add(count);
         counters.own.dropped(reason.0).add(count);
         for (id, records) in pieces {
+            self.bury(id, records.clone(), reason);
             self.settle(id, records);
         }
+    }
+
+    /// Hands records that are given up, and what is owed for them, to the dead letters.
+    fn bury(&mut self, id: DeliveryId, records: Range<u32>, reason: Reason) {
+        let Tracked { batch, receipt, .. } = &mut self.deliveries[id.0 as usize];
+        let receipt = receipt.carve(batch, records.clone());
+        let counters = &self.settings.counters;
+        self.settings
+            .dead_letters
+            .put(batch, records, counters, reason, receipt);
     }
 
     fn settle(&mut self, id: DeliveryId, records: Range<u32>) {

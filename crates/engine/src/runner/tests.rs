@@ -155,6 +155,7 @@ async fn run_in_lanes(
         memory: Budget::new(0),
         bodies: Budget::new(0),
         oversight: Oversight::new(),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -363,6 +364,7 @@ async fn a_dropped_runner_refuses_what_it_held() {
         memory: Budget::new(0),
         bodies: Budget::new(0),
         oversight: Oversight::new(),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -402,6 +404,7 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
         memory: Arc::clone(&memory),
         bodies: Budget::new(0),
         oversight: Oversight::new(),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
