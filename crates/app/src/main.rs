@@ -6,11 +6,14 @@ mod aws_doctor;
 mod dlq;
 mod help;
 mod log_file;
+mod monitoring;
+mod operator;
 #[cfg(test)]
 mod reference;
 mod registry;
 mod router;
 mod signals;
+mod upgrade;
 
 #[cfg(feature = "query")]
 mod demo;

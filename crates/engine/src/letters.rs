@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buffer::dead_letters::{Letter, Store};
@@ -176,15 +177,17 @@ fn input(letters: Vec<Batch>, replay: Replay) -> PlannedInput {
             name: Arc::from("dead_letters"),
             instance: "dead_letters.0".to_owned(),
             plugin: "dead_letters",
+            fingerprint: 0,
         },
+        database: None,
         common: common.expect("the defaults of every input can be read"),
-        build: Box::new(move |_, _| {
+        build: Rc::new(Box::new(move |_, _| {
             let mut letters = letters.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(Box::new(Letters {
                 batches: letters.take().unwrap_or_default(),
                 replay: replay.clone(),
             }))
-        }),
+        })),
     }
 }
 

@@ -150,7 +150,8 @@ impl Keeper {
         let store = Store::new(Arc::new(Disk), folder.clone(), self.bytes_max);
         let log = self.log.clone();
         let place = folder.display().to_string();
-        let told = move |report: Report<'_>| match report {
+        let told = move |report: Report<'_>| {
+            match report {
             Report::Failed(error) => log.error(format_args!(
                 "{place}: cannot keep records that are given up: {error}"
             )),
@@ -159,6 +160,7 @@ impl Keeper {
                 "{place}: {} records that output {} gave up ({}) are not kept: there is no room (storage.rejected.limit)",
                 letter.records, letter.output, letter.reason
             )),
+        }
         };
         match Writer::start(store, told) {
             Ok(writer) => {
