@@ -18,7 +18,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use buffer::fs::Disk;
-use buffer::wal::{self, Append, ChunkId, Durability, OpenError, Report, Settings, Writer};
+use buffer::wal::{
+    self, Append, ChunkId, ChunkState, Durability, OpenError, Report, Settings, Writer,
+};
 use config::{ServiceOptions, StorageSync, StorageType};
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
@@ -420,6 +422,15 @@ impl Storage {
 
     /// Keeps a batch and hands it to the outputs that keep up. Its source is answered when the log has it.
     fn store(&self, open: &Open, batch: Batch, receipt: Receipt, routes: &[usize]) {
+        if let Some(chunk) = sent_as(&batch) {
+            match open.writer.chunks().state(&chunk) {
+                ChunkState::New => self.complete_chunk(chunk),
+                // Its sender has not heard of the answer and sends it once more.
+                ChunkState::Kept => return receipt.settle_all(),
+                // Dropping the receipt leaves it unanswered: it comes again, and is safe by then.
+                ChunkState::Pending => return,
+            }
+        }
         for route in routes {
             let way = self.way(*route);
             if way.held.bytes.load(Ordering::Acquire) > self.share_of(&way)
@@ -625,6 +636,23 @@ impl Way {
             bytes_max: self.bytes_max.get(),
         }
     }
+}
+
+/// What a batch is known by when its sender, who waits for an answer, sends it once more.
+fn sent_as(batch: &Batch) -> Option<ChunkId> {
+    let (first, last) = (batch.records().first()?, batch.records().last()?);
+    if !batch.is_awaited() || batch.origin().is_none() {
+        return None;
+    }
+    let id = Origin::of(&[
+        b"batch",
+        &batch.origin().to_bytes(),
+        batch.tag().as_bytes(),
+        &first.position.offset.to_le_bytes(),
+        &last.position.offset.to_le_bytes(),
+        &batch.len().to_le_bytes(),
+    ]);
+    Some(id.to_bytes())
 }
 
 /// The batch, its records numbered from `first` on by `origin`.

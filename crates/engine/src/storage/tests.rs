@@ -405,3 +405,38 @@ async fn letters_are_answered_for_when_they_are_safe() {
     letters.finish(&files[0], &[]).expect("removed");
     assert!(letters.files().expect("a folder").is_empty());
 }
+
+#[tokio::test]
+async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = Origin::of(&[b"forward", b"chunk"]);
+    let folder = folder.path();
+    for is_new in [true, false] {
+        let run = async move {
+            let mut rig = Rig::new(folder, &["only"], None);
+            for attempt in 0..2 {
+                rig.next = 0;
+                rig.ledger = Ledger::new(0);
+                let batch = rig.batch(4).with_origin(origin).with_awaited(true);
+                rig.storage.route(batch, &[0], true);
+                let ledger = Arc::clone(&rig.ledger);
+                until("it is answered", || ledger.discharged() == 4).await;
+                let delivery = rig.ways[0].try_recv().ok();
+                assert_eq!(delivery.is_some(), is_new && attempt == 0);
+                if let Some(delivery) = delivery {
+                    assert_eq!(delivery.batch.origin(), origin);
+                    delivery.receipt.settle_all();
+                }
+            }
+            let other = rig.batch(4).with_origin(origin).with_awaited(true);
+            rig.storage.route(other, &[0], true);
+            let other = rig.ways[0].try_recv();
+            assert_eq!(other.is_ok(), is_new, "what follows in it is new");
+            if let Ok(other) = other {
+                other.receipt.settle_all();
+            }
+            rig.end().await;
+        };
+        LocalSet::new().run_until(run).await;
+    }
+}
