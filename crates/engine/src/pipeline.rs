@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Grace;
-use monitor::{Alarms, OutputCounters, Watched};
-use plugin::{Ended, Handover, Level, Log, StopHandle};
+use monitor::{Alarms, Watched};
+use plugin::{Ended, Handover, Level, Log, Stop, StopHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat, Shared};
+use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat};
 use crate::conservation;
 use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
 use crate::memory::Memory;
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
-use crate::road::{Delivery, Road};
-use crate::storage::{DeadLetters, Storage, StorageSettings, Way};
+use crate::road::Road;
+use crate::storage::{DeadLetters, Storage, StorageSettings};
 use crate::watchdog;
 
 pub use crate::reload::Reloaded;
@@ -87,59 +87,25 @@ pub struct Pipeline {
     events: UnboundedReceiver<InputEvent>,
 }
 
-/// An output as the storage needs to know it.
-pub(crate) struct Outlet<'a> {
-    pub name: &'a Arc<str>,
-    pub deliveries: &'a UnboundedSender<Delivery>,
-    pub counters: &'a OutputCounters,
-    pub bytes_max: Option<u64>,
-}
-
-impl<'a> From<&'a BuiltOutput> for Outlet<'a> {
-    fn from(built: &'a BuiltOutput) -> Outlet<'a> {
-        Outlet {
-            name: &built.identity.name,
-            deliveries: &built.deliveries,
-            counters: &built.counters,
-            bytes_max: built.bytes_max,
-        }
-    }
-}
-
-/// The ways from the storage into these outputs.
-pub(crate) fn ways<'a>(outlets: impl Iterator<Item = Outlet<'a>>) -> Vec<Rc<Way>> {
-    outlets
-        .enumerate()
-        .map(|(index, outlet)| {
-            Way::new(
-                Arc::clone(outlet.name),
-                index,
-                outlet.deliveries.clone(),
-                outlet.counters.clone(),
-                outlet.bytes_max,
-            )
-        })
-        .collect()
-}
-
 /// What runs.
 pub(crate) struct Running {
     pub level: Level,
     pub log: Log,
-    pub shared: Shared,
+    pub memory: Memory,
     pub counts: Counts,
-    /// Where records wait on the disk, if any may.
-    pub storage: Option<Rc<Storage>>,
-    /// Give outputs what waits there.
-    pub feeders: Vec<JoinHandle<()>>,
     pub watched: Watched,
     pub road: Rc<Road>,
+    /// Where records wait on the disk.
+    pub storage: Option<Rc<Storage>>,
+    pub dead_letters: DeadLetters,
     /// What the filters were made from.
     pub filter_fingerprints: Vec<u64>,
     pub inputs: Vec<RunningInput>,
     pub outputs: Vec<RunningOutput>,
     pub retiring: Vec<RetiringOutput>,
     pub grace: Option<Duration>,
+    /// Told to outputs.
+    pub stop: Stop,
     pub events: UnboundedSender<InputEvent>,
     pub next_id: u64,
     stop_handle: StopHandle,
@@ -159,19 +125,25 @@ impl Pipeline {
         mut handovers: Handovers,
     ) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
+        let memory = Memory::new(plan.memory_limit());
         let mut counts = Counts::new();
         let grace = grace(&plan);
         let filter_fingerprints = plan.filter_fingerprints();
         let state = plan.state_directory();
-        let shared = Shared {
-            memory: Memory::new(plan.memory_limit()),
-            dead_letters: DeadLetters::of(&plan, &state, Log::new("storage", level)),
-            state,
-            stop,
-        };
-        let storage_settings = StorageSettings::new(&plan.service, &shared.state);
-        let is_replay = plan.replays_into.is_some();
-        let mut builder = Builder::new(&plan, level, &shared, &mut counts);
+        let storage_log = Log::new("storage", level);
+        let dead_letters = DeadLetters::of(&plan, &state, storage_log.clone());
+        let settings = StorageSettings::new(&plan.service, &state);
+        let storage = plan.replays_into.is_none().then(|| {
+            Rc::new(Storage::new(settings, Arc::clone(&memory.records), storage_log))
+        });
+        let mut builder = Builder::new(
+            &plan,
+            level,
+            stop.clone(),
+            &memory,
+            &mut counts,
+            &dead_letters,
+        );
         let outputs = plan.outputs.into_iter();
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
@@ -186,18 +158,6 @@ impl Pipeline {
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
-        let has_stored_inputs = built_inputs.iter().any(|input| input.seat.is_stored);
-        let storage = match is_replay {
-            true => None,
-            false => Storage::for_pipeline(
-                storage_settings,
-                ways(built_outputs.iter().map(Outlet::from)),
-                has_stored_inputs,
-                Arc::clone(&shared.memory.records),
-                Log::new("storage", level),
-            )
-            .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))?,
-        };
         let log = Log::new("engine", level);
         for name in handovers.keys() {
             log.warn(format_args!(
@@ -219,8 +179,10 @@ impl Pipeline {
                 .collect(),
             emitter: Some(counts.emitter.clone()),
         };
-        let road =
-            Road::new(filters.into(), exits, counts.emitter.clone()).with_storage(storage.clone());
+        let road = Road::new(filters.into(), exits, counts.emitter.clone())
+            .with_storage(storage.as_ref());
+        let has_stored = built_inputs.iter().any(|input| input.seat.is_stored);
+        open_storage(storage.as_ref(), has_stored)?;
         let (sender, commands) = unbounded_channel();
         let (events_sender, events) = unbounded_channel();
         Ok(Pipeline {
@@ -229,17 +191,18 @@ impl Pipeline {
             running: Running {
                 level,
                 log,
-                shared,
+                memory,
                 counts,
-                storage,
-                feeders: Vec::new(),
                 watched: Watched::new(counters.clone()),
                 road: Rc::new(road),
+                storage,
+                dead_letters,
                 filter_fingerprints,
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 retiring: Vec::new(),
                 grace,
+                stop,
                 events: events_sender,
                 next_id: 0,
                 stop_handle,
@@ -269,7 +232,7 @@ impl Pipeline {
 
     /// How many bytes the process may take, and how many of them records may.
     pub fn memory(&self) -> (usize, usize) {
-        let memory = &self.running.shared.memory;
+        let memory = &self.running.memory;
         (memory.limit, memory.records.limit())
     }
 
@@ -369,16 +332,12 @@ impl Running {
     fn start(&mut self, inputs: Vec<BuiltInput>, outputs: Vec<BuiltOutput>) {
         self.outputs = outputs.into_iter().map(RunningOutput::start).collect();
         self.watch_deadlines();
-        self.feed();
+        if let Some(storage) = &self.storage {
+            storage.start(&self.road);
+        }
         for built in inputs {
             self.start_input(built);
         }
-    }
-
-    /// Gives outputs what waits for them on the disk.
-    pub fn feed(&mut self) {
-        self.feeders.iter().for_each(JoinHandle::abort);
-        self.feeders = self.storage.as_ref().map_or_else(Vec::new, Storage::feed);
     }
 
     /// Lets the filters of the present road emit what they held long enough.
@@ -514,16 +473,21 @@ impl Running {
         }
         self.stop_handle.request();
         self.road.expire(true);
-        let is_flushed = |storage: &Rc<Storage>| storage.is_flushed_on_stop();
-        if !self.storage.as_ref().is_some_and(is_flushed) {
-            self.feeders.iter().for_each(JoinHandle::abort);
+        if let Some(storage) = &self.storage {
+            storage.stop();
         }
         let mut handovers = Handovers::new();
         // The process must be gone when the grace is over, and its last words take a moment.
         let deadline = self
             .grace
             .map(|grace| began + grace.saturating_sub(LAST_WORDS * 2).max(grace / 2));
-        let drained = self.drain(deadline, events, &mut handovers).await;
+        let mut drained = self.drain(deadline, events, &mut handovers).await;
+        let mut kept = 0;
+        if let Some(storage) = self.storage.clone().filter(|_| !drained) {
+            kept = storage.keep_held(&self.outputs).await;
+            let last = Some(Instant::now() + LAST_WORDS);
+            drained = kept > 0 && self.drain(last, events, &mut handovers).await;
+        }
         if !drained {
             self.log.warn(format_args!(
                 "the grace is over: {} inputs still wait for answers",
@@ -533,12 +497,8 @@ impl Running {
         if let Some(deadlines) = self.deadlines.take() {
             deadlines.abort();
         }
-        self.feeders.iter().for_each(JoinHandle::abort);
-        if let Some(storage) = &self.storage {
-            storage.detach();
-        }
         let tasks = self.close_outputs();
-        if drained {
+        if drained && kept == 0 {
             for task in tasks {
                 let _ = within(deadline, task).await;
             }
@@ -551,7 +511,7 @@ impl Running {
         if let Some(storage) = &self.storage {
             storage.close().await;
         }
-        self.log_end(&seats);
+        self.log_end(&seats, kept);
         handovers
     }
 
@@ -600,13 +560,14 @@ impl Running {
     }
 
     /// Says what stays, and where.
-    fn log_end(&self, seats: &[Seat]) {
+    fn log_end(&self, seats: &[Seat], kept: u64) {
         let all = self.counts.all();
         let left: u64 = all
             .outputs
             .iter()
             .map(|output| output.in_flight() + output.returned.get())
             .sum();
+        let left = left.saturating_sub(kept);
         for output in all.outputs.iter().filter(|output| output.in_flight() > 0) {
             self.log.info(format_args!(
                 "output {}: {} records without an answer",
@@ -634,6 +595,19 @@ impl Running {
     pub fn alarms(&self) -> &Alarms {
         &self.watched.alarms
     }
+}
+
+/// Opens the storage if an input needs it (`has_stored`) or an earlier run has left something.
+pub(crate) fn open_storage(
+    storage: Option<&Rc<Storage>>,
+    has_stored: bool,
+) -> Result<(), PipelineError> {
+    let Some(storage) = storage.filter(|storage| has_stored || storage.has_backlog()) else {
+        return Ok(());
+    };
+    storage
+        .open()
+        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
 pub(crate) async fn within<T>(

@@ -6,17 +6,15 @@
 //! and those that take their place start with what they give up.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use plugin::{Handover, Level, Log};
+use plugin::{Handover, Level};
 
 use crate::builder::{Builder, BuiltInput, BuiltOutput, Seat};
 use crate::input_task::Next;
 use crate::output_task::RunningOutput;
-use crate::pipeline::{Outlet, PipelineError, Running, grace, ways};
+use crate::pipeline::{PipelineError, Running, grace, open_storage};
 use crate::plan::{Identity, Plan, PlannedInput, PlannedOutput};
 use crate::road::{Exit, Road};
-use crate::storage::{Storage, StorageSettings};
 
 /// What a reload changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,16 +46,8 @@ enum NewOutput {
     Built(Box<BuiltOutput>),
 }
 
-/// The storage of the new plan.
-enum NewStorage {
-    /// The same; its outputs may be others of the same names.
-    Same,
-    Other(Option<Rc<Storage>>),
-}
-
 /// Everything that was built for a new plan.
 struct Prepared {
-    storage: NewStorage,
     filters: Option<Vec<crate::road::FilterStation>>,
     outputs: Vec<NewOutput>,
     exits: Vec<Exit>,
@@ -73,11 +63,11 @@ impl Running {
         let (fingerprints, grace) = (plan.filter_fingerprints(), grace(&plan));
         if plan
             .memory_limit()
-            .is_some_and(|limit| limit != self.shared.memory.limit)
+            .is_some_and(|limit| limit != self.memory.limit)
         {
             self.log.warn(format_args!(
                 "[reload] the memory limit stays at {} bytes until the next start",
-                self.shared.memory.limit
+                self.memory.limit
             ));
         }
         let prepared = self.prepare(plan, fingerprints != self.filter_fingerprints)?;
@@ -95,9 +85,14 @@ impl Running {
     /// Builds what is new.
     fn prepare(&mut self, plan: Plan, filters_changed: bool) -> Result<Prepared, PipelineError> {
         let pairs = self.pair_inputs_of(&plan);
-        let storage_settings = StorageSettings::new(&plan.service, &self.shared.state);
-        self.warn_of_fixed_places(&plan);
-        let mut builder = Builder::new(&plan, self.level, &self.shared, &mut self.counts);
+        let mut builder = Builder::new(
+            &plan,
+            self.level,
+            self.stop.clone(),
+            &self.memory,
+            &mut self.counts,
+            &self.dead_letters,
+        );
         let (mut outputs, mut exits) = (Vec::new(), Vec::new());
         for planned in plan.outputs {
             let same = |output: &RunningOutput| is_same(&output.identity, &planned.identity);
@@ -120,7 +115,7 @@ impl Running {
             changed,
             added,
         } = pairs.sort(plan.inputs);
-        let changed = changed
+        let changed: Vec<(u64, Seat)> = changed
             .into_iter()
             .map(|(id, planned)| (id, builder.seat(planned)))
             .collect();
@@ -132,17 +127,13 @@ impl Running {
             .iter()
             .filter_map(|seat| builder.input(seat, Handover::default()))
             .collect();
-        let changed: Vec<(u64, Seat)> = changed;
-        let added: Vec<BuiltInput> = added;
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
-        let new = added.iter().map(|input| &input.seat);
-        let seats = changed.iter().map(|(_, seat)| seat).chain(new);
-        let needs_storage = { seats }.any(|seat| seat.is_stored);
-        let storage = self.prepare_storage(storage_settings, &outputs, needs_storage)?;
+        let has_stored = changed.iter().any(|(_, seat)| seat.is_stored)
+            || seats.iter().any(|seat| seat.is_stored);
+        open_storage(self.storage.as_ref(), has_stored)?;
         Ok(Prepared {
-            storage,
             filters,
             outputs,
             exits,
@@ -152,62 +143,8 @@ impl Running {
         })
     }
 
-    /// The storage for `outputs`. One that keeps records goes on, if it has the same outputs.
-    fn prepare_storage(
-        &self,
-        settings: StorageSettings,
-        outputs: &[NewOutput],
-        is_needed: bool,
-    ) -> Result<NewStorage, PipelineError> {
-        let outlets = || {
-            outputs.iter().map(|output| match output {
-                NewOutput::Kept(place) => Outlet::from(&self.outputs[*place]),
-                NewOutput::Built(built) => Outlet::from(&**built),
-            })
-        };
-        let refused = |why: String| PipelineError(vec![format!("[storage] {why}")]);
-        if let Some(storage) = &self.storage
-            && (is_needed || storage.is_open())
-        {
-            let named = outlets().map(|outlet| (&**outlet.name, outlet.bytes_max));
-            if storage.fits(named) {
-                storage.open().map_err(|error| refused(error.to_string()))?;
-                return Ok(NewStorage::Same);
-            }
-            if storage.is_open() {
-                return Err(refused(
-                    "records wait on the disk for the outputs that there are: others, in another order or with another \
-                     'storage.total_limit_size', come with a restart or an upgrade (SIGUSR2)"
-                        .to_owned(),
-                ));
-            }
-        }
-        let has_stored_inputs = is_needed || self.inputs.iter().any(|input| input.seat.is_stored);
-        let storage = Storage::for_pipeline(
-            settings,
-            ways(outlets()),
-            has_stored_inputs,
-            Arc::clone(&self.shared.memory.records),
-            Log::new("storage", self.level),
-        );
-        storage
-            .map(NewStorage::Other)
-            .map_err(|error| refused(error.to_string()))
-    }
-
-    /// What cannot change while the process runs.
-    fn warn_of_fixed_places(&self, plan: &Plan) {
-        let (new, old) = (plan.state_directory(), &self.shared.state);
-        if new.candidates() != old.candidates() {
-            self.log.warn(format_args!(
-                "[reload] what must survive stays where it is until the next start: 'storage.path' has changed"
-            ));
-        }
-    }
-
     fn commit(&mut self, prepared: Prepared) -> Reloaded {
         let mut reloaded = Reloaded::default();
-        self.turn_storage(prepared.storage, &prepared.exits);
         self.turn_road(prepared.filters, prepared.exits);
         self.change_outputs(prepared.outputs, &mut reloaded);
         self.change_inputs(
@@ -220,25 +157,9 @@ impl Running {
         reloaded
     }
 
-    fn turn_storage(&mut self, storage: NewStorage, exits: &[Exit]) {
-        match (storage, &self.storage) {
-            (NewStorage::Same, Some(storage)) => {
-                for (index, exit) in exits.iter().enumerate() {
-                    storage.turn(index, exit.deliveries.clone());
-                }
-            }
-            (NewStorage::Same, None) => {}
-            (NewStorage::Other(storage), _) => {
-                self.storage = storage;
-                self.feed();
-            }
-        }
-    }
-
     /// Batches take another road from now on. What filters held that are gone is through before.
     fn turn_road(&mut self, filters: Option<Vec<crate::road::FilterStation>>, exits: Vec<Exit>) {
         let filters = match filters {
-            // Through the former road, which leads to the former outputs.
             Some(filters) => {
                 self.road.expire(true);
                 filters.into()
@@ -246,7 +167,7 @@ impl Running {
             None => self.road.filters(),
         };
         let road = Road::new(filters, exits, self.counts.emitter.clone());
-        self.road = Rc::new(road.with_storage(self.storage.clone()));
+        self.road = Rc::new(road.with_storage(self.storage.as_ref()));
         for input in &self.inputs {
             input.road.turn_to(&self.road);
         }
@@ -415,23 +336,13 @@ impl Places {
     }
 }
 
-impl<'a> From<&'a RunningOutput> for Outlet<'a> {
-    fn from(output: &'a RunningOutput) -> Outlet<'a> {
-        Outlet {
-            name: &output.identity.name,
-            deliveries: &output.deliveries,
-            counters: &output.counters,
-            bytes_max: output.bytes_max,
-        }
-    }
-}
-
 /// The way into an output that runs on.
 fn exit(output: &RunningOutput, planned: PlannedOutput) -> Exit {
     Exit {
         matcher: planned.matcher,
         deliveries: output.deliveries.clone(),
         counters: output.counters.clone(),
+        bytes_max: planned.common.total_limit_size.0,
     }
 }
 

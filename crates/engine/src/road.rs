@@ -38,6 +38,8 @@ pub struct Exit {
     pub matcher: TagMatcher,
     pub deliveries: UnboundedSender<Delivery>,
     pub counters: OutputCounters,
+    /// The most bytes in files that may wait for it.
+    pub bytes_max: Option<u64>,
 }
 
 /// The road of one shard.
@@ -50,8 +52,8 @@ pub struct Road {
     emitter: InputCounters,
     /// Told when a filter may have got a deadline.
     filtered: Notify,
-    /// Where records wait on the disk, if any may.
-    storage: Option<Rc<Storage>>,
+    /// Where records may wait on the disk, and the number that each exit has there.
+    storage: Option<(Rc<Storage>, Vec<usize>)>,
 }
 
 /// The road as one input sees it.
@@ -119,10 +121,27 @@ impl Road {
         }
     }
 
-    /// The same; `storage` has the exits in the same order.
-    pub fn with_storage(mut self, storage: Option<Rc<Storage>>) -> Road {
-        self.storage = storage;
+    /// The same, with `storage` before the exits.
+    pub fn with_storage(mut self, storage: Option<&Rc<Storage>>) -> Road {
+        self.storage = storage.map(|storage| (Rc::clone(storage), storage.attach(&self.exits)));
         self
+    }
+
+    /// Hands records to the outputs that their tag matches, without filters; gives them back if there are none.
+    pub fn hand_over(&self, batch: Batch, is_stored: bool) -> Option<Batch> {
+        let Some((storage, ways)) = &self.storage else {
+            return Some(batch);
+        };
+        let matching = self.exits.iter().zip(ways);
+        let routes: Vec<usize> = matching
+            .filter(|(exit, _)| exit.matcher.matches(batch.tag()))
+            .map(|(_, way)| *way)
+            .collect();
+        if routes.is_empty() {
+            return Some(batch);
+        }
+        storage.route(batch, &routes, is_stored);
+        None
     }
 
     /// The filters, for a road that has the same ones.
@@ -197,16 +216,15 @@ impl Road {
         self.route(batch, input, is_stored);
     }
 
-    fn route(&self, batch: Batch, input: &InputCounters, is_stored: bool) {
-        if let Some(storage) = &self.storage
+    fn route(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
+        if let Some((storage, _)) = &self.storage
             && !batch.is_empty()
+            && storage.is_needed(is_stored)
         {
-            let exits = self.exits.iter().enumerate();
-            let matching = exits.filter(|(_, exit)| exit.matcher.matches(batch.tag()));
-            let routes: Vec<usize> = matching.map(|(index, _)| index).collect();
-            if !routes.is_empty() {
-                input.routed.add(batch.len() as u64);
-                return storage.route(batch, &routes, is_stored);
+            let records = batch.len() as u64;
+            match self.hand_over(batch, is_stored) {
+                None => return input.routed.add(records),
+                Some(unrouted) => batch = unrouted,
             }
         }
         let (batch, receipt) = batch.freeze();

@@ -46,6 +46,11 @@ impl Receipt {
         }
     }
 
+    /// Whether it is [numbered](Receipt::numbered): whoever keeps the records has them.
+    pub fn is_numbered(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Lets the receipt keep `guard` until everything is answered for or refused.
     pub fn with_guard(mut self, guard: impl Send + Sync + 'static) -> Receipt {
         self.guard = Some(Box::new(guard));
