@@ -13,6 +13,7 @@
 
 mod builder;
 mod conservation;
+mod ending;
 mod idle;
 mod input_task;
 mod instance;
@@ -23,6 +24,7 @@ mod oversight;
 mod pace;
 mod pipeline;
 mod plan;
+mod reading_on;
 mod reload;
 mod retry;
 mod road;
