@@ -26,6 +26,10 @@ pub const COMMANDS: &[(&str, &str)] = &[
         "demo",
         "play the whole story on this machine: two clusters, routers, delivery streams, SQL",
     ),
+    (
+        "dlq",
+        "look at records that outputs gave up, and send them once more: flumen dlq ls -c FILE",
+    ),
     #[cfg(feature = "lake")]
     (
         "lake",

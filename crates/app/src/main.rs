@@ -3,6 +3,7 @@
 //! Called as `fluent-bit` it is the router alone.
 
 mod aws_doctor;
+mod dlq;
 mod help;
 mod log_file;
 mod monitoring;
@@ -11,6 +12,7 @@ mod operator;
 mod reference;
 mod registry;
 mod router;
+mod sandbox;
 mod signals;
 mod upgrade;
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         "run" => router::main(arguments[1..].to_vec()),
         "aws" => aws_doctor::main(&arguments[1..]),
         "check" => router::check(arguments[1..].to_vec()),
+        "dlq" => dlq::main(&arguments[1..]),
         _ if command.starts_with('-') => router::main(arguments),
         _ => subcommand(command, &arguments),
     }

@@ -171,15 +171,15 @@ pub struct ServiceOptions {
     /// Whether inputs without a `storage.type` take the one above.
     #[option(name = "storage.inherit", default = "off")]
     pub storage_inherit: Switch,
-    /// Whether chunks that no output could deliver are kept.
-    #[option(name = "storage.keep.rejected", default = "off")]
+    /// Whether records that no output could deliver are kept, for `flumen dlq`.
+    #[option(name = "storage.keep.rejected", default = "on")]
     pub keep_rejected: Switch,
-    /// The folder below `storage.path` for chunks that no output could deliver.
+    /// The folder below `storage.path` for records that no output could deliver.
     #[option(name = "storage.rejected.path", default = "rejected")]
     pub rejected_path: String,
-    /// The most bytes of such chunks; at the limit new ones are not kept.
-    #[option(name = "storage.rejected.limit")]
-    pub rejected_limit: Option<Size>,
+    /// The most bytes of such records; at the limit new ones are not kept, and counted.
+    #[option(name = "storage.rejected.limit", default = "100M")]
+    pub rejected_limit: Size,
     /// Whether the monitoring server can trace chunks. Accepted; without effect.
     #[option(name = "enable_chunk_trace", default = "off")]
     pub chunk_trace: Switch,

@@ -20,6 +20,7 @@ use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation};
 use crate::runner::RunnerSettings;
+use crate::storage::{DeadLetters, DefaultStorage};
 
 /// An input that can be built, also a second time.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Seat {
     pub counters: InputCounters,
     /// Where it keeps how far it came, if it does.
     pub database: Option<String>,
+    /// Whether what it hands over is kept on the disk until it is delivered.
+    pub is_stored: bool,
     build: Rc<BuildInput>,
 }
 
@@ -136,6 +139,8 @@ pub struct Builder<'a> {
     backoff: Backoff,
     escape_unicode: bool,
     nan_to_null: bool,
+    dead_letters: DeadLetters,
+    default_storage: DefaultStorage,
     /// What could not be built, and why.
     pub failures: Vec<String>,
 }
@@ -148,6 +153,7 @@ impl<'a> Builder<'a> {
         stop: Stop,
         memory: &'a Memory,
         counts: &'a mut Counts,
+        dead_letters: &DeadLetters,
     ) -> Builder<'a> {
         let service = &plan.service;
         let (base, cap) = (
@@ -167,6 +173,8 @@ impl<'a> Builder<'a> {
             },
             escape_unicode: service.escape_unicode.0,
             nan_to_null: service.nan_to_null.0,
+            dead_letters: dead_letters.clone(),
+            default_storage: DefaultStorage::new(service),
             failures: Vec::new(),
         }
     }
@@ -216,6 +224,7 @@ impl<'a> Builder<'a> {
             matcher,
             deliveries: sender.clone(),
             counters: counters.clone(),
+            bytes_max: common.total_limit_size.0,
         };
         let built = BuiltOutput {
             identity,
@@ -249,6 +258,7 @@ impl<'a> Builder<'a> {
             stop: self.stop.clone(),
             memory: Arc::clone(&self.memory.records),
             bodies: Arc::clone(&self.memory.bodies),
+            dead_letters: self.dead_letters.clone(),
             oversight: Oversight::new(),
         }
     }
@@ -311,6 +321,7 @@ impl<'a> Builder<'a> {
             context,
             counters,
             database,
+            is_stored: self.default_storage.is_stored(common.storage_type),
             build,
         }
     }

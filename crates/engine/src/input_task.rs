@@ -51,7 +51,7 @@ impl RunningInput {
         let BuiltInput { seat, input } = built;
         let (stop_handle, stop) = StopHandle::new();
         let stop_handle = Rc::new(stop_handle);
-        let road = InputRoad::new(road, seat.counters.clone());
+        let road = InputRoad::new(road, seat.counters.clone(), seat.is_stored);
         let emitter = Emitter::new(Rc::clone(&road) as _);
         let run = AbortOnDrop(spawn_local(input.run(emitter, stop)));
         let task = spawn_local(supervise(id, run, Rc::clone(&stop_handle), events));

@@ -13,21 +13,27 @@
 
 mod builder;
 mod conservation;
+mod ending;
 mod idle;
 mod input_task;
 mod instance;
+mod letters;
 mod memory;
 mod output_task;
 mod oversight;
 mod pace;
 mod pipeline;
 mod plan;
+mod reading_on;
 mod reload;
 mod retry;
 mod road;
 mod runner;
+mod storage;
 mod watchdog;
 
+pub use letters::{DeadLetter, LetterBox, LettersRead, Replay};
 pub use memory::LIMIT_MIN as MEMORY_LIMIT_MIN;
 pub use pipeline::{Controller, Handovers, Pipeline, PipelineError, Reloaded};
 pub use plan::{Plan, Registry};
+pub use storage::state_name;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use config::Grace;
@@ -12,26 +13,22 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat};
-use crate::conservation;
+use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts};
+use crate::conservation::Conservation;
 use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
 use crate::memory::Memory;
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
+use crate::reading_on::{ReadingOn, sleep_until};
 use crate::road::Road;
+use crate::storage::{DeadLetters, Storage, StorageSettings};
 use crate::watchdog;
 
 pub use crate::reload::Reloaded;
 
 /// How often health is looked at.
 const SECOND: Duration = Duration::from_secs(1);
-/// A source that is silent for so long has no writer any more.
-const QUIET: Duration = Duration::from_millis(500);
-/// The part of the grace in which sources are read on for writers that are not done yet.
-const READ_ON: f64 = 0.5;
-/// How long inputs may take to end when all outputs have been given up.
-const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Instances that cannot start, all of them.
 #[derive(Debug, thiserror::Error)]
@@ -91,8 +88,12 @@ pub(crate) struct Running {
     pub log: Log,
     pub memory: Memory,
     pub counts: Counts,
+    conservation: Conservation,
     pub watched: Watched,
     pub road: Rc<Road>,
+    /// Where records wait on the disk.
+    pub storage: Option<Rc<Storage>>,
+    pub dead_letters: DeadLetters,
     /// What the filters were made from.
     pub filter_fingerprints: Vec<u64>,
     pub inputs: Vec<RunningInput>,
@@ -103,8 +104,8 @@ pub(crate) struct Running {
     pub stop: Stop,
     pub events: UnboundedSender<InputEvent>,
     pub next_id: u64,
-    stop_handle: StopHandle,
-    deadlines: Option<JoinHandle<()>>,
+    pub stop_handle: StopHandle,
+    pub deadlines: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
@@ -124,7 +125,25 @@ impl Pipeline {
         let mut counts = Counts::new();
         let grace = grace(&plan);
         let filter_fingerprints = plan.filter_fingerprints();
-        let mut builder = Builder::new(&plan, level, stop.clone(), &memory, &mut counts);
+        let state = plan.state_directory();
+        let storage_log = Log::new("storage", level);
+        let dead_letters = DeadLetters::of(&plan, &state, storage_log.clone());
+        let settings = StorageSettings::new(&plan.service, &state);
+        let storage = plan.replays_into.is_none().then(|| {
+            Rc::new(Storage::new(
+                settings,
+                Arc::clone(&memory.records),
+                storage_log,
+            ))
+        });
+        let mut builder = Builder::new(
+            &plan,
+            level,
+            stop.clone(),
+            &memory,
+            &mut counts,
+            &dead_letters,
+        );
         let outputs = plan.outputs.into_iter();
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
@@ -160,7 +179,10 @@ impl Pipeline {
                 .collect(),
             emitter: Some(counts.emitter.clone()),
         };
-        let road = Road::new(filters.into(), exits, counts.emitter.clone());
+        let road =
+            Road::new(filters.into(), exits, counts.emitter.clone()).with_storage(storage.as_ref());
+        let has_stored = built_inputs.iter().any(|input| input.seat.is_stored);
+        open_storage(storage.as_ref(), has_stored)?;
         let (sender, commands) = unbounded_channel();
         let (events_sender, events) = unbounded_channel();
         Ok(Pipeline {
@@ -171,8 +193,11 @@ impl Pipeline {
                 log,
                 memory,
                 counts,
+                conservation: Conservation::default(),
                 watched: Watched::new(counters.clone()),
                 road: Rc::new(road),
+                storage,
+                dead_letters,
                 filter_fingerprints,
                 inputs: Vec::new(),
                 outputs: Vec::new(),
@@ -258,44 +283,6 @@ impl Pipeline {
     }
 }
 
-/// Sources are read on for writers that are not done yet.
-struct ReadingOn {
-    began: Instant,
-    latest: Instant,
-    /// The records that were read when there was news last, and when that was.
-    seen: (u64, Instant),
-}
-
-impl ReadingOn {
-    fn new(grace: Option<Duration>, read: u64) -> ReadingOn {
-        let now = Instant::now();
-        let most = grace.map_or(Duration::from_secs(5), |grace| grace.mul_f64(READ_ON));
-        ReadingOn {
-            began: now,
-            latest: now + most,
-            seen: (read, now),
-        }
-    }
-
-    fn look_again(&self) -> Instant {
-        (self.seen.1 + QUIET).min(self.latest)
-    }
-
-    fn is_over(&mut self, read: u64) -> bool {
-        let now = Instant::now();
-        if read != self.seen.0 {
-            self.seen = (read, now);
-        }
-        now >= self.look_again()
-    }
-}
-
-async fn sleep_until(until: Option<Instant>) {
-    if let Some(until) = until {
-        tokio::time::sleep_until(until).await;
-    }
-}
-
 /// The grace of `plan`; `None`: without end.
 pub(crate) fn grace(plan: &Plan) -> Option<Duration> {
     match plan.service.grace {
@@ -308,6 +295,9 @@ impl Running {
     fn start(&mut self, inputs: Vec<BuiltInput>, outputs: Vec<BuiltOutput>) {
         self.outputs = outputs.into_iter().map(RunningOutput::start).collect();
         self.watch_deadlines();
+        if let Some(storage) = &self.storage {
+            storage.start(&self.road);
+        }
         for built in inputs {
             self.start_input(built);
         }
@@ -330,7 +320,7 @@ impl Running {
 
     /// Takes note of what happened to an input; `handovers` takes what it gave up, else its successor does. Returns whether
     /// the process should end.
-    fn note(&mut self, event: InputEvent, handovers: Option<&mut Handovers>) -> bool {
+    pub fn note(&mut self, event: InputEvent, handovers: Option<&mut Handovers>) -> bool {
         match event {
             InputEvent::HandedOver(id, handover) => {
                 self.hand_on(id, handover, handovers);
@@ -398,7 +388,8 @@ impl Running {
 
     /// Looks after everything, once a second.
     fn look(&mut self) {
-        conservation::check(&self.counts, &self.watched.alarms, &self.log);
+        self.conservation
+            .check(&self.counts, &self.watched.alarms, &self.log);
         watchdog::look(&self.outputs, &self.retiring, &self.watched.alarms);
         let before = self.retiring.len();
         self.retiring.retain(|output| !output.task.is_finished());
@@ -433,136 +424,24 @@ impl Running {
         });
     }
 
-    /// Ends it: see [`Pipeline::run`]. The stop was asked for at `began`.
-    async fn end(
-        mut self,
-        began: Instant,
-        events: &mut UnboundedReceiver<InputEvent>,
-    ) -> Handovers {
-        self.log_stop();
-        let seats: Vec<Seat> = self.inputs.iter().map(|input| input.seat.clone()).collect();
-        for input in &mut self.inputs {
-            input.stop(Next::Leaves);
-        }
-        self.stop_handle.request();
-        self.road.expire(true);
-        let mut handovers = Handovers::new();
-        // The process must be gone when the grace is over, and its last words take a moment.
-        let deadline = self
-            .grace
-            .map(|grace| began + grace.saturating_sub(LAST_WORDS * 2).max(grace / 2));
-        let drained = self.drain(deadline, events, &mut handovers).await;
-        if !drained {
-            self.log.warn(format_args!(
-                "the grace is over: {} inputs still wait for answers",
-                self.inputs.len()
-            ));
-        }
-        if let Some(deadlines) = self.deadlines.take() {
-            deadlines.abort();
-        }
-        let tasks = self.close_outputs();
-        if drained {
-            for task in tasks {
-                let _ = within(deadline, task).await;
-            }
-        } else {
-            // What they held is refused: inputs hear of it and can note how far they came.
-            tasks.iter().for_each(JoinHandle::abort);
-            let last = Some(Instant::now() + LAST_WORDS);
-            self.drain(last, events, &mut handovers).await;
-        }
-        self.log_end(&seats);
-        handovers
-    }
-
-    fn log_stop(&self) {
-        match self.grace {
-            Some(grace) => self.log.warn(format_args!(
-                "service will shutdown in max {} seconds",
-                grace.as_secs()
-            )),
-            None => self.log.warn(format_args!(
-                "service will shutdown when all remaining tasks are flushed"
-            )),
-        }
-    }
-
-    /// Waits until every input has ended. Returns whether they all did in time.
-    async fn drain(
-        &mut self,
-        deadline: Option<Instant>,
-        events: &mut UnboundedReceiver<InputEvent>,
-        handovers: &mut Handovers,
-    ) -> bool {
-        while !self.inputs.is_empty() {
-            match within(deadline, events.recv()).await {
-                Some(Some(event)) => {
-                    self.note(event, Some(handovers));
-                }
-                Some(None) => return true,
-                None => return false,
-            }
-        }
-        true
-    }
-
-    /// Closes the way into every output, so that each ends when it is done.
-    fn close_outputs(&mut self) -> Vec<JoinHandle<()>> {
-        for input in &self.inputs {
-            input.road.close();
-        }
-        // It has the other ends of the ways.
-        let nowhere = Road::new(Rc::new([]), Vec::new(), self.counts.emitter.clone());
-        self.road = Rc::new(nowhere);
-        let retiring = self.retiring.drain(..).map(|output| output.task);
-        let running = self.outputs.drain(..).map(|output| output.task);
-        running.chain(retiring).collect()
-    }
-
-    /// Says what stays, and where.
-    fn log_end(&self, seats: &[Seat]) {
-        let all = self.counts.all();
-        let left: u64 = all
-            .outputs
-            .iter()
-            .map(|output| output.in_flight() + output.returned.get())
-            .sum();
-        for output in all.outputs.iter().filter(|output| output.in_flight() > 0) {
-            self.log.info(format_args!(
-                "output {}: {} records without an answer",
-                output.name,
-                output.in_flight()
-            ));
-        }
-        for seat in seats.iter().filter(|_| left > 0) {
-            let name = &seat.identity.name;
-            match &seat.database {
-                Some(path) => self.log.info(format_args!(
-                    "input {name}: how far everything is delivered is in {path}; the next start reads on from there"
-                )),
-                None => self.log.info(format_args!(
-                    "input {name}: nothing of it stays on disk; what was not acknowledged is its senders' to send again"
-                )),
-            }
-        }
-        self.log.info(format_args!(
-            "service has stopped ({left} records without an answer, left with their sources)"
-        ));
-    }
-
     /// The alarms, for reloads.
     pub fn alarms(&self) -> &Alarms {
         &self.watched.alarms
     }
 }
 
-pub(crate) async fn within<T>(
-    deadline: Option<Instant>,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    match deadline {
-        Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
-        None => Some(work.await),
-    }
+/// Opens the storage if an input needs it (`has_stored`) or an earlier run has left something.
+pub(crate) fn open_storage(
+    storage: Option<&Rc<Storage>>,
+    has_stored: bool,
+) -> Result<(), PipelineError> {
+    let Some(storage) = storage.filter(|storage| has_stored || storage.has_backlog()) else {
+        return Ok(());
+    };
+    storage
+        .open()
+        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use plugin::{
 };
 
 use crate::instance::TagMatcher;
+use crate::storage::{StateDirectory, candidates};
 
 /// The plugins that are compiled in. The application lists them; the engine knows none.
 #[derive(Clone, Copy)]
@@ -34,6 +35,10 @@ pub struct Plan {
     pub parsers: Arc<dyn Parsers>,
     /// The directory of the main configuration file.
     pub config_dir: PathBuf,
+    /// What tells this configuration from others in places where each has a folder of its own.
+    pub state_name: String,
+    /// Set when dead letters are sent once more: where they go that are given up again. Nothing else is kept then.
+    pub(crate) replays_into: Option<PathBuf>,
     /// Whether the user named a base or a cap of the waits between retries.
     pub(crate) scheduler_is_configured: bool,
 
@@ -129,12 +134,23 @@ impl Plan {
             service: service?,
             parsers,
             config_dir,
+            state_name: "flumen".to_owned(),
+            replays_into: None,
             scheduler_is_configured,
 
             inputs,
             filters,
             outputs,
         })
+    }
+}
+
+impl Plan {
+    /// Where this configuration's router keeps what must survive.
+    pub fn state_directory(&self) -> Rc<StateDirectory> {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let configured = self.service.storage_path.as_deref();
+        StateDirectory::new(candidates(configured, &self.state_name, variable))
     }
 }
 

@@ -12,7 +12,7 @@ use plugin::{Handover, Level};
 use crate::builder::{Builder, BuiltInput, BuiltOutput, Seat};
 use crate::input_task::Next;
 use crate::output_task::RunningOutput;
-use crate::pipeline::{PipelineError, Running, grace};
+use crate::pipeline::{PipelineError, Running, grace, open_storage};
 use crate::plan::{Identity, Plan, PlannedInput, PlannedOutput};
 use crate::road::{Exit, Road};
 
@@ -91,6 +91,7 @@ impl Running {
             self.stop.clone(),
             &self.memory,
             &mut self.counts,
+            &self.dead_letters,
         );
         let (mut outputs, mut exits) = (Vec::new(), Vec::new());
         for planned in plan.outputs {
@@ -114,7 +115,7 @@ impl Running {
             changed,
             added,
         } = pairs.sort(plan.inputs);
-        let changed = changed
+        let changed: Vec<(u64, Seat)> = changed
             .into_iter()
             .map(|(id, planned)| (id, builder.seat(planned)))
             .collect();
@@ -129,6 +130,9 @@ impl Running {
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
+        let has_stored = changed.iter().any(|(_, seat)| seat.is_stored)
+            || seats.iter().any(|seat| seat.is_stored);
+        open_storage(self.storage.as_ref(), has_stored)?;
         Ok(Prepared {
             filters,
             outputs,
@@ -162,7 +166,8 @@ impl Running {
             }
             None => self.road.filters(),
         };
-        self.road = Rc::new(Road::new(filters, exits, self.counts.emitter.clone()));
+        let road = Road::new(filters, exits, self.counts.emitter.clone());
+        self.road = Rc::new(road.with_storage(self.storage.as_ref()));
         for input in &self.inputs {
             input.road.turn_to(&self.road);
         }
@@ -337,6 +342,7 @@ fn exit(output: &RunningOutput, planned: PlannedOutput) -> Exit {
         matcher: planned.matcher,
         deliveries: output.deliveries.clone(),
         counters: output.counters.clone(),
+        bytes_max: planned.common.total_limit_size.0,
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::instance::TagMatcher;
+use crate::storage::Storage;
 
 /// A batch on its way into one output, with what is owed for it there.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Exit {
     pub matcher: TagMatcher,
     pub deliveries: UnboundedSender<Delivery>,
     pub counters: OutputCounters,
+    /// The most bytes in files that may wait for it.
+    pub bytes_max: Option<u64>,
 }
 
 /// The road of one shard.
@@ -49,6 +52,8 @@ pub struct Road {
     emitter: InputCounters,
     /// Told when a filter may have got a deadline.
     filtered: Notify,
+    /// Where records may wait on the disk, and the number that each exit has there.
+    storage: Option<(Rc<Storage>, Vec<usize>)>,
 }
 
 /// The road as one input sees it.
@@ -56,14 +61,17 @@ pub struct InputRoad {
     /// The present one: a reload puts another in its place. `None`: it is closed.
     road: RefCell<Option<Rc<Road>>>,
     counters: InputCounters,
+    /// Whether what it hands over is kept on the disk until it is delivered.
+    is_stored: bool,
 }
 
 impl InputRoad {
     /// The start of `road` for one input.
-    pub fn new(road: &Rc<Road>, counters: InputCounters) -> Rc<InputRoad> {
+    pub fn new(road: &Rc<Road>, counters: InputCounters, is_stored: bool) -> Rc<InputRoad> {
         Rc::new(InputRoad {
             road: RefCell::new(Some(Rc::clone(road))),
             counters,
+            is_stored,
         })
     }
 
@@ -83,7 +91,7 @@ impl Emit for InputRoad {
         let Some(road) = self.road.borrow().clone() else {
             return;
         };
-        road.travel(batch, &self.counters);
+        road.travel(batch, &self.counters, self.is_stored);
         road.travel_emitted();
         if !road.filters.is_empty() {
             road.filtered.notify_one();
@@ -109,7 +117,31 @@ impl Road {
             emitted: RefCell::default(),
             emitter,
             filtered: Notify::new(),
+            storage: None,
         }
+    }
+
+    /// The same, with `storage` before the exits.
+    pub fn with_storage(mut self, storage: Option<&Rc<Storage>>) -> Road {
+        self.storage = storage.map(|storage| (Rc::clone(storage), storage.attach(&self.exits)));
+        self
+    }
+
+    /// Hands records to the outputs that their tag matches, without filters; gives them back if there are none.
+    pub fn hand_over(&self, batch: Batch, is_stored: bool) -> Option<Batch> {
+        let Some((storage, ways)) = &self.storage else {
+            return Some(batch);
+        };
+        let matching = self.exits.iter().zip(ways);
+        let routes: Vec<usize> = matching
+            .filter(|(exit, _)| exit.matcher.matches(batch.tag()))
+            .map(|(_, way)| *way)
+            .collect();
+        if routes.is_empty() {
+            return Some(batch);
+        }
+        storage.route(batch, &routes, is_stored);
+        None
     }
 
     /// The filters, for a road that has the same ones.
@@ -164,13 +196,13 @@ impl Road {
         loop {
             let next = self.emitted.borrow_mut().pop_front();
             match next {
-                Some(batch) => self.travel(batch, &self.emitter),
+                Some(batch) => self.travel(batch, &self.emitter, false),
                 None => return,
             }
         }
     }
 
-    fn travel(&self, mut batch: Batch, input: &InputCounters) {
+    fn travel(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
         input.records.add(batch.len() as u64);
         input.bytes.add(batch.source().len() as u64);
         for station in self.filters.iter() {
@@ -181,10 +213,20 @@ impl Road {
                 }
             }
         }
-        self.route(batch, input);
+        self.route(batch, input, is_stored);
     }
 
-    fn route(&self, batch: Batch, input: &InputCounters) {
+    fn route(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
+        if let Some((storage, _)) = &self.storage
+            && !batch.is_empty()
+            && storage.is_needed(is_stored)
+        {
+            let records = batch.len() as u64;
+            match self.hand_over(batch, is_stored) {
+                None => return input.routed.add(records),
+                Some(unrouted) => batch = unrouted,
+            }
+        }
         let (batch, receipt) = batch.freeze();
         if batch.is_empty() {
             receipt.settle_all();

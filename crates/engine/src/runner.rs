@@ -26,8 +26,10 @@ use crate::oversight::{Leftover, Order, Oversight};
 use crate::pace::{Generation, Pace};
 use crate::retry::{Backoff, is_allowed};
 use crate::road::Delivery;
+use crate::storage::DeadLetters;
 
 use lanes::Lanes;
+use pieces::{halve, push_record, split};
 
 /// An output without work for this long gives back the memory that it keeps for later requests.
 const IDLE: Duration = Duration::from_secs(3);
@@ -49,6 +51,8 @@ pub struct RunnerSettings {
     pub memory: Arc<Budget>,
     /// The memory that bodies of all outputs are counted in.
     pub bodies: Arc<Budget>,
+    /// Where records go that are given up.
+    pub dead_letters: DeadLetters,
     pub oversight: Rc<Oversight>,
 }
 
@@ -573,8 +577,19 @@ where
         counters.dropped.add(count);
         counters.own.dropped(reason.0).add(count);
         for (id, records) in pieces {
+            self.bury(id, records.clone(), reason);
             self.settle(id, records);
         }
+    }
+
+    /// Hands records that are given up, and what is owed for them, to the dead letters.
+    fn bury(&mut self, id: DeliveryId, records: Range<u32>, reason: Reason) {
+        let Tracked { batch, receipt, .. } = &mut self.deliveries[id.0 as usize];
+        let receipt = receipt.carve(batch, records.clone());
+        let counters = &self.settings.counters;
+        self.settings
+            .dead_letters
+            .put(batch, records, counters, reason, receipt);
     }
 
     fn settle(&mut self, id: DeliveryId, records: Range<u32>) {
@@ -596,59 +611,9 @@ async fn send(deliver: Rc<dyn Deliver>, flight: Flight, sent: Generation) -> Sen
     (flight, answer, sent)
 }
 
-fn push_record(pieces: &mut Vec<Piece>, id: DeliveryId, record: u32) {
-    match pieces.last_mut() {
-        Some((last, range)) if *last == id && range.end == record => range.end += 1,
-        _ => pieces.push((id, record..record + 1)),
-    }
-}
-
-/// The records of a request: those without an exception in ranges, the others one by one.
-fn split(
-    ranges: &[Piece],
-    exceptions: &[(u32, RecordAnswer)],
-) -> (Vec<Piece>, Vec<(DeliveryId, u32, RecordAnswer)>) {
-    let (mut delivered, mut excepted) = (Vec::new(), Vec::new());
-    let mut exceptions = exceptions.iter().peekable();
-    let mut index = 0;
-    for (id, range) in ranges {
-        let mut start = range.start;
-        while let Some((at, answer)) =
-            exceptions.next_if(|(at, _)| *at < index + (range.end - range.start))
-        {
-            let record = range.start + (at - index);
-            if start < record {
-                delivered.push((*id, start..record));
-            }
-            excepted.push((*id, record, answer.clone()));
-            start = record + 1;
-        }
-        if start < range.end {
-            delivered.push((*id, start..range.end));
-        }
-        index += range.end - range.start;
-    }
-    (delivered, excepted)
-}
-
-/// The first `count` records, and the rest.
-fn halve(pieces: Vec<Piece>, count: u32) -> (Vec<Piece>, Vec<Piece>) {
-    let (mut first, mut second, mut left) = (Vec::new(), Vec::new(), count);
-    for (id, range) in pieces {
-        let taken = left.min(range.end - range.start);
-        left -= taken;
-        if taken > 0 {
-            first.push((id, range.start..range.start + taken));
-        }
-        if range.start + taken < range.end {
-            second.push((id, range.start + taken..range.end));
-        }
-    }
-    (first, second)
-}
-
 mod bookkeeping;
 mod lanes;
+mod pieces;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

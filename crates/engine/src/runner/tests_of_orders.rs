@@ -95,6 +95,7 @@ impl World {
             stop: keep(stop),
             memory: Budget::new(0),
             bodies: Budget::new(bodies),
+            dead_letters: DeadLetters::none(),
             oversight: Oversight::new(),
         };
         let (sender, deliveries) = unbounded_channel();

@@ -1,0 +1,668 @@
+//! Records that wait on the disk: those of inputs with `storage.type filesystem`, and those of outputs that cannot keep
+//! up with the others.
+//!
+//! ```text
+//! Road ─▶ Storage ─▶ Exit of each output that keeps up           what it owes moves its cursor in the log
+//!            └─▶ write-ahead log ─▶ Feeder of each that does not ─▶ Exit
+//! ```
+//!
+//! What an input with `storage.type filesystem` handed over is settled once the log has it. What an input in memory
+//! handed over is settled on delivery; but an output that holds more than its share of the memory *falls behind*: what
+//! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use buffer::fs::Disk;
+use buffer::wal::{
+    self, Append, ChunkId, ChunkState, Durability, OpenError, Report, Settings, Writer,
+};
+use config::{ServiceOptions, StorageSync, StorageType};
+use monitor::OutputCounters;
+use plugin::{Log, Metrics, Reason};
+use record::{Batch, Budget, Origin, Position, Receipt};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::{JoinHandle, spawn_local};
+
+use crate::output_task::RunningOutput;
+use crate::oversight::{Leftover, Order};
+use crate::road::{Delivery, Exit, Road};
+
+mod dead_letters;
+mod directory;
+pub mod encoding;
+mod feeder;
+mod import;
+mod report;
+
+pub use dead_letters::{DeadLetters, below};
+pub use directory::{Directory, DirectoryError, StateDirectory, candidates, state_name};
+
+/// The oldest records of an output went, because it has more than `storage.total_limit_size`.
+const TOTAL_LIMIT: Reason = Reason("storage_total_limit_size");
+/// The smallest share of the memory that an output has, in bytes.
+const SHARE_MIN: usize = 256 << 10;
+/// How long an output may take to give back what it holds.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How records are kept.
+#[derive(Debug)]
+pub struct StorageSettings {
+    /// Where.
+    pub state: Rc<StateDirectory>,
+    /// `storage.sync`.
+    pub durability: Durability,
+    /// `storage.backlog.mem_limit`: how much of what lies on the disk is read at a time.
+    pub backlog_bytes: usize,
+    /// `storage.backlog.flush_on_shutdown`.
+    pub is_flushed_on_stop: bool,
+    /// Where Fluent Bit may have left chunk files: `storage.path`.
+    pub fluent_bit: Option<PathBuf>,
+    /// `storage.delete_irrecoverable_chunks`.
+    pub deletes_bad_chunks: bool,
+}
+
+impl StorageSettings {
+    /// What a configuration says.
+    pub fn new(service: &ServiceOptions, state: &Rc<StateDirectory>) -> StorageSettings {
+        StorageSettings {
+            state: Rc::clone(state),
+            durability: match service.storage_sync {
+                StorageSync::Full => Durability::Durable,
+                StorageSync::Normal => Durability::Process,
+            },
+            backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
+            is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
+            fluent_bit: service.storage_path.clone(),
+            deletes_bad_chunks: service.delete_irrecoverable_chunks.0,
+        }
+    }
+}
+
+/// Where records wait of inputs that do not say so.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultStorage(Option<StorageType>);
+
+impl DefaultStorage {
+    /// What `[SERVICE]` says: only with `storage.inherit`.
+    pub fn new(service: &ServiceOptions) -> DefaultStorage {
+        DefaultStorage(service.storage_type.filter(|_| service.storage_inherit.0))
+    }
+
+    /// Whether the records of an input with this `storage.type` are kept on the disk.
+    pub fn is_stored(self, own: Option<StorageType>) -> bool {
+        own.or(self.0) == Some(StorageType::Filesystem)
+    }
+}
+
+/// An output, as the storage knows it: one that is configured, or was once and has records here.
+pub struct Way {
+    name: Arc<str>,
+    /// Its number in the log.
+    index: usize,
+    /// None while it is not configured, and after a stop.
+    deliveries: RefCell<Option<UnboundedSender<Delivery>>>,
+    counters: RefCell<OutputCounters>,
+    /// `storage.total_limit_size`.
+    bytes_max: Cell<Option<u64>>,
+    held: Arc<Held>,
+    /// Whether it has a feeder.
+    is_fed: Cell<bool>,
+}
+
+/// How many bytes of batches an output holds.
+#[derive(Default)]
+struct Held {
+    bytes: AtomicUsize,
+    /// Told when it has become less, or the output fell behind.
+    changed: Notify,
+}
+
+/// Counts bytes as held until it is dropped.
+struct Hold {
+    held: Arc<Held>,
+    bytes: usize,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.held.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        self.held.changed.notify_one();
+    }
+}
+
+/// See the module's documentation.
+pub struct Storage {
+    log: Log,
+    settings: StorageSettings,
+    /// Every output that was ever heard of: their numbers stay.
+    ways: RefCell<Vec<Rc<Way>>>,
+    counted: report::Counted,
+    opened: RefCell<Opened>,
+    memory: Arc<Budget>,
+    /// Complete with the next batch that is kept.
+    chunks: RefCell<Vec<ChunkId>>,
+    /// Feed the outputs, once it is started.
+    feeders: RefCell<Option<Vec<JoinHandle<()>>>>,
+}
+
+/// The log, which is opened when it is needed first.
+enum Opened {
+    No,
+    Yes(Rc<Open>),
+    /// It cannot be; that was said.
+    Impossible,
+}
+
+/// An open log.
+struct Open {
+    writer: Writer,
+    directory: Rc<Directory>,
+}
+
+/// Why the router cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// There is no folder for it.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// There is no log.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The system has no room for a thread.
+    #[error("cannot start the storage thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl Storage {
+    /// Storage for outputs that share `memory` with the inputs. Nothing is opened.
+    pub fn new(settings: StorageSettings, memory: Arc<Budget>, log: Log) -> Storage {
+        Storage {
+            log,
+            settings,
+            ways: RefCell::default(),
+            counted: report::Counted::default(),
+            opened: RefCell::new(Opened::No),
+            memory,
+            chunks: RefCell::default(),
+            feeders: RefCell::default(),
+        }
+    }
+
+    /// Hands records to `exits` from now on, and to no other output. Returns the number of each here.
+    pub fn attach(self: &Rc<Storage>, exits: &[Exit]) -> Vec<usize> {
+        self.detach();
+        let numbers = exits.iter().map(|exit| {
+            let name = &exit.counters.name;
+            let way = match self.find(name) {
+                Some(way) => way,
+                None => self.add(name, exit.bytes_max),
+            };
+            *way.deliveries.borrow_mut() = Some(exit.deliveries.clone());
+            *way.counters.borrow_mut() = exit.counters.clone();
+            way.bytes_max.set(exit.bytes_max);
+            self.counted.set(&exit.counters);
+            if let Some(open) = self.opened() {
+                open.writer.add_route(way.route());
+            }
+            way.index
+        });
+        let numbers = numbers.collect();
+        self.feed();
+        numbers
+    }
+
+    fn find(&self, name: &str) -> Option<Rc<Way>> {
+        let ways = self.ways.borrow();
+        ways.iter().find(|way| *way.name == *name).cloned()
+    }
+
+    fn add(&self, name: &Arc<str>, bytes_max: Option<u64>) -> Rc<Way> {
+        let mut ways = self.ways.borrow_mut();
+        let way = Rc::new(Way {
+            name: Arc::clone(name),
+            index: ways.len(),
+            deliveries: RefCell::default(),
+            counters: RefCell::new(OutputCounters::new(Arc::clone(name), Metrics::default())),
+            bytes_max: Cell::new(bytes_max),
+            held: Arc::default(),
+            is_fed: Cell::new(false),
+        });
+        ways.push(Rc::clone(&way));
+        way
+    }
+
+    fn way(&self, index: usize) -> Rc<Way> {
+        Rc::clone(&self.ways.borrow()[index])
+    }
+
+    /// How many outputs are configured.
+    fn outputs(&self) -> usize {
+        let ways = self.ways.borrow();
+        ways.iter().filter(|way| way.is_attached()).count()
+    }
+
+    /// Whether records must come through here: where there is one output and no input that is stored, nothing ever waits
+    /// on the disk.
+    pub fn is_needed(&self, is_stored: bool) -> bool {
+        is_stored || self.outputs() > 1
+    }
+
+    /// Opens the log now, because an input needs it or an earlier run may have left something.
+    ///
+    /// # Errors
+    /// When there cannot be one.
+    pub fn open(&self) -> Result<(), StorageError> {
+        if matches!(*self.opened.borrow(), Opened::Yes(_)) {
+            return Ok(());
+        }
+        let directory = self.settings.state.get()?;
+        let mut settings = Settings::new(directory.path.join("wal"), self.settings.durability);
+        let ways = self.ways.borrow().clone();
+        if let Some(smallest) = ways.iter().filter_map(|way| way.bytes_max.get()).min() {
+            // Whole segments are dropped at the limit: they should be a small part of it.
+            settings.segment_bytes = settings.segment_bytes.min((smallest / 8).max(64 << 10));
+        }
+        let (log, recovered) = wal::Log::open(Arc::new(Disk), settings)?;
+        report::recovered(&self.log, &directory.path, &recovered, &ways);
+        for name in recovered.waiting.keys() {
+            if self.find(name).is_none() {
+                self.add(name, None);
+            }
+        }
+        let routes = self.ways.borrow().iter().map(|way| way.route()).collect();
+        let told = report::teller(&self.log, &self.counted);
+        let writer = Writer::start(log, &recovered, routes, told).map_err(StorageError::Thread)?;
+        *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open { writer, directory }));
+        Ok(())
+    }
+
+    /// Begins to feed outputs with what waits for them on the disk, and to read what Fluent Bit left.
+    pub fn start(self: &Rc<Storage>, road: &Rc<Road>) {
+        self.feeders.borrow_mut().get_or_insert_default();
+        self.feed();
+        if let Some(folder) = self.settings.fluent_bit.clone() {
+            let import = import::import(Rc::clone(self), Rc::clone(road), folder);
+            let mut feeders = self.feeders.borrow_mut();
+            feeders.get_or_insert_default().push(spawn_local(import));
+        }
+    }
+
+    /// Starts the feeders that are missing, if it is started.
+    fn feed(self: &Rc<Storage>) {
+        let mut feeders = self.feeders.borrow_mut();
+        let Some(feeders) = &mut *feeders else { return };
+        for way in self.ways.borrow().iter() {
+            if way.is_attached() && !way.is_fed.replace(true) {
+                let feed = feeder::feed(Rc::clone(self), Rc::clone(way));
+                feeders.push(spawn_local(feed));
+            }
+        }
+    }
+
+    /// A stop: what waits on the disk stays there, unless the configuration wants it to be delivered still.
+    pub fn stop(&self) {
+        if !self.settings.is_flushed_on_stop {
+            self.end_feeders();
+        }
+    }
+
+    fn end_feeders(&self) {
+        let feeders = self.feeders.borrow_mut().take().unwrap_or_default();
+        feeders.iter().for_each(JoinHandle::abort);
+    }
+
+    /// Whether an earlier run left a log in one of the places.
+    pub fn has_backlog(&self) -> bool {
+        let has_log = |folder: &PathBuf| {
+            let entries = std::fs::read_dir(folder.join("wal"));
+            entries.is_ok_and(|mut entries| entries.next().is_some())
+        };
+        let left = self.settings.fluent_bit.as_deref();
+        let has_chunks = |folder| buffer::chunks::find(folder).is_ok_and(|found| !found.is_empty());
+        self.settings.state.candidates().iter().any(has_log) || left.is_some_and(has_chunks)
+    }
+
+    /// The log, opened if it was not; `None` if there cannot be one, which is said once.
+    fn log(&self) -> Option<Rc<Open>> {
+        match &*self.opened.borrow() {
+            Opened::Yes(open) => return Some(Rc::clone(open)),
+            Opened::Impossible => return None,
+            Opened::No => {}
+        }
+        if let Err(error) = self.open() {
+            self.log.warn(format_args!(
+                "an output that cannot keep up will stop its sources: {error}"
+            ));
+            *self.opened.borrow_mut() = Opened::Impossible;
+        }
+        self.opened()
+    }
+
+    fn opened(&self) -> Option<Rc<Open>> {
+        match &*self.opened.borrow() {
+            Opened::Yes(open) => Some(Rc::clone(open)),
+            _ => None,
+        }
+    }
+
+    /// Sends `batch` to the outputs number `routes`, through the log where need be. `is_stored`: its input wants to be
+    /// answered as soon as the log has it.
+    pub fn route(&self, mut batch: Batch, routes: &[usize], is_stored: bool) {
+        let receipt = std::mem::replace(batch.receipt_mut(), Receipt::none());
+        if !encoding::is_storable(&batch) {
+            let (batch, _) = batch.freeze();
+            return self.hand_over(&batch, receipt, routes);
+        }
+        if is_stored && let Some(open) = self.log() {
+            return self.store(&open, batch, receipt, routes);
+        }
+        let (batch, _) = batch.freeze();
+        let (behind, live): (Vec<usize>, Vec<usize>) =
+            routes.iter().partition(|route| self.is_behind(**route));
+        if let Some(open) = self.opened()
+            && !behind.is_empty()
+        {
+            let records = 0..batch.len() as u32;
+            let share = match live.is_empty() {
+                true => return self.spill(&open, &batch, receipt, &behind, &[records]),
+                false => receipt.fork(),
+            };
+            self.spill(&open, &batch, share, &behind, &[records]);
+        }
+        self.hand_over(&batch, receipt, &live);
+    }
+
+    /// Whether what comes for an output must wait on the disk, because it holds too much.
+    fn is_behind(&self, route: usize) -> bool {
+        let way = self.way(route);
+        // With one output back-pressure is all that is needed.
+        if self.outputs() < 2 {
+            return false;
+        }
+        if let Some(open) = self.opened()
+            && open.writer.behind(way.index).is_some()
+        {
+            return true;
+        }
+        if way.held.bytes.load(Ordering::Acquire) <= self.share_of(&way) {
+            return false;
+        }
+        let Some(open) = self.log() else {
+            return false;
+        };
+        self.fall_behind(&open, &way);
+        true
+    }
+
+    fn share_of(&self, way: &Way) -> usize {
+        let limit = way.bytes_max.get();
+        let limit = limit.map_or(usize::MAX, |bytes| bytes as usize / 2);
+        let share = match self.memory.limit() {
+            0 => usize::MAX,
+            memory => (memory / 4 * 3 / self.outputs().max(1)).max(SHARE_MIN),
+        };
+        share.min(limit)
+    }
+
+    fn fall_behind(&self, open: &Open, way: &Way) {
+        self.log.info(format_args!(
+            "output {} cannot keep up: what comes for it waits in {}",
+            way.name,
+            open.directory.path.display()
+        ));
+        open.writer.fall_behind(way.index);
+        way.held.changed.notify_one();
+    }
+
+    /// Keeps a batch and hands it to the outputs that keep up. Its source is answered when the log has it.
+    fn store(&self, open: &Open, batch: Batch, receipt: Receipt, routes: &[usize]) {
+        if let Some(chunk) = sent_as(&batch) {
+            match open.writer.chunks().state(&chunk) {
+                ChunkState::New => self.complete_chunk(chunk),
+                // Its sender has not heard of the answer and sends it once more.
+                ChunkState::Kept => return receipt.settle_all(),
+                // Dropping the receipt leaves it unanswered: it comes again, and is safe by then.
+                ChunkState::Pending => return,
+            }
+        }
+        for route in routes {
+            let way = self.way(*route);
+            if way.held.bytes.load(Ordering::Acquire) > self.share_of(&way)
+                && open.writer.behind(way.index).is_none()
+            {
+                self.fall_behind(open, &way);
+            }
+        }
+        let records = 0..batch.len() as u32;
+        let body = encoding::encode(&batch, std::slice::from_ref(&records));
+        let (first, owed) = self.append(open, body, records.end, receipt, routes);
+        let batch = match batch.origin().is_none() {
+            true => numbered(batch, first, Origin::from_bytes(open.writer.origin())),
+            false => batch,
+        };
+        // Nobody waits for the outputs any more.
+        let (batch, _) = batch.with_awaited(false).freeze();
+        for (route, obligation) in owed {
+            let receipt = Receipt::numbered(obligation, first);
+            self.deliver(&self.way(route), Arc::clone(&batch), receipt);
+        }
+    }
+
+    /// Keeps records for outputs that are behind.
+    fn spill(
+        &self,
+        open: &Open,
+        batch: &Arc<Batch>,
+        receipt: Receipt,
+        routes: &[usize],
+        records: &[std::ops::Range<u32>],
+    ) {
+        let count = records.iter().map(|range| range.end - range.start).sum();
+        let body = encoding::encode(batch, records);
+        let (first, owed) = self.append(open, body, count, receipt, routes);
+        // An output may have caught up since it was looked at: it gets them like any other.
+        for (route, obligation) in owed {
+            let origin = Origin::from_bytes(open.writer.origin());
+            let body = encoding::encode(batch, records);
+            if let Ok(batch) = encoding::decode(body, count, 0..count, first, origin) {
+                let (batch, _) = batch.freeze();
+                let receipt = Receipt::numbered(obligation, first);
+                self.deliver(&self.way(route), batch, receipt);
+            }
+        }
+    }
+
+    fn append(
+        &self,
+        open: &Open,
+        body: Vec<u8>,
+        records: u32,
+        receipt: Receipt,
+        routes: &[usize],
+    ) -> (u64, Vec<(usize, record::Obligation)>) {
+        let mut permit = self.memory.nothing();
+        permit.resize(body.len());
+        open.writer.append(Append {
+            routes: routes.to_vec(),
+            records,
+            chunks: self.chunks.take(),
+            body,
+            settled: Box::new(move || {
+                receipt.settle_all();
+                drop(permit);
+            }),
+        })
+    }
+
+    /// Hands a batch to outputs that answer for it to its source.
+    fn hand_over(&self, batch: &Arc<Batch>, receipt: Receipt, routes: &[usize]) {
+        let Some((last, others)) = routes.split_last() else {
+            return receipt.settle_all();
+        };
+        for route in others {
+            self.deliver(&self.way(*route), Arc::clone(batch), receipt.fork());
+        }
+        self.deliver(&self.way(*last), Arc::clone(batch), receipt);
+    }
+
+    /// Hands a batch to an output, which holds it until it is answered for.
+    fn deliver(&self, way: &Way, batch: Arc<Batch>, receipt: Receipt) {
+        let bytes = batch.footprint();
+        way.held.bytes.fetch_add(bytes, Ordering::AcqRel);
+        let hold = Hold {
+            held: Arc::clone(&way.held),
+            bytes,
+        };
+        let counters = way.counters.borrow();
+        let records = batch.len() as u64;
+        let deliveries = way.deliveries.borrow();
+        let Some(deliveries) = &*deliveries else {
+            // It is gone: the dropped receipt refuses the records.
+            return;
+        };
+        counters.routed.add(records);
+        let receipt = receipt.with_guard(hold);
+        if deliveries.send(Delivery { batch, receipt }).is_err() {
+            counters.returned.add(records);
+        }
+    }
+
+    /// The batch that is routed next completes a chunk, which is known from when the batch is safe.
+    fn complete_chunk(&self, chunk: ChunkId) {
+        self.chunks.borrow_mut().push(chunk);
+    }
+
+    /// The batch was not routed.
+    fn forget_chunk(&self) {
+        self.chunks.borrow_mut().clear();
+    }
+
+    /// No output gets anything more from here.
+    fn detach(&self) {
+        for way in self.ways.borrow().iter() {
+            way.deliveries.borrow_mut().take();
+        }
+    }
+
+    /// Keeps what `outputs` hold and will not get an answer for any more, so that it is delivered after the next start
+    /// and not a second time by those outputs that have delivered it. What only one output gets and its source can
+    /// hand over again stays with its source. Returns how many records are kept.
+    pub async fn keep_held(&self, outputs: &[RunningOutput]) -> u64 {
+        for output in outputs {
+            output.oversight.order(Order::TearDown);
+        }
+        let mut kept = 0;
+        for output in outputs {
+            let given_up = async {
+                while output.oversight.current_order().is_some() {
+                    tokio::task::yield_now().await;
+                }
+                // The task puts what it gave back where it can be found.
+                tokio::task::yield_now().await;
+            };
+            if tokio::time::timeout(PATIENCE, given_up).await.is_err() {
+                continue;
+            }
+            let Some(way) = self.find(&output.counters.name) else {
+                continue;
+            };
+            for left in output.oversight.take_leftovers() {
+                kept += self.keep(&way, left);
+            }
+        }
+        if let Some(open) = self.opened().filter(|_| kept > 0) {
+            open.writer.flush().await;
+        }
+        kept
+    }
+
+    fn keep(&self, way: &Way, left: Leftover) -> u64 {
+        let must = self.outputs() > 1 || left.batch.is_awaited();
+        if !must || left.receipt.is_numbered() || !encoding::is_storable(&left.batch) {
+            return 0;
+        }
+        let Some(open) = self.log() else { return 0 };
+        open.writer.fall_behind(way.index);
+        let records = u64::from(left.len());
+        self.spill(
+            &open,
+            &left.batch,
+            left.receipt,
+            &[way.index],
+            &left.records,
+        );
+        records
+    }
+
+    /// Waits until everything is safe, and says what stays on the disk.
+    pub async fn close(&self) {
+        self.end_feeders();
+        self.detach();
+        let Some(open) = self.opened() else { return };
+        if !open.writer.flush().await {
+            self.log.error(format_args!(
+                "{} cannot be written: what is not safe stays with its sources",
+                open.directory.path.display()
+            ));
+        }
+        for way in self.ways.borrow().iter() {
+            let waiting = open.writer.waiting(way.index);
+            if waiting.records > 0 {
+                self.log.info(format_args!(
+                    "output {}: up to {} records stay in {} and are sent after the next start",
+                    way.name,
+                    waiting.records,
+                    open.directory.path.display()
+                ));
+            }
+        }
+    }
+}
+
+impl Way {
+    fn is_attached(&self) -> bool {
+        self.deliveries.borrow().is_some()
+    }
+
+    fn route(&self) -> wal::Route {
+        wal::Route {
+            name: Arc::clone(&self.name),
+            bytes_max: self.bytes_max.get(),
+        }
+    }
+}
+
+/// What a batch is known by when its sender, who waits for an answer, sends it once more.
+fn sent_as(batch: &Batch) -> Option<ChunkId> {
+    let (first, last) = (batch.records().first()?, batch.records().last()?);
+    if !batch.is_awaited() || batch.origin().is_none() {
+        return None;
+    }
+    let id = Origin::of(&[
+        b"batch",
+        &batch.origin().to_bytes(),
+        batch.tag().as_bytes(),
+        &first.position.offset.to_le_bytes(),
+        &last.position.offset.to_le_bytes(),
+        &batch.len().to_le_bytes(),
+    ]);
+    Some(id.to_bytes())
+}
+
+/// The batch, its records numbered from `first` on by `origin`.
+fn numbered(mut batch: Batch, first: u64, origin: Origin) -> Batch {
+    for (offset, record) in (first..).zip(batch.records_mut()) {
+        record.position = Position { offset, len: 1 };
+        record.extra = 0;
+    }
+    batch.with_origin(origin)
+}
+
+#[cfg(test)]
+mod tests;
