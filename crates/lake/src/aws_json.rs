@@ -10,6 +10,7 @@ use s3s::Body;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::delivered::Fenced;
 use crate::signature::SignatureError;
 use crate::streams::Refusal;
 
@@ -67,6 +68,12 @@ impl ApiError {
         });
         *response.status_mut() = self.status;
         response
+    }
+}
+
+impl From<Fenced> for ApiError {
+    fn from(fenced: Fenced) -> Self {
+        Self::client("WriterFencedException", fenced.to_string())
     }
 }
 

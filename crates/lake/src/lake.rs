@@ -79,14 +79,22 @@ impl Lake {
             logger: options.logger.clone(),
         };
         // Delivery streams begin to deliver at once, which is why this has to run inside a runtime.
-        let streams = Streams::open(options.data.join("streams"), delivery).map_err(in_folder)?;
-        // The lock that the delivery streams hold is for the log groups, too.
-        let log_groups = LogGroups::open(options.data.join("logs"), options.logger.clone())
+        let streams = Streams::open(options.data.join("streams"), delivery, options.sync)
             .map_err(in_folder)?;
+        // The lock that the delivery streams hold is for the log groups, too.
+        let log_groups = LogGroups::open(
+            options.data.join("logs"),
+            options.logger.clone(),
+            options.sync,
+        )
+        .map_err(in_folder)?;
         // The folder is locked by now, for data streams as well.
-        let data_streams =
-            DataStreams::open(options.data.join("data-streams"), options.logger.clone())
-                .map_err(in_folder)?;
+        let data_streams = DataStreams::open(
+            options.data.join("data-streams"),
+            options.logger.clone(),
+            options.sync,
+        )
+        .map_err(in_folder)?;
         let credentials = Credentials {
             access_key_id: options.access_key_id.clone(),
             secret_access_key: options.secret_access_key.clone(),

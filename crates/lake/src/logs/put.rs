@@ -15,6 +15,7 @@ use crate::aws_json::{ApiError, answer, parse};
 use crate::lake::Inner;
 use crate::limits;
 use crate::log_groups::{self, Events, LogMeters, Position};
+use crate::provenance::Provenance;
 use crate::streams::Violations;
 
 #[derive(Deserialize)]
@@ -60,7 +61,11 @@ impl Rejected {
 }
 
 /// `PutLogEvents`. Sequence tokens are given, and not looked at.
-pub async fn put_log_events(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub async fn put_log_events(
+    lake: &Inner,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     let input: Input = parse(body)?;
     let mut violations = Violations::default();
     check_group(input.log_group_name.as_deref(), &mut violations)?;
@@ -72,7 +77,7 @@ pub async fn put_log_events(lake: &Inner, body: &[u8]) -> Result<Response<Body>,
     let (accepted, rejected) = sort_out(&events, now, cutoff);
     check_span(&events, &accepted)?;
     let stream = input.log_stream_name.unwrap_or_default();
-    let round = group.append(&stream, &events, accepted.clone(), now)?;
+    let round = group.append(&stream, (&events, accepted.clone()), now, provenance)?;
     let bytes: usize = accepted
         .clone()
         .map(|index| events.message(index).len())
