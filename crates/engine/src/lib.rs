@@ -11,6 +11,7 @@
 //! Invariants: the engine knows no plugin by name; nothing here waits while a batch is routed (what limits inputs is their
 //! budget); a record's obligation is settled only by an answer, a counted drop or a filter, and a panic refuses it.
 
+mod identity;
 mod instance;
 mod pace;
 mod pipeline;

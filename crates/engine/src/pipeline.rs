@@ -5,19 +5,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Grace, RetryLimit};
+use config::{Grace, RetryLimit, ServiceOptions};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{
     BuildError, BuildOutput, Emitter, Ended, FilterContext, Handover, InputContext, Level, Log,
-    Metrics, OutputContext, Parsers, RunInput, RunOutput, Stop, StopHandle,
+    Metrics, OutputContext, Parsers, RunInput, RunOutput, Stop, StopHandle, WriterSource,
 };
 use record::Budget;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
+use crate::identity;
 use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation, InputRoad, Road};
@@ -318,8 +319,20 @@ struct Builder {
     backoff: Backoff,
     escape_unicode: bool,
     nan_to_null: bool,
+    writers: WriterSource,
     counters: monitor::Pipeline,
     failures: Vec<String>,
+}
+
+/// Where the router's state may be, the best place first.
+fn state_directories(service: &ServiceOptions) -> Vec<PathBuf> {
+    // systemd may name several, separated by colons; the first is ours.
+    let managed = || {
+        let all = std::env::var("STATE_DIRECTORY").ok()?;
+        all.split(':').next().map(PathBuf::from)
+    };
+    let place = service.storage_path.clone().or_else(managed);
+    place.into_iter().collect()
 }
 
 impl Builder {
@@ -340,6 +353,7 @@ impl Builder {
             backoff: Backoff { configured },
             escape_unicode: service.escape_unicode.0,
             nan_to_null: service.nan_to_null.0,
+            writers: identity::source(state_directories(service), Log::new("engine", level)),
             counters: monitor::Pipeline::default(),
             failures: Vec::new(),
         }
@@ -377,6 +391,7 @@ impl Builder {
                 escape_unicode: self.escape_unicode,
                 nan_to_null: self.nan_to_null,
                 config_dir: self.config_dir.clone(),
+                writers: self.writers.clone(),
             };
             let first = match build(&context) {
                 Ok(output) => output,

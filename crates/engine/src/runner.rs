@@ -15,7 +15,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use monitor::OutputCounters;
 use plugin::{
-    Answer, Deliver, DeliveryId, Log, Outbox, Reason, RecordAnswer, Request, RunOutput, Stop,
+    Answer, Deliver, DeliveryId, Log, Outbox, Provenance, Reason, RecordAnswer, Request, RunOutput,
+    Stop,
 };
 use record::{Batch, Budget, Receipt};
 use slab::Slab;
@@ -300,13 +301,26 @@ where
             if self.in_flight.len() >= self.pace.limit() {
                 break;
             }
-            let Some(flight) = self.lanes.next() else {
+            let Some(mut flight) = self.lanes.next() else {
                 break;
             };
+            self.fix_provenance(&mut flight.request);
             let (deliver, sent) = (Rc::clone(&self.output.deliver), self.pace.generation());
             self.in_flight.push((self.send)(deliver, flight, sent));
         }
         self.pace.show(self.in_flight.len());
+    }
+
+    /// Says where the records of a request come from, before its first attempt, if its output asks for that.
+    fn fix_provenance(&self, request: &mut Request) {
+        if request.provenance.is_some() || !self.output.deliver.wants_provenance() {
+            return;
+        }
+        let mut provenance = Provenance::default();
+        for (id, records) in request.parts.ranges() {
+            provenance.add(&self.deliveries[id.0 as usize].batch, records.clone());
+        }
+        request.provenance = Some(provenance);
     }
 
     fn answered(&mut self, flight: Flight, answer: Answer) {
