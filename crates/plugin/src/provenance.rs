@@ -27,6 +27,11 @@ impl Provenance {
         let all = batch.records();
         for index in records {
             let position = all[index as usize].position;
+            if position.len == 0 {
+                // It stands for no position, so that nothing tells it from others.
+                self.0.push((Origin::NONE, Position::default()));
+                continue;
+            }
             let before = all[..index as usize].iter().rev();
             let place = before
                 .take_while(|other| other.position.offset == position.offset)
@@ -129,5 +134,8 @@ mod tests {
     fn without_an_origin_there_is_none() {
         let none = of(&batch("a", Origin::NONE, &[0, 5]), 0..2);
         assert_eq!(none, [(Origin::NONE, Position::default()); 2]);
+        let mut nowhere = batch("a", Origin::of(&[b"file"]), &[3]);
+        nowhere.records_mut()[0].position.len = 0;
+        assert_eq!(of(&nowhere, 0..1), none[..1]);
     }
 }

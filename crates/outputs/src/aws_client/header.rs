@@ -93,8 +93,7 @@ impl Origins {
         for (_, position) in run {
             let step = position.offset.wrapping_sub(*behind) as i64;
             varint((step << 1 ^ step >> 63) as u64, out);
-            // Every record has a position at least.
-            let len = u64::from(position.len.max(1));
+            let len = u64::from(position.len);
             varint(len, out);
             *behind = position.offset.wrapping_add(len);
         }
@@ -133,7 +132,7 @@ mod tests {
         let (one, other) = (Origin::of(&[b"one"]), Origin::of(&[b"other"]));
         provenance.add(&batch(one, &[(1000, 100), (1100, 50), (1140, 5)]), 0..2);
         provenance.add(&batch(Origin::NONE, &[(0, 0)]), 0..1);
-        provenance.add(&batch(other, &[(3, 0)]), 0..1);
+        provenance.add(&batch(other, &[(3, 1)]), 0..1);
         provenance.add(&batch(one, &[(1140, 5)]), 0..1);
         provenance
     }
