@@ -44,6 +44,13 @@ impl ApiError {
         }
     }
 
+    /// There is no room for more on the disk.
+    pub fn no_room() -> Self {
+        Self::unavailable(
+            "The disk of the lake is full; what is buffered has to become objects first.",
+        )
+    }
+
     /// An operation or a service that is not there.
     pub fn unknown_operation(message: impl Into<String>) -> Self {
         Self::client("UnknownOperationException", message)

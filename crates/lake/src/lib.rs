@@ -22,6 +22,7 @@ mod counters;
 mod data_streams;
 mod definition_file;
 mod delivered;
+mod disk_room;
 mod durability;
 mod failpoint;
 mod firehose;

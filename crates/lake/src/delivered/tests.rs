@@ -104,7 +104,7 @@ fn sources_that_were_used_least_recently_go_first() {
         add(&mut delivered, &sent(0));
     }
     let count = delivered.writers[&[1; 16]].sources.len();
-    assert!(count <= SOURCES && count >= SOURCES / 8 * 7, "{count}");
+    assert!((SOURCES / 8 * 7..=SOURCES).contains(&count), "{count}");
     let seen = [0, 1, SOURCES].map(|number| admitted(&mut delivered, &sent(number))[0]);
     assert_eq!(seen, [true, false, true]);
 }

@@ -124,6 +124,9 @@ async fn put(
     path: impl Fn(usize) -> String,
 ) -> Result<(), ApiError> {
     let stream = find(lake, name)?;
+    if !lake.disk.is_left() {
+        return Err(ApiError::no_room());
+    }
     let batch = decode(records, stream.destination.delimited, path)?;
     let appended = stream.append(batch, provenance).await;
     appended.map_err(|error| match error {

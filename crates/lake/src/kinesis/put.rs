@@ -196,6 +196,9 @@ async fn put(
         let mib = limits::DATA_BATCH_BYTES / 1024 / 1024;
         return Err(invalid(format!("Records size exceeds {mib} MB limit")));
     }
+    if !lake.disk.is_left() {
+        return Err(ApiError::no_room());
+    }
     let groups = groups.into_iter();
     let groups = groups.map(|(shard, (group, members))| (shard, group, members));
     let failed = |shard: usize, error: &io::Error| {

@@ -72,6 +72,9 @@ pub async fn put_log_events(
     check_stream(input.log_stream_name.as_deref(), &mut violations)?;
     let events = check_events(input.log_events, violations)?;
     let group = find(lake, input.log_group_name.as_deref(), None)?;
+    if !lake.disk.is_left() {
+        return Err(ApiError::no_room());
+    }
     let now = log_groups::now();
     let cutoff = group.definition().cutoff(now);
     let (accepted, rejected) = sort_out(&events, now, cutoff);
