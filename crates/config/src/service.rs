@@ -70,11 +70,15 @@ pub struct ServiceOptions {
     #[option(name = "http_server", default = "off")]
     pub http_server: Switch,
     /// The address that the monitoring server listens on.
-    #[option(name = "http_listen", default = "0.0.0.0")]
+    #[option(name = "http_listen", default = "127.0.0.1")]
     pub http_listen: String,
     /// The port that the monitoring server listens on.
     #[option(name = "http_port", default = "2020", bad_value = "refused")]
     pub http_port: u16,
+    /// A file with the token that callers from other machines must name to reload the configuration
+    /// (`Authorization: Bearer TOKEN`). Without it, the environment variable `FLUMEN_ADMIN_TOKEN` is taken.
+    #[option(name = "admin_token_file")]
+    pub admin_token_file: Option<PathBuf>,
     /// Whether the monitoring server answers `/api/v1/health`.
     #[option(name = "health_check", default = "off")]
     pub health_check: Switch,
@@ -96,6 +100,10 @@ pub struct ServiceOptions {
     /// Seconds after which a reload that has not finished ends the process; 0 is no limit.
     #[option(name = "hot_reload.timeout", default = "0")]
     pub hot_reload_timeout: WholeSeconds,
+    /// The memory that the whole process may take (powers of 1024). Without it, 64 MiB, or three quarters of what its
+    /// control group allows if that is less. Nothing is read for which there is no room.
+    #[option(name = "memory_limit")]
+    pub memory_limit: Option<BinarySize>,
     /// The stack of a coroutine in bytes. Accepted; Flumen has no such stacks.
     #[option(
         name = "coro_stack_size",

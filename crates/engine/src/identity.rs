@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use config::ServiceOptions;
 use plugin::{Log, Writer, WriterSource};
 
 const FILE: &str = "writer";
@@ -35,6 +36,17 @@ pub fn source(places: Vec<PathBuf>, log: Log) -> WriterSource {
         ));
         None
     })
+}
+
+/// Where the router's state may be, the best place first.
+pub fn places(service: &ServiceOptions) -> Vec<PathBuf> {
+    // systemd may name several, separated by colons; the first is ours.
+    let managed = || {
+        let all = std::env::var("STATE_DIRECTORY").ok()?;
+        all.split(':').next().map(PathBuf::from)
+    };
+    let place = service.storage_path.clone().or_else(managed);
+    place.into_iter().collect()
 }
 
 /// The same for all pipelines of this process: one that a reload has replaced still delivers what it holds.

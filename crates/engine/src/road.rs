@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use monitor::{FilterCounters, InputCounters};
+use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{Emit, FilterCall, Log, RunFilter};
 use record::{Batch, Receipt};
 use tokio::sync::Notify;
@@ -36,12 +36,12 @@ pub struct FilterStation {
 pub struct Exit {
     pub matcher: TagMatcher,
     pub deliveries: UnboundedSender<Delivery>,
-    pub routed: plugin::Counter,
+    pub counters: OutputCounters,
 }
 
 /// The road of one shard.
 pub struct Road {
-    filters: Vec<FilterStation>,
+    filters: Rc<[FilterStation]>,
     exits: Vec<Exit>,
     /// Batches that filters emitted: they start from the beginning once the present one is through.
     emitted: RefCell<VecDeque<Batch>>,
@@ -53,16 +53,40 @@ pub struct Road {
 
 /// The road as one input sees it.
 pub struct InputRoad {
-    pub road: Rc<Road>,
-    pub counters: InputCounters,
+    /// The present one: a reload puts another in its place. `None`: it is closed.
+    road: RefCell<Option<Rc<Road>>>,
+    counters: InputCounters,
+}
+
+impl InputRoad {
+    /// The start of `road` for one input.
+    pub fn new(road: &Rc<Road>, counters: InputCounters) -> Rc<InputRoad> {
+        Rc::new(InputRoad {
+            road: RefCell::new(Some(Rc::clone(road))),
+            counters,
+        })
+    }
+
+    /// Batches travel on `road` from now on.
+    pub fn turn_to(&self, road: &Rc<Road>) {
+        *self.road.borrow_mut() = Some(Rc::clone(road));
+    }
+
+    /// Batches are refused from now on: they stay with their source.
+    pub fn close(&self) {
+        *self.road.borrow_mut() = None;
+    }
 }
 
 impl Emit for InputRoad {
     fn emit(&self, batch: Batch) {
-        self.road.travel(batch, &self.counters);
-        self.road.travel_emitted();
-        if !self.road.filters.is_empty() {
-            self.road.filtered.notify_one();
+        let Some(road) = self.road.borrow().clone() else {
+            return;
+        };
+        road.travel(batch, &self.counters);
+        road.travel_emitted();
+        if !road.filters.is_empty() {
+            road.filtered.notify_one();
         }
     }
 }
@@ -78,7 +102,7 @@ impl Emit for FilterRoad<'_> {
 
 impl Road {
     /// A road through `filters` to `exits`; `emitter` counts what filters emit.
-    pub fn new(filters: Vec<FilterStation>, exits: Vec<Exit>, emitter: InputCounters) -> Road {
+    pub fn new(filters: Rc<[FilterStation]>, exits: Vec<Exit>, emitter: InputCounters) -> Road {
         Road {
             filters,
             exits,
@@ -86,6 +110,19 @@ impl Road {
             emitter,
             filtered: Notify::new(),
         }
+    }
+
+    /// The filters, for a road that has the same ones.
+    pub fn filters(&self) -> Rc<[FilterStation]> {
+        Rc::clone(&self.filters)
+    }
+
+    /// What the filters count.
+    pub fn filter_counters(&self) -> Vec<FilterCounters> {
+        self.filters
+            .iter()
+            .map(|station| station.counters.clone())
+            .collect()
     }
 
     /// Lets filters emit what they held long enough, until dropped; everything when `all` is requested by the caller of
@@ -114,7 +151,7 @@ impl Road {
         let now = Instant::now();
         let road = FilterRoad(self);
         let call = FilterCall { emit: &road, now };
-        for station in &self.filters {
+        for station in self.filters.iter() {
             let mut filter = station.filter.borrow_mut();
             if all || filter.deadline().is_some_and(|deadline| deadline <= now) {
                 filter.expire(&call, all);
@@ -136,7 +173,7 @@ impl Road {
     fn travel(&self, mut batch: Batch, input: &InputCounters) {
         input.records.add(batch.len() as u64);
         input.bytes.add(batch.source().len() as u64);
-        for station in &self.filters {
+        for station in self.filters.iter() {
             if station.matcher.matches(batch.tag()) {
                 match station.pass(batch, &FilterRoad(self)) {
                     Some(passed) => batch = passed,
@@ -162,6 +199,7 @@ impl Road {
             receipt.settle_all();
             return;
         };
+        input.routed.add(batch.len() as u64);
         for next in exits {
             exit.take(Delivery {
                 batch: Arc::clone(&batch),
@@ -175,9 +213,12 @@ impl Road {
 
 impl Exit {
     fn take(&self, delivery: Delivery) {
-        self.routed.add(delivery.batch.len() as u64);
+        let records = delivery.batch.len() as u64;
+        self.counters.routed.add(records);
         // The runner outlives the inputs; if it is gone all the same, the dropped receipt refuses the records.
-        let _ = self.deliveries.send(delivery);
+        if self.deliveries.send(delivery).is_err() {
+            self.counters.returned.add(records);
+        }
     }
 }
 
@@ -206,6 +247,7 @@ impl FilterStation {
                 Some(batch)
             }
             Err(_) => {
+                self.counters.returned.add(before as u64);
                 self.log.error(format_args!(
                     "panicked on a batch of {before} records: its source will be read again"
                 ));

@@ -18,11 +18,12 @@ use plugin::{
     Answer, Deliver, DeliveryId, Log, Outbox, Provenance, Reason, RecordAnswer, Request, RunOutput,
     Stop,
 };
-use record::{Batch, Budget, Receipt};
+use record::{Batch, Budget, Permit, Receipt};
 use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
+use crate::oversight::{Leftover, Order, Oversight};
 use crate::pace::{Generation, Pace};
 use crate::retry::{Backoff, is_allowed};
 use crate::road::Delivery;
@@ -47,6 +48,9 @@ pub struct RunnerSettings {
     pub stop: Stop,
     /// The memory that all batches are counted in.
     pub memory: Arc<Budget>,
+    /// The memory that bodies of all outputs are counted in.
+    pub bodies: Arc<Budget>,
+    pub oversight: Rc<Oversight>,
 }
 
 /// A batch that is not answered for yet.
@@ -55,6 +59,8 @@ struct Tracked {
     receipt: Receipt,
     /// Records without an answer.
     open: u32,
+    /// Counts batches in the order in which they came.
+    sequence: u64,
 }
 
 /// Records of one delivery.
@@ -64,6 +70,8 @@ type Piece = (DeliveryId, Range<u32>);
 struct Flight {
     request: Request,
     tries: Tries,
+    /// While it is under way: where its records are noted.
+    slot: usize,
 }
 
 /// How often records were sent again.
@@ -108,15 +116,17 @@ enum Event {
     RetryIsDue,
     Idle,
     StopIsRequested,
+    OversightChanged,
 }
 
-/// Works until `deliveries` is closed and everything is answered for.
+/// Works until `deliveries` is closed and everything is answered for, or until it is told otherwise. Returns what it was
+/// told to give back.
 pub async fn run(
     output: RunOutput,
     settings: &RunnerSettings,
     deliveries: &mut UnboundedReceiver<Delivery>,
-) {
-    Runner::new(output, settings, send).run(deliveries).await;
+) -> Option<Vec<Leftover>> {
+    Runner::new(output, settings, send).run(deliveries).await
 }
 
 /// See the module's documentation. `Send` sends a request, `Sending` is one under way: named, so that it lies in its set
@@ -130,14 +140,24 @@ struct Runner<'a, Send, Sending> {
     lanes: Lanes,
     pace: Pace,
     in_flight: FuturesUnordered<Sending>,
+    /// The records of each request under way, and lists for later ones.
+    under_way: Slab<Vec<Piece>>,
+    spare: Vec<Vec<Piece>>,
     send: Send,
     again: BinaryHeap<Reverse<(Instant, u64)>>,
     again_slots: Slab<Again>,
     /// When the open requests must be sealed.
     flush_at: Option<Instant>,
+    /// Whether someone waits for records in the open requests.
+    awaited: bool,
     stopping: bool,
     busy: bool,
     outbox: Outbox,
+    /// The next batch's number.
+    sequence: u64,
+    /// Bytes of the bodies of finished requests, and the permit for them.
+    body_bytes: usize,
+    bodies: Permit,
 }
 
 impl<'a, Send, Sending> Runner<'a, Send, Sending>
@@ -148,6 +168,7 @@ where
     /// A runner without work.
     fn new(output: RunOutput, settings: &'a RunnerSettings, send: Send) -> Self {
         let pace = Pace::new(output.concurrency, &settings.counters.own);
+        settings.oversight.deadline.set(output.deliver.deadline());
         Runner {
             settings,
             output,
@@ -156,27 +177,46 @@ where
             lanes: Lanes::default(),
             pace,
             in_flight: FuturesUnordered::new(),
+            under_way: Slab::new(),
+            spare: Vec::new(),
             send,
             again: BinaryHeap::new(),
             again_slots: Slab::new(),
             flush_at: None,
+            awaited: false,
             stopping: false,
             busy: false,
             outbox: Outbox::default(),
+            sequence: 0,
+            body_bytes: 0,
+            bodies: settings.bodies.nothing(),
         }
     }
 
-    async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) {
+    async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) -> Option<Vec<Leftover>> {
         let mut open = true;
+        self.take_leftovers();
+        self.send_ready();
         while open || !self.deliveries.is_empty() {
             let event = self.next_event(deliveries, open).await;
             if let Event::Delivery(None) = event {
                 open = false;
             }
             self.apply(event);
-            self.send_ready();
+            match self.settings.oversight.current_order() {
+                None => self.send_ready(),
+                Some(Order::TearDown) => return Some(self.give_back(deliveries)),
+                Some(Order::Retire(successor))
+                    if self.in_flight.is_empty() || self.settings.oversight.is_cut_off() =>
+                {
+                    successor.leave(self.give_back(deliveries));
+                    break;
+                }
+                Some(Order::Retire(_)) => {}
+            }
         }
         self.output.deliver.close().await;
+        None
     }
 
     async fn next_event(
@@ -198,6 +238,7 @@ where
             () = self.settings.memory.wanted(), if holding => Event::MemoryIsWanted,
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
             () = stop.requested(), if !self.stopping => Event::StopIsRequested,
+            () = self.settings.oversight.changed() => Event::OversightChanged,
             () = tokio::time::sleep(IDLE), if idle => Event::Idle,
         }
     }
@@ -207,6 +248,7 @@ where
             Event::Delivery(Some(delivery)) => self.accept(delivery),
             Event::Delivery(None) => self.seal(),
             Event::Answer(flight, answer, sent) => {
+                self.note_answer(flight.slot);
                 let all = flight.request.parts.len();
                 self.pace.answered(sent, answer.is_throttled(all));
                 self.answered(flight, answer);
@@ -219,40 +261,53 @@ where
                 self.outbox = Outbox::default();
             }
             Event::StopIsRequested => self.hurry(),
+            Event::OversightChanged => self.take_leftovers(),
         }
     }
 
     fn accept(&mut self, delivery: Delivery) {
         self.busy = true;
-        let (count, awaited) = (delivery.batch.len() as u32, delivery.batch.is_awaited());
+        let count = delivery.batch.len() as u32;
         if count == 0 {
             delivery.receipt.settle_all();
             return;
         }
-        let tracked = Tracked {
-            batch: delivery.batch,
-            receipt: delivery.receipt,
-            open: count,
-        };
-        let id = DeliveryId(self.deliveries.insert(tracked) as u32);
+        let id = self.track(delivery.batch, delivery.receipt, count);
+        self.hold(u64::from(count));
         self.waiting.push_back((id, 0..count));
         self.format_waiting();
-        if awaited || self.stopping {
+        if self.stopping {
             self.seal();
         }
     }
 
-    /// Formats what waits, as long as no finished request waits for its turn.
+    fn track(&mut self, batch: Arc<Batch>, receipt: Receipt, open: u32) -> DeliveryId {
+        self.sequence += 1;
+        let tracked = Tracked {
+            batch,
+            receipt,
+            open,
+            sequence: self.sequence,
+        };
+        DeliveryId(self.deliveries.insert(tracked) as u32)
+    }
+
+    /// Formats what waits, as long as no finished request waits for its turn and there is memory for one more. Once nothing
+    /// waits any more that could join a request with records that someone awaits, it is sent as it is.
     fn format_waiting(&mut self) {
-        while !self.lanes.is_full() {
+        while !self.lanes.is_full() && self.has_room() {
             let Some((id, records)) = self.waiting.pop_front() else {
-                return;
+                break;
             };
+            self.awaited |= self.deliveries[id.0 as usize].batch.is_awaited();
             self.format(id, records);
             self.collect();
             if self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + self.settings.flush);
             }
+        }
+        if self.awaited && self.waiting.is_empty() {
+            self.seal();
         }
     }
 
@@ -264,7 +319,7 @@ where
     }
 
     fn seal(&mut self) {
-        self.flush_at = None;
+        (self.flush_at, self.awaited) = (None, false);
         self.output.format.seal(&mut self.outbox);
         self.collect();
         if !self.waiting.is_empty() {
@@ -276,10 +331,8 @@ where
     /// Takes what formatting left in the outbox.
     fn collect(&mut self) {
         for request in self.outbox.requests.drain(..) {
-            self.lanes.add(Flight {
-                request,
-                tries: Tries::default(),
-            });
+            self.body_bytes += request.body.len();
+            self.lanes.add(Flight::new(request, Tries::default()));
         }
         self.collect_unsent();
     }
@@ -298,6 +351,7 @@ where
     fn send_ready(&mut self) {
         loop {
             self.format_waiting();
+            self.count_bodies();
             if self.in_flight.len() >= self.pace.limit() {
                 break;
             }
@@ -305,10 +359,13 @@ where
                 break;
             };
             self.fix_provenance(&mut flight.request);
+            self.note_sending(&mut flight);
             let (deliver, sent) = (Rc::clone(&self.output.deliver), self.pace.generation());
             self.in_flight.push((self.send)(deliver, flight, sent));
         }
-        self.pace.show(self.in_flight.len());
+        let under_way = self.in_flight.len();
+        self.pace.show(under_way);
+        self.settings.oversight.note_under_way(under_way);
     }
 
     /// Says where the records of a request come from, before its first attempt, if its output asks for that.
@@ -344,7 +401,9 @@ where
 
     /// Settles the records of a request but for `exceptions`, which are scheduled again or given up.
     fn done(&mut self, flight: Flight, exceptions: &[(u32, RecordAnswer)]) {
-        let Flight { mut request, tries } = flight;
+        let Flight {
+            mut request, tries, ..
+        } = flight;
         let counters = &self.settings.counters;
         let delivered = u64::from(request.parts.len()) - exceptions.len() as u64;
         counters.records.add(delivered);
@@ -371,7 +430,7 @@ where
             self.schedule(work, None);
         }
         request.parts = parts;
-        self.output.format.recycle(request);
+        self.recycle(request);
     }
 
     /// Settles the records of a request but for `exceptions`, and returns those that must be sent again.
@@ -410,10 +469,10 @@ where
 
     /// Gives a single record up; takes a larger request apart, so that one bad record does not take others along.
     fn never(&mut self, flight: Flight, reason: Reason, why: &str) {
-        let Flight { request, tries } = flight;
+        let Flight { request, tries, .. } = flight;
         let pieces: Vec<Piece> = request.parts.ranges().to_vec();
         let (count, lane) = (request.parts.len(), request.lane);
-        self.output.format.recycle(request);
+        self.recycle(request);
         if count <= 1 {
             self.settings.log.error(format_args!(
                 "a record can never be delivered and is dropped: {why}"
@@ -498,7 +557,13 @@ where
         }
         self.output.format.seal(&mut self.outbox);
         let requests = self.outbox.requests.drain(..);
-        let flights = requests.map(|request| Flight { request, tries }).collect();
+        let flights: Vec<Flight> = requests
+            .map(|request| Flight::new(request, tries))
+            .collect();
+        self.body_bytes += flights
+            .iter()
+            .map(|flight| flight.request.body.len())
+            .sum::<usize>();
         self.collect_unsent();
         flights
     }
@@ -527,6 +592,9 @@ where
     }
 
     fn settle(&mut self, id: DeliveryId, records: Range<u32>) {
+        let count = u64::from(records.end - records.start);
+        self.settings.counters.settled.add(count);
+        self.let_go(count);
         let tracked = &mut self.deliveries[id.0 as usize];
         tracked.open -= records.end - records.start;
         if tracked.open == 0 {
@@ -593,6 +661,9 @@ fn halve(pieces: Vec<Piece>, count: u32) -> (Vec<Piece>, Vec<Piece>) {
     (first, second)
 }
 
+mod bookkeeping;
 mod lanes;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_orders;

@@ -79,6 +79,8 @@ struct Script {
     answers: RefCell<VecDeque<Answer>>,
     sent: RefCell<Vec<(String, u64)>>,
     started: RefCell<Option<Instant>>,
+    /// How long an answer takes.
+    takes: Duration,
 }
 
 impl Deliver for Script {
@@ -92,6 +94,9 @@ impl Deliver for Script {
             self.sent
                 .borrow_mut()
                 .push((body, started.elapsed().as_secs()));
+            if !self.takes.is_zero() {
+                tokio::time::sleep(self.takes).await;
+            }
             self.answers
                 .borrow_mut()
                 .pop_front()
@@ -107,8 +112,18 @@ struct World {
 }
 
 fn batch(ledger: &Arc<Ledger>, offsets: Range<u64>) -> Delivery {
+    delivery(ledger, offsets, false)
+}
+
+fn awaited_batch(ledger: &Arc<Ledger>, offsets: Range<u64>) -> Delivery {
+    delivery(ledger, offsets, true)
+}
+
+fn delivery(ledger: &Arc<Ledger>, offsets: Range<u64>, awaited: bool) -> Delivery {
     let obligation = ledger.open(offsets.clone());
-    let mut batch = Batch::new(Tag::from("t"), Bytes::new()).with_obligation(obligation);
+    let mut batch = Batch::new(Tag::from("t"), Bytes::new())
+        .with_obligation(obligation)
+        .with_awaited(awaited);
     for offset in offsets {
         batch.push_record(Record {
             position: Position { offset, len: 1 },
@@ -144,27 +159,8 @@ async fn run_in_lanes(
     let ledger = Ledger::new(0);
     let counters = OutputCounters::new("fake.0".into(), Metrics::default());
     let (_handle, stop) = StopHandle::new();
-    let settings = RunnerSettings {
-        flush: Duration::from_secs(1),
-        retry_limit: limit,
-        backoff: Backoff {
-            configured: Some((5, 5)),
-        },
-        counters: counters.clone(),
-        log: Log::new("", Level::Off),
-        stop,
-        memory: Budget::new(0),
-    };
-    let output = RunOutput {
-        format: Box::new(Lines {
-            full,
-            lanes,
-            body: Vec::new(),
-            parts: Parts::default(),
-        }),
-        deliver: Rc::clone(&script) as Rc<dyn Deliver>,
-        concurrency: if lanes == 0 { 1 } else { 4 },
-    };
+    let settings = settings(limit, &counters, stop);
+    let output = output(full, lanes, &script);
     let (sender, mut receiver) = unbounded_channel();
     for offsets in deliveries {
         counters.routed.add(offsets.end - offsets.start);
@@ -176,6 +172,35 @@ async fn run_in_lanes(
         script,
         ledger,
         counters,
+    }
+}
+
+fn settings(limit: RetryLimit, counters: &OutputCounters, stop: Stop) -> RunnerSettings {
+    RunnerSettings {
+        flush: Duration::from_secs(1),
+        retry_limit: limit,
+        backoff: Backoff {
+            configured: Some((5, 5)),
+        },
+        counters: counters.clone(),
+        log: Log::new("", Level::Off),
+        stop,
+        memory: Budget::new(0),
+        bodies: Budget::new(0),
+        oversight: Oversight::new(),
+    }
+}
+
+fn output(full: u32, lanes: u64, script: &Rc<Script>) -> RunOutput {
+    RunOutput {
+        format: Box::new(Lines {
+            full,
+            lanes,
+            body: Vec::new(),
+            parts: Parts::default(),
+        }),
+        deliver: Rc::clone(script) as Rc<dyn Deliver>,
+        concurrency: if lanes == 0 { 1 } else { 4 },
     }
 }
 
@@ -192,6 +217,8 @@ impl World {
     /// Conservation: everything routed has an answer, and the source heard of it.
     fn assert_settled(&self, upto: u64) {
         assert_eq!(self.counters.in_flight(), 0);
+        assert_eq!(self.counters.held.get(), 0);
+        assert_eq!(self.counters.settled.get(), self.counters.answered());
         assert_eq!(
             (self.ledger.discharged(), self.ledger.is_settled()),
             (upto, true)
@@ -213,6 +240,36 @@ async fn requests_span_batches_and_the_rest_goes_at_the_end() {
     assert_eq!(world.sent(), ["0 1 2 3", "4 5 6"]);
     assert_eq!(world.counters.records.get(), 7);
     world.assert_settled(7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn awaited_records_that_had_to_wait_for_their_turn_do_not_wait_for_flush() {
+    let script = Rc::new(Script {
+        takes: Duration::from_millis(100),
+        ..Script::default()
+    });
+    let ledger = Ledger::new(0);
+    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
+    let (_handle, stop) = StopHandle::new();
+    let settings = settings(RetryLimit::Unset, &counters, stop);
+    let (sender, mut receiver) = unbounded_channel();
+    // Two full requests are more than may be under way, so the last batch is formatted later.
+    counters.routed.add(10);
+    for delivery in [batch(&ledger, 0..8), awaited_batch(&ledger, 8..10)] {
+        sender.send(delivery).expect("open");
+    }
+    let ended = async {
+        while counters.answered() < 10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(sender);
+    };
+    tokio::join!(
+        super::run(output(4, 0, &script), &settings, &mut receiver),
+        ended
+    );
+    let sent = script.sent.borrow();
+    assert_eq!(sent.last(), Some(&("8 9".to_owned(), 0)), "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -358,6 +415,8 @@ async fn a_dropped_runner_refuses_what_it_held() {
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        bodies: Budget::new(0),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -395,6 +454,8 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
         log: Log::new("", Level::Off),
         stop,
         memory: Arc::clone(&memory),
+        bodies: Budget::new(0),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -414,7 +475,7 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
     sender.send(Delivery { batch, receipt }).expect("open");
     let begin = Instant::now();
     tokio::select! {
-        () = super::run(output, &settings, &mut receiver) => unreachable!("deliveries are open"),
+        _ = super::run(output, &settings, &mut receiver) => unreachable!("deliveries are open"),
         permit = memory.take(5) => assert_eq!(permit.bytes(), 5),
     }
     assert_eq!(begin.elapsed(), Duration::ZERO, "nothing waited for Flush");

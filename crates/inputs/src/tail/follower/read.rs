@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use record::{Batch, Budget, Permit};
+use record::{Batch, Budget, Origin, Permit};
 use rustix::fs::Advice;
 use tokio::time::Instant;
 
 use super::super::cursor::{Cursor, Limits, Means, Piece, Scratch, Step};
+use super::super::descriptor;
 use super::super::file::{Again, Followed, Look};
 use super::super::lines::{Lines, LongCount};
+use super::super::multiline::Reading;
 use super::{CHUNK_MIN, Follower, Number, Pace, SLICE};
 
 /// Between two attempts to hand over what was refused, at first and at most.
@@ -22,6 +24,9 @@ const AGAIN_FIRST: Duration = Duration::from_millis(250);
 const AGAIN_MAX: Duration = Duration::from_secs(30);
 /// The kernel is told this often that what was read need not be kept.
 const ADVISE_EVERY: u64 = 8 << 20;
+
+/// When descriptors are short, so many are given up.
+const SPARE: usize = 8;
 
 /// How a file's turn ended.
 enum Turn {
@@ -114,11 +119,14 @@ impl Follower {
             budget: &self.setup.budget,
             bulk: file.bulk,
         };
-        let step = means.step(&mut self.scratch, &limits, &file.file, &mut file.cursor);
+        let step = file
+            .descriptor
+            .get(&file.name)
+            .and_then(|open| means.step(&mut self.scratch, &limits, open, &mut file.cursor));
         match step {
             Ok(Step::Lines(piece)) => {
                 let bytes = piece.bytes.len();
-                self.hand_over(number, piece);
+                self.hand_over(number, piece, Reading::On);
                 self.after_read(number, position);
                 Turn::Read(bytes)
             }
@@ -136,8 +144,18 @@ impl Follower {
             }
             Err(error) => {
                 self.tell_read_error(number, &error);
+                self.after_read_error(number, &error, now);
                 Turn::Done
             }
+        }
+    }
+
+    /// A descriptor that was given up could not be had again: others make room, or the file is looked for.
+    fn after_read_error(&mut self, number: Number, error: &io::Error, now: Instant) {
+        if descriptor::is_short(error) {
+            self.give_up_descriptors(SPARE);
+        } else if error.kind() == io::ErrorKind::NotFound {
+            self.check_path(number, now);
         }
     }
 
@@ -152,7 +170,7 @@ impl Follower {
     }
 
     /// Makes batches of what was read and puts them on the road.
-    fn hand_over(&mut self, number: Number, mut piece: Piece) {
+    fn hand_over(&mut self, number: Number, mut piece: Piece, reading: Reading) {
         if piece.is_cut && !self.limits.long_lines.drops_rest() {
             self.counters.long_split.add(1);
             self.tell_long_lines(number, "Splitting");
@@ -161,7 +179,8 @@ impl Follower {
             let Some(file) = self.files.get_mut(&number) else {
                 return;
             };
-            let (batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
+            self.lines.begin(number, reading);
+            let (mut batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
             let is_all = used == piece.bytes.len();
             let end = match is_all {
                 true => piece.covers.end,
@@ -170,13 +189,22 @@ impl Follower {
             let covers = piece.covers.start..end;
             file.flags.owing = true;
             self.state.owing = true;
-            if batch.is_empty() {
+            if self.lines.multiline.is_some() {
+                batch = batch.with_origin(file.source().unwrap_or(Origin::NONE));
+                let permit = piece.permit.split(batch.footprint());
+                let last = is_all && reading == Reading::LastAgain;
+                let obligation = file.ledger.open(covers);
+                let path = Arc::clone(&file.origin);
+                self.hand_over_joined(batch.with_permit(permit), obligation, &path, last);
+            } else if batch.is_empty() {
                 file.ledger.skip(covers);
             } else {
                 let footprint = batch.footprint();
                 // By what is in it: the room that an earlier batch has left says nothing about this file.
                 file.bulk = batch.used() as f32 / piece.bytes.len() as f32;
                 let permit = piece.permit.split(footprint);
+                let origin = file.source().unwrap_or(Origin::NONE);
+                let batch = batch.with_origin(origin);
                 let batch = batch.with_obligation(file.ledger.open(covers));
                 self.emitter.emit(batch.with_permit(permit));
             }
@@ -197,12 +225,9 @@ impl Follower {
         let read_to = file.cursor.position();
         if self.setup.options.file_cache_advise && before / ADVISE_EVERY != read_to / ADVISE_EVERY {
             // Only advice: it changes nothing if it is not taken.
-            let _ = rustix::fs::fadvise(
-                &file.file,
-                0,
-                std::num::NonZeroU64::new(read_to),
-                Advice::DontNeed,
-            );
+            let length = std::num::NonZeroU64::new(read_to);
+            let held = file.descriptor.held();
+            let _ = held.map(|held| rustix::fs::fadvise(held, 0, length, Advice::DontNeed));
         }
     }
 
@@ -309,11 +334,21 @@ impl Follower {
             self.answers.came.store(true, Ordering::Release);
             return Turn::Read(0);
         };
-        if !file.holds_what_was_read() {
-            self.refused.remove(&number);
-            self.content_replaced(number, now);
-            return Turn::Done;
+        match file.holds_what_was_read() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.refused.remove(&number);
+                self.content_replaced(number, now);
+                return Turn::Done;
+            }
+            Err(error) => {
+                file.again.after = Some(now + AGAIN_FIRST);
+                self.tell_read_error(number, &error);
+                self.after_read_error(number, &error, now);
+                return Turn::Done;
+            }
         }
+        let end = range.end;
         let mut cursor = Cursor::over(range);
         loop {
             let Some(file) = self.files.get_mut(&number) else {
@@ -325,13 +360,20 @@ impl Follower {
                 budget: &self.setup.budget,
                 bulk: file.bulk,
             };
-            let step = means.step(&mut self.scratch, &limits, &file.file, &mut cursor);
+            let step = file
+                .descriptor
+                .get(&file.name)
+                .and_then(|open| means.step(&mut self.scratch, &limits, open, &mut cursor));
             let position = cursor.position();
             match step {
                 Ok(Step::Lines(piece)) => {
                     file.again.done_to = position;
                     let bytes = piece.bytes.len();
-                    self.hand_over(number, piece);
+                    let reading = match piece.covers.end >= end {
+                        true => Reading::LastAgain,
+                        false => Reading::Again,
+                    };
+                    self.hand_over(number, piece, reading);
                     return Turn::Read(bytes);
                 }
                 Ok(Step::Skipped(range) | Step::Dropped(range)) => {
