@@ -25,6 +25,9 @@ use crate::provenance::{Id, Provenance};
 const WRITERS: usize = 1024;
 const SOURCES: usize = 16_384;
 const RANGES: usize = 4096;
+/// Stretches of all writers together, 16 bytes each, and how many calls may pass until they are counted again.
+const RANGES_IN_ALL: usize = 1 << 20;
+const COUNTED_EVERY: u64 = 64;
 
 /// Names a router with its state.
 pub type WriterId = [u8; 16];
@@ -111,6 +114,29 @@ impl Delivered {
         }
         if self.writers.len() > WRITERS {
             forget_oldest(&mut self.writers, WRITERS, |writer| writer.used);
+        }
+        if clock.is_multiple_of(COUNTED_EVERY) {
+            self.keep_within(RANGES_IN_ALL);
+        }
+    }
+
+    /// Forgets the half of all sources that was used least recently if there are more than `most` stretches.
+    fn keep_within(&mut self, most: usize) {
+        let sources = || {
+            self.writers
+                .values()
+                .flat_map(|writer| writer.sources.values())
+        };
+        let count: usize = sources().map(|one| one.ranges.as_slice().len()).sum();
+        if count <= most {
+            return;
+        }
+        let mut ages: Vec<u64> = sources().map(|one| one.used).collect();
+        let middle = ages.len() / 2;
+        let (_, middle, _) = ages.select_nth_unstable(middle);
+        let middle = *middle;
+        for writer in self.writers.values_mut() {
+            writer.sources.retain(|_, one| one.used > middle);
         }
     }
 

@@ -110,6 +110,20 @@ fn sources_that_were_used_least_recently_go_first() {
 }
 
 #[test]
+fn all_stretches_together_are_bounded() {
+    let mut delivered = Delivered::default();
+    for origin in 1..=10 {
+        let gaps: Vec<(u8, u64)> = (0..100).map(|gap| (origin, gap * 2)).collect();
+        add(&mut delivered, &provenance(1, 1, &gaps));
+    }
+    delivered.keep_within(1000);
+    assert_eq!(delivered.writers[&[1; 16]].sources.len(), 10);
+    delivered.keep_within(999);
+    let mut left = |origin| admitted(&mut delivered, &provenance(1, 1, &[(origin, 0)]))[0];
+    assert_eq!([1, 6, 7, 10].map(&mut left), [false, false, true, true]);
+}
+
+#[test]
 fn it_is_stored_and_read() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(
