@@ -54,7 +54,7 @@ impl Counters {
 pub struct StreamCounters {
     /// PutRecord and PutRecordBatch calls that were acknowledged.
     pub put_requests: u64,
-    /// Records acknowledged and kept.
+    /// Records kept; acknowledged, or about to be put on the disk for that.
     pub records: u64,
     /// Their bytes, before base64 and without delimiters.
     pub bytes: u64,
@@ -99,6 +99,8 @@ pub(crate) struct Meters {
     pub records: Meter,
     pub bytes: Meter,
     pub repeated_records: Meter,
+    /// Records that were written, could not be synced and are not kept.
+    pub taken_back_records: Meter,
     pub recovered_records: Meter,
     pub delivered_records: Meter,
     pub objects: Meter,
@@ -112,7 +114,10 @@ impl Meters {
     pub fn snapshot(&self, buffered_records: u64) -> StreamCounters {
         StreamCounters {
             put_requests: self.put_requests.read(),
-            records: self.records.read(),
+            records: self
+                .records
+                .read()
+                .saturating_sub(self.taken_back_records.read()),
             bytes: self.bytes.read(),
             repeated_records: self.repeated_records.read(),
             recovered_records: self.recovered_records.read(),

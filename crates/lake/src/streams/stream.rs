@@ -56,14 +56,6 @@ struct State {
     life: Life,
 }
 
-/// What became of a batch, once the round is over.
-struct Written {
-    round: Arc<Round>,
-    records: u64,
-    bytes: u64,
-    repeated: u64,
-}
-
 /// How far a stream's life has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -177,16 +169,11 @@ impl Stream {
         provenance: Option<&Provenance>,
     ) -> Result<(), AppendError> {
         // What follows waits for the disk; the batch need not stay in memory for that.
-        let written = self.write(batch, provenance)?;
+        let round = self.write(batch, provenance)?;
         let stream = Arc::clone(self);
-        let synced = self
-            .committing
-            .wait(&written.round, move || stream.sync_all());
+        let synced = self.committing.wait(&round, move || stream.sync_all());
         synced.await.map_err(AppendError::Io)?;
         self.meters.put_requests.add(1);
-        self.meters.records.add(written.records);
-        self.meters.bytes.add(written.bytes);
-        self.meters.repeated_records.add(written.repeated);
         Ok(())
     }
 
@@ -195,7 +182,7 @@ impl Stream {
         &self,
         batch: RecordBatch,
         provenance: Option<&Provenance>,
-    ) -> Result<Written, AppendError> {
+    ) -> Result<Arc<Round>, AppendError> {
         let mut state = self.state();
         match state.life {
             Life::Running => {}
@@ -216,16 +203,16 @@ impl Stream {
             let claim = provenance.map(|provenance| Claim::of(provenance, is_kept));
             self.keep(&mut state, &batch, claim)?;
         }
+        // Counted here: whoever waits may go away, and what is written is kept all the same.
         let repeats = repeats.unwrap_or_default();
-        Ok(Written {
-            // Repeats wait as well: what they repeat may be under way to the disk.
-            round: match self.sync {
-                SyncMode::Full => Arc::clone(&state.round),
-                SyncMode::Normal => Round::done(),
-            },
-            records: batch.records().into(),
-            bytes: batch.data_bytes(),
-            repeated: repeats.iter().filter(|repeated| **repeated).count() as u64,
+        let repeated = repeats.iter().filter(|repeated| **repeated).count();
+        self.meters.records.add(batch.records().into());
+        self.meters.bytes.add(batch.data_bytes());
+        self.meters.repeated_records.add(repeated as u64);
+        // Repeats wait as well: what they repeat may be under way to the disk.
+        Ok(match self.sync {
+            SyncMode::Full => Arc::clone(&state.round),
+            SyncMode::Normal => Round::done(),
         })
     }
 
@@ -267,7 +254,10 @@ impl Stream {
                 Ok(()) => state.mark_durable(&unsynced),
                 Err(error) => {
                     // What came since is gone, too.
+                    let before = state.buffer.records();
                     state.abandon_unsynced();
+                    let lost = before.saturating_sub(state.buffer.records());
+                    self.meters.taken_back_records.add(lost);
                     std::mem::take(&mut state.round).finish(Err(Arc::clone(error)));
                     self.wake.notify_one();
                 }
