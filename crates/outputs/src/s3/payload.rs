@@ -5,7 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
-use plugin::{Counter, DeliveryId, Format, Outbox, Reason, RecordNames};
+use plugin::{Counter, DeliveryId, Format, Outbox, Reason, RecordNames, Request};
 use record::json::write::{Date, Writer};
 use record::{Batch, Fields, Marker, Record, Tag, Time, Value};
 
@@ -17,6 +17,8 @@ use crate::request::OpenRequest;
 const FULL: usize = (1 << 20) - (16 << 10);
 /// So many tags have open chunks at once; then all are handed over.
 const OPEN_MAX: usize = 256;
+/// Memory of so many chunks that are done with is kept for later ones.
+const SPARE_MAX: usize = 2;
 /// And so many bytes may be in all of them.
 const OPEN_BYTES_MAX: usize = 4 << 20;
 
@@ -28,6 +30,8 @@ pub struct Payload {
     open: HashMap<Tag, OpenChunk>,
     bytes: usize,
     earlier: Earlier,
+    /// Chunks without records, for the memory of those that are done with.
+    spare: Vec<OpenChunk>,
 }
 
 /// What earlier runs have brought to the store.
@@ -63,6 +67,7 @@ impl Payload {
             open: HashMap::new(),
             bytes: 0,
             earlier,
+            spare: Vec::new(),
         }
     }
 
@@ -89,7 +94,8 @@ impl Payload {
 
     /// Takes the open chunk of a tag.
     fn take(&mut self, tag: &Tag) -> OpenChunk {
-        let chunk = self.open.remove(tag).unwrap_or_default();
+        let chunk = self.open.remove(tag);
+        let chunk = chunk.or_else(|| self.spare.pop()).unwrap_or_default();
         self.bytes -= chunk.request.body.len();
         chunk
     }
@@ -99,6 +105,8 @@ impl Payload {
         if !chunk.request.is_empty() {
             self.bytes += chunk.request.body.len();
             self.open.insert(tag.clone(), chunk);
+        } else if self.spare.len() < SPARE_MAX {
+            self.spare.push(chunk);
         }
     }
 }
@@ -183,6 +191,7 @@ impl Format for Payload {
             }
             if chunk.request.body.len() >= FULL {
                 chunk.finish(tag, outbox);
+                chunk = self.spare.pop().unwrap_or_default();
             }
         }
         self.keep(tag, chunk);
@@ -198,7 +207,16 @@ impl Format for Payload {
         }
     }
 
+    fn recycle(&mut self, request: Request) {
+        if self.spare.len() < SPARE_MAX {
+            let mut chunk = OpenChunk::default();
+            chunk.request.reuse(request);
+            self.spare.push(chunk);
+        }
+    }
+
     fn trim(&mut self) {
+        self.spare = Vec::new();
         if self.open.is_empty() {
             self.open = HashMap::new();
         }
