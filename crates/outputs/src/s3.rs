@@ -308,8 +308,14 @@ impl Shared {
         if old.is_empty() {
             return Ok(());
         }
-        let remove = |place: &store::Place| std::fs::remove_file(place.done()).err();
-        blocking(move || old.iter().filter_map(remove).last().map_or(Ok(()), Err)).await
+        let remove = move || {
+            let mut removed = Ok(());
+            for place in old {
+                removed = std::fs::remove_file(place.done()).and(removed);
+            }
+            removed
+        };
+        blocking(remove).await
     }
 
     fn failed(&self, object: &Rc<Sealed>, failure: &Failure) {
