@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use config::Grace;
@@ -21,7 +20,7 @@ use crate::memory::Memory;
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
 use crate::road::Road;
-use crate::storage::{DeadLetters, Storage, StorageSettings};
+use crate::storage::{self, DeadLetters, Storage, open_storage};
 use crate::watchdog;
 
 pub use crate::reload::Reloaded;
@@ -129,13 +128,7 @@ impl Pipeline {
         let mut counts = Counts::new();
         let grace = grace(&plan);
         let filter_fingerprints = plan.filter_fingerprints();
-        let state = plan.state_directory();
-        let storage_log = Log::new("storage", level);
-        let dead_letters = DeadLetters::of(&plan, &state, storage_log.clone());
-        let settings = StorageSettings::new(&plan.service, &state);
-        let storage = plan.replays_into.is_none().then(|| {
-            Rc::new(Storage::new(settings, Arc::clone(&memory.records), storage_log))
-        });
+        let (storage, dead_letters) = storage::of_plan(&plan, level, &memory.records);
         let mut builder = Builder::new(
             &plan,
             level,
@@ -179,8 +172,8 @@ impl Pipeline {
                 .collect(),
             emitter: Some(counts.emitter.clone()),
         };
-        let road = Road::new(filters.into(), exits, counts.emitter.clone())
-            .with_storage(storage.as_ref());
+        let road =
+            Road::new(filters.into(), exits, counts.emitter.clone()).with_storage(storage.as_ref());
         let has_stored = built_inputs.iter().any(|input| input.seat.is_stored);
         open_storage(storage.as_ref(), has_stored)?;
         let (sender, commands) = unbounded_channel();
@@ -193,7 +186,7 @@ impl Pipeline {
                 log,
                 memory,
                 counts,
-                watched: Watched::new(counters.clone()),
+                watched: storage::watched(counters.clone(), plan.service.storage_metrics.0),
                 road: Rc::new(road),
                 storage,
                 dead_letters,
@@ -425,6 +418,7 @@ impl Running {
 
     /// Looks after everything, once a second.
     fn look(&mut self) {
+        self.show_storage();
         conservation::check(&self.counts, &self.watched.alarms, &self.log);
         watchdog::look(&self.outputs, &self.retiring, &self.watched.alarms);
         let before = self.retiring.len();
@@ -595,19 +589,6 @@ impl Running {
     pub fn alarms(&self) -> &Alarms {
         &self.watched.alarms
     }
-}
-
-/// Opens the storage if an input needs it (`has_stored`) or an earlier run has left something.
-pub(crate) fn open_storage(
-    storage: Option<&Rc<Storage>>,
-    has_stored: bool,
-) -> Result<(), PipelineError> {
-    let Some(storage) = storage.filter(|storage| has_stored || storage.has_backlog()) else {
-        return Ok(());
-    };
-    storage
-        .open()
-        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
 pub(crate) async fn within<T>(

@@ -12,9 +12,10 @@ use plugin::{Handover, Level};
 use crate::builder::{Builder, BuiltInput, BuiltOutput, Seat};
 use crate::input_task::Next;
 use crate::output_task::RunningOutput;
-use crate::pipeline::{PipelineError, Running, grace, open_storage};
+use crate::pipeline::{PipelineError, Running, grace};
 use crate::plan::{Identity, Plan, PlannedInput, PlannedOutput};
 use crate::road::{Exit, Road};
+use crate::storage::open_storage;
 
 /// What a reload changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
