@@ -12,6 +12,7 @@ mod operator;
 mod reference;
 mod registry;
 mod router;
+mod sandbox;
 mod signals;
 mod upgrade;
 

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::log_file::LogFile;
 use crate::router;
+use crate::sandbox::Needs;
 use crate::signals::{Asked, Signals};
 use crate::upgrade::Program;
 
@@ -24,9 +25,10 @@ pub enum Leave {
 
 /// What stays the same from one pipeline to the next.
 pub struct Operator {
-    command_line: Rc<CommandLine>,
+    pub command_line: Rc<CommandLine>,
     pub program: Rc<Program>,
-    log: Log,
+    /// What the process was started to touch; in a sandbox it never can touch more.
+    pub needs: Rc<Needs>,
     settings: Rc<Cell<Settings>>,
 }
 
@@ -40,6 +42,7 @@ struct Settings {
 pub struct Control {
     command_line: Rc<CommandLine>,
     program: Rc<Program>,
+    needs: Rc<Needs>,
     log: Log,
     settings: Rc<Cell<Settings>>,
     controller: Controller,
@@ -50,12 +53,12 @@ pub struct Control {
 }
 
 impl Operator {
-    /// Loads as `command_line` says, goes on as `program`.
-    pub fn new(command_line: Rc<CommandLine>, program: Program, log: Log) -> Operator {
+    /// Loads as `command_line` says, goes on as `program`, touches what `needs` says.
+    pub fn new(command_line: Rc<CommandLine>, program: Program, needs: Needs) -> Operator {
         Operator {
             command_line,
             program: Rc::new(program),
-            log,
+            needs: Rc::new(needs),
             settings: Rc::new(Cell::new(Settings { may_reload: false })),
         }
     }
@@ -66,11 +69,12 @@ impl Operator {
     }
 
     /// Tells the pipeline behind `controller` from now on.
-    pub fn take_over(&self, controller: Controller) -> Rc<Control> {
+    pub fn take_over(&self, controller: Controller, log: Log) -> Rc<Control> {
         Rc::new(Control {
             command_line: Rc::clone(&self.command_line),
             program: Rc::clone(&self.program),
-            log: self.log.clone(),
+            needs: Rc::clone(&self.needs),
+            log,
             settings: Rc::clone(&self.settings),
             controller,
             shutdown: Notify::new(),
@@ -81,8 +85,8 @@ impl Operator {
     }
 
     /// Loads the configuration anew.
-    pub fn load(&self) -> Result<(Plan, LogLevel), String> {
-        load(&self.command_line, &self.log)
+    pub fn load(&self, log: &Log) -> Result<(Plan, LogLevel), String> {
+        load(&self.command_line, &self.needs, log)
     }
 }
 
@@ -156,7 +160,7 @@ impl Control {
     async fn try_reload(&self) -> Result<(), String> {
         self.log
             .info(format_args!("[reload] loading the configuration"));
-        let (plan, level) = load(&self.command_line, &self.log)?;
+        let (plan, level) = load(&self.command_line, &self.needs, &self.log)?;
         let (settings, service) = (Settings::of(&plan), plan.service.clone());
         let outcome = self.controller.reload(plan, level).await;
         outcome.map_err(|error| error.to_string())?;
@@ -185,9 +189,9 @@ impl Control {
 }
 
 /// Loads the configuration; what is wrong with it goes to the log.
-fn load(command_line: &CommandLine, log: &Log) -> Result<(Plan, LogLevel), String> {
+fn load(command_line: &CommandLine, needs: &Needs, log: &Log) -> Result<(Plan, LogLevel), String> {
     let mut diagnostics = Diagnostics::new();
-    let plan = router::load(command_line, &mut diagnostics);
+    let plan = router::load_with_needs(command_line, &mut diagnostics);
     for finding in diagnostics.iter() {
         match finding.severity {
             Severity::Warning => log.warn(format_args!(
@@ -201,7 +205,14 @@ fn load(command_line: &CommandLine, log: &Log) -> Result<(Plan, LogLevel), Strin
         }
     }
     match plan {
-        Some(plan) if !diagnostics.prevents_start() => {
+        Some((plan, more)) if !diagnostics.prevents_start() => {
+            let missing = needs.missing(&more);
+            if command_line.sandbox && !missing.is_empty() {
+                return Err(format!(
+                    "the sandbox that the router was started in does not allow to {}: it must be started anew",
+                    missing.join(", to ")
+                ));
+            }
             let level =
                 LogLevel::in_effect(command_line.log_level, plan.service.log_level, &SystemHost);
             Ok((plan, level))

@@ -20,6 +20,7 @@ use crate::log_file::LogFile;
 use crate::monitoring::{self, MonitorSettings};
 use crate::operator::{Leave, Operator};
 use crate::registry::REGISTRY;
+use crate::sandbox::Needs;
 use crate::signals::Signals;
 use crate::upgrade::{self, Program};
 
@@ -56,7 +57,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         eprintln!("flumen: cannot change to {}: {error}", folder.display());
         return ExitCode::from(CANNOT_LOAD);
     }
-    let loaded = load(&command_line, &mut diagnostics);
+    let loaded = load_with_needs(&command_line, &mut diagnostics);
     if !diagnostics.is_empty() && (!command_line.is_quiet() || diagnostics.has_errors()) {
         eprintln!("{diagnostics}");
     }
@@ -64,8 +65,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return dry_run(&diagnostics);
     }
     match loaded {
-        Some(plan) if !diagnostics.prevents_start() => {
-            start(plan, &command_line, program, handovers)
+        Some((plan, needs)) if !diagnostics.prevents_start() => {
+            let operator = Operator::new(command_line, program, needs);
+            start(plan, operator, handovers)
         }
         _ if diagnostics.has_errors() => ExitCode::from(CANNOT_LOAD),
         _ => ExitCode::from(CANNOT_START),
@@ -115,6 +117,14 @@ fn dry_run(diagnostics: &Diagnostics) -> ExitCode {
 
 /// Loads the configuration that the command line names.
 pub fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Plan> {
+    load_with_needs(command_line, diagnostics).map(|(plan, _)| plan)
+}
+
+/// The same, with what it must be able to touch.
+pub fn load_with_needs(
+    command_line: &CommandLine,
+    diagnostics: &mut Diagnostics,
+) -> Option<(Plan, Needs)> {
     let main = command_line.config_file.as_deref();
     let document = Document::load(
         &SystemHost,
@@ -133,15 +143,12 @@ pub fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option
         .unwrap_or_else(|| PathBuf::from("."));
     let mut plan = Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)?;
     plan.state_name = engine::state_name(main);
-    Some(plan)
+    let state = plan.state_directory();
+    Some((plan, Needs::of(&document, main, state.candidates())))
 }
 
-fn start(
-    plan: Plan,
-    command_line: &Rc<CommandLine>,
-    program: Program,
-    handovers: Handovers,
-) -> ExitCode {
+fn start(plan: Plan, operator: Operator, handovers: Handovers) -> ExitCode {
+    let command_line = &operator.command_line;
     let level = LogLevel::in_effect(command_line.log_level, plan.service.log_level, &SystemHost);
     LogFile::install(&plan.service);
     let log = Log::new("flumen", level);
@@ -159,6 +166,12 @@ fn start(
     if let Err(error) = rustix::thread::set_no_new_privs(true) {
         log.warn(format_args!("cannot set no_new_privs: {error}"));
     }
+    if command_line.sandbox
+        && let Err(why) = operator.needs.enforce()
+    {
+        log.error(format_args!("{why}"));
+        return ExitCode::from(CANNOT_START);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -170,19 +183,17 @@ fn start(
             return ExitCode::from(CANNOT_START);
         }
     };
-    runtime.block_on(LocalSet::new().run_until(run(plan, command_line, program, handovers, level)))
+    runtime.block_on(LocalSet::new().run_until(run(plan, operator, handovers, level)))
 }
 
 /// Runs one pipeline after the other: another one only if the process could not go on as another binary.
 async fn run(
     mut plan: Plan,
-    command_line: &Rc<CommandLine>,
-    program: Program,
+    operator: Operator,
     mut handovers: Handovers,
     level: LogLevel,
 ) -> ExitCode {
     let log = Log::new("engine", level);
-    let operator = Operator::new(Rc::clone(command_line), program, log.clone());
     let mut signals = Signals::listen(log.clone());
     loop {
         let monitor = MonitorSettings::new(&plan.service);
@@ -196,7 +207,7 @@ async fn run(
         log.info(format_args!(
             "memory limit {limit} bytes, of which {records} for records between reading and delivery"
         ));
-        let control = operator.take_over(pipeline.controller());
+        let control = operator.take_over(pipeline.controller(), log.clone());
         let serving = match monitor {
             None => None,
             Some(monitor) => {
@@ -234,7 +245,7 @@ async fn run(
             "[upgrade] cannot go on as another binary, this one goes on: {error}"
         ));
         handovers = kept;
-        plan = match operator.load() {
+        plan = match operator.load(&log) {
             Ok((plan, _)) => plan,
             Err(why) => {
                 log.error(format_args!("[upgrade] {why}"));

@@ -58,3 +58,9 @@ impl Signals {
         asked
     }
 }
+
+/// Completes when a signal asks for the end. Others are said and have no effect.
+pub async fn shutdown(log: Log) {
+    let mut signals = Signals::listen(log);
+    while signals.next().await != Asked::Stop {}
+}

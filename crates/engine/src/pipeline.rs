@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use config::Grace;
 use monitor::{Alarms, Watched};
-use plugin::{Ended, Handover, Level, Log, Stop, StopHandle};
+use plugin::{Ended, Handover, Level, Log, StopHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat};
+use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat, Shared};
 use crate::conservation;
 use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
@@ -20,7 +20,7 @@ use crate::memory::Memory;
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
 use crate::road::Road;
-use crate::storage::{self, DeadLetters, Storage, open_storage};
+use crate::storage::{self, Storage, open_storage};
 use crate::watchdog;
 
 pub use crate::reload::Reloaded;
@@ -90,21 +90,18 @@ pub struct Pipeline {
 pub(crate) struct Running {
     pub level: Level,
     pub log: Log,
-    pub memory: Memory,
+    pub shared: Shared,
     pub counts: Counts,
+    /// Where records wait on the disk, if any may.
+    pub storage: Option<Rc<Storage>>,
     pub watched: Watched,
     pub road: Rc<Road>,
-    /// Where records wait on the disk.
-    pub storage: Option<Rc<Storage>>,
-    pub dead_letters: DeadLetters,
     /// What the filters were made from.
     pub filter_fingerprints: Vec<u64>,
     pub inputs: Vec<RunningInput>,
     pub outputs: Vec<RunningOutput>,
     pub retiring: Vec<RetiringOutput>,
     pub grace: Option<Duration>,
-    /// Told to outputs.
-    pub stop: Stop,
     pub events: UnboundedSender<InputEvent>,
     pub next_id: u64,
     stop_handle: StopHandle,
@@ -124,19 +121,19 @@ impl Pipeline {
         mut handovers: Handovers,
     ) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
-        let memory = Memory::new(plan.memory_limit());
         let mut counts = Counts::new();
         let grace = grace(&plan);
         let filter_fingerprints = plan.filter_fingerprints();
-        let (storage, dead_letters) = storage::of_plan(&plan, level, &memory.records);
-        let mut builder = Builder::new(
-            &plan,
-            level,
-            stop.clone(),
-            &memory,
-            &mut counts,
-            &dead_letters,
-        );
+        let memory = Memory::new(plan.memory_limit());
+        let state = plan.state_directory();
+        let (storage, dead_letters) = storage::of_plan(&plan, level, &state, &memory.records);
+        let shared = Shared {
+            memory,
+            dead_letters,
+            state,
+            stop,
+        };
+        let mut builder = Builder::new(&plan, level, &shared, &mut counts);
         let outputs = plan.outputs.into_iter();
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
@@ -184,18 +181,16 @@ impl Pipeline {
             running: Running {
                 level,
                 log,
-                memory,
+                shared,
                 counts,
+                storage,
                 watched: storage::watched(counters.clone(), plan.service.storage_metrics.0),
                 road: Rc::new(road),
-                storage,
-                dead_letters,
                 filter_fingerprints,
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 retiring: Vec::new(),
                 grace,
-                stop,
                 events: events_sender,
                 next_id: 0,
                 stop_handle,
@@ -225,7 +220,7 @@ impl Pipeline {
 
     /// How many bytes the process may take, and how many of them records may.
     pub fn memory(&self) -> (usize, usize) {
-        let memory = &self.running.memory;
+        let memory = &self.running.shared.memory;
         (memory.limit, memory.records.limit())
     }
 

@@ -3,6 +3,7 @@
 mod handing_over;
 mod limits;
 mod router;
+mod sandbox;
 mod secrets;
 mod senders;
 mod stop;

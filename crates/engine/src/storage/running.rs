@@ -8,7 +8,7 @@ use monitor::Watched;
 use plugin::{Level, Log};
 use record::Budget;
 
-use super::{DeadLetters, Storage, StorageSettings, Way, encoding};
+use super::{DeadLetters, StateDirectory, Storage, StorageSettings, Way, encoding};
 use crate::output_task::RunningOutput;
 use crate::oversight::{Leftover, Order};
 use crate::pipeline::{PipelineError, Running};
@@ -31,12 +31,12 @@ pub fn open_storage(storage: Option<&Rc<Storage>>, has_stored: bool) -> Result<(
 pub fn of_plan(
     plan: &Plan,
     level: Level,
+    state: &Rc<StateDirectory>,
     memory: &Arc<Budget>,
 ) -> (Option<Rc<Storage>>, DeadLetters) {
-    let state = plan.state_directory();
     let log = Log::new("storage", level);
-    let dead_letters = DeadLetters::of(plan, &state, log.clone());
-    let settings = StorageSettings::new(&plan.service, &state);
+    let dead_letters = DeadLetters::of(plan, state, log.clone());
+    let settings = StorageSettings::new(&plan.service, state);
     let new = || Rc::new(Storage::new(settings, Arc::clone(memory), log));
     (plan.replays_into.is_none().then(new), dead_letters)
 }
