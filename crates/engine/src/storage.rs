@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buffer::fs::Disk;
 use buffer::wal::{
-    self, Append, ChunkId, ChunkState, Durability, OpenError, Report, Settings, Writer,
+    self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer,
 };
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
