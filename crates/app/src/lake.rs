@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ::lake::{Lake, Level, Logger, Options};
+use ::lake::{Lake, Level, Logger, Options, SyncMode};
 use plugin::Log;
 use tokio::net::TcpListener;
 
-use crate::signals;
+use crate::signals::{Asked, Signals};
 
 /// What `flumen lake` is started with.
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,9 @@ pub struct LakeCommand {
     /// The account that ARNs and answers name
     #[arg(long, value_name = "DIGITS", default_value = "123456789012", value_parser = account_id)]
     account_id: String,
+    /// What an acknowledgement promises: full is on disk, normal is that the system has it, which a loss of power may undo
+    #[arg(long, value_name = "full|normal", default_value = "full", value_parser = sync_mode)]
+    sync: SyncMode,
 }
 
 /// No secret: everybody may know it, as the lake listens on this machine only.
@@ -93,7 +96,9 @@ impl LakeCommand {
                 "listening on {address} with a secret that everybody knows: see --secret-access-key"
             ));
         }
-        lake.serve(listener, signals::shutdown(log.clone())).await;
+        let mut signals = Signals::listen(log.clone());
+        let stop = async move { while signals.next().await != Asked::Stop {} };
+        lake.serve(listener, stop).await;
         lake.close().await;
         let buffered = lake.counters().total().buffered_records;
         log.info(format_args!(
@@ -108,6 +113,7 @@ impl LakeCommand {
             secret_access_key: self.secret_access_key.0.clone(),
             region: self.region.clone(),
             account_id: self.account_id.clone(),
+            sync: self.sync,
             logger: Logger::to(move |level, message| match level {
                 Level::Error => log.error(message),
                 Level::Warn => log.warn(message),
@@ -144,6 +150,14 @@ impl LakeCommand {
 ",
             reachable = reachable(address),
         )
+    }
+}
+
+fn sync_mode(text: &str) -> Result<SyncMode, String> {
+    match text {
+        "full" => Ok(SyncMode::Full),
+        "normal" => Ok(SyncMode::Normal),
+        _ => Err("it is full or normal".to_owned()),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The reference pages, made from the option tables: `docs/reference/` holds exactly what stands in the code.
 
-use config::{OptionSpec, Options, ParserOptions, ServiceOptions, reference_page};
+use config::{
+    MultilineParserOptions, OptionSpec, Options, ParserOptions, ServiceOptions, reference_page,
+};
 
 use crate::registry::REGISTRY;
 
@@ -18,6 +20,12 @@ pub fn pages() -> Vec<(String, String)> {
             "[PARSER]",
             ParserOptions::about(),
             &ParserOptions::table(),
+        ),
+        page(
+            "multiline_parser",
+            "[MULTILINE_PARSER]",
+            MultilineParserOptions::about(),
+            &MultilineParserOptions::table(),
         ),
         page(
             "input",

@@ -1,5 +1,6 @@
 //! The client of one service: signs requests, sends them, and reads what became of them.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -22,6 +23,8 @@ use crate::signer::{PayloadHash, Signer};
 use crate::tls::{Tls, TlsError, TlsOptions};
 use crate::transport::{Answer, Connections, Reached, Transport};
 
+/// What the name of a server begins with that is a lake.
+const LAKE: &str = "flumen-lake/";
 const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// Our headers and the signer's, without the map growing.
 const HEADERS_MAX: usize = 12;
@@ -144,6 +147,19 @@ pub struct Client {
     host: HeaderValue,
     user_agent: HeaderValue,
     endpoint_origin: String,
+    /// A [`Server`], as a number.
+    server: AtomicU8,
+}
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Nobody has yet.
+    Unheard,
+    /// A lake of Flumen's, which named itself in its last answer.
+    Lake,
+    /// Anybody else: AWS, as a rule.
+    Other,
 }
 
 impl Client {
@@ -196,6 +212,7 @@ impl Client {
             host,
             user_agent: user_agent(options.extra_user_agent.as_deref())?,
             endpoint_origin: origin,
+            server: AtomicU8::new(Server::Unheard as u8),
         })
     }
 
@@ -264,11 +281,30 @@ impl Client {
             .await;
         self.recycle(head);
         let answer = answer?;
+        self.hear(&answer);
         if answer.status.is_success() {
             Ok(answer)
         } else {
             Err(ServiceError::of(&answer).into())
         }
+    }
+
+    /// Who has answered last.
+    pub fn server(&self) -> Server {
+        match self.server.load(Ordering::Relaxed) {
+            known if known == Server::Lake as u8 => Server::Lake,
+            known if known == Server::Other as u8 => Server::Other,
+            _ => Server::Unheard,
+        }
+    }
+
+    fn hear(&self, answer: &Answer) {
+        let name = answer.header("server").unwrap_or_default();
+        let server = match name.starts_with(LAKE) {
+            true => Server::Lake,
+            false => Server::Other,
+        };
+        self.server.store(server as u8, Ordering::Relaxed);
     }
 
     fn recycle(&self, mut head: Parts) {

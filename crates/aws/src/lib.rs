@@ -29,7 +29,7 @@ mod transport;
 mod xml;
 
 pub use call_error::{CallError, Delivery};
-pub use client::{Client, ClientOptions, Request, SetupError};
+pub use client::{Client, ClientOptions, Request, Server, SetupError};
 pub use credentials::{
     Credentials, CredentialsError, CredentialsOptions, CredentialsProvider, InvalidCredentials,
     Look,

@@ -149,7 +149,10 @@ impl FaultsCommand {
             Ok(stage) => stage,
             Err(error) => return outcome(Err(Stop::from(error))),
         };
-        let outcome = outcome((turn.scenario.play)(&stage));
+        let mut outcome = outcome((turn.scenario.play)(&stage));
+        // Nobody else has this folder.
+        let folder = stage.folder().display().to_string();
+        outcome.reason = outcome.reason.map(|why| why.replace(&folder, "FOLDER"));
         if self.keep && !outcome.is_good() {
             eprintln!("{}: {}", turn.scenario.name, stage.keep().display());
         }

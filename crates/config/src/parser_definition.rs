@@ -359,7 +359,14 @@ pub enum MultilineType {
     Equal,
 }
 
-/// Which lines belong together.
+/// Which lines belong together: for the option `multiline.parser` of the input `tail` and the filter `multiline`.
+///
+/// Built in, and not to be defined again, are `docker` (a line that does not end with a line end goes on), `cri` (lines of
+/// containerd and CRI-O that are marked `P` go on), and stack traces of `go`, `java` (.NET's too), `python` and `ruby`.
+///
+/// With the type `regex`, a line that matches a rule of the state `start_state` begins a record. A line that matches a rule of
+/// the state to which the last one led is added; any other line ends the record and stands alone. The joined record has the
+/// time and the other fields of its first line.
 #[derive(Debug, Clone, PartialEq, Options)]
 #[options(repeated = "first", bad_value = "default", check = check_multiline)]
 pub struct MultilineParserOptions {
@@ -375,10 +382,11 @@ pub struct MultilineParserOptions {
     /// Whether the mark is a line that does *not* end with, or equal, that text.
     #[option(name = "negate", default = "off")]
     pub negate: bool,
-    /// The field with the text, where records have several.
+    /// The field with the text. Lines without fields get one of this name; without it they are called `log` and end with a line
+    /// end.
     #[option(name = "key_content")]
     pub key_content: Option<String>,
-    /// The field that is looked at for the mark; by default the one with the text.
+    /// The field that is looked at for the mark; by default the one with the text. For `endswith` and `equal`.
     #[option(name = "key_pattern")]
     pub key_pattern: Option<String>,
     /// The field that keeps streams apart, such as `stream`.
@@ -387,7 +395,7 @@ pub struct MultilineParserOptions {
     /// A parser that every line goes through first.
     #[option(name = "parser")]
     pub parser: Option<String>,
-    /// How many milliseconds a record waits for more lines.
+    /// How many milliseconds a record waits for more lines. `tail` takes no less than 500; of several parsers the longest counts.
     #[option(name = "flush_timeout", default = "4000")]
     pub flush_timeout: Milliseconds,
     /// `"STATE" "/PATTERN/" "NEXT_STATE"`: in this state, a line that matches is added and the next state holds. For `regex`.

@@ -10,10 +10,11 @@ use config::RetryLimit;
 use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{
     BuildError, BuildInput, BuildOutput, FilterContext, Handover, InputContext, Level, Log,
-    Metrics, OutputContext, Parsers, RunInput, RunOutput, Stop,
+    Metrics, OutputContext, Parsers, RunInput, RunOutput, Stop, WriterSource,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use crate::identity;
 use crate::memory::Memory;
 use crate::oversight::Oversight;
 use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
@@ -148,6 +149,7 @@ pub struct Builder<'a> {
     counts: &'a mut Counts,
     parsers: Arc<dyn Parsers>,
     config_dir: PathBuf,
+    writers: WriterSource,
     flush: Duration,
     backoff: Backoff,
     escape_unicode: bool,
@@ -176,6 +178,7 @@ impl<'a> Builder<'a> {
             counts,
             parsers: Arc::clone(&plan.parsers),
             config_dir: plan.config_dir.clone(),
+            writers: identity::source(identity::places(service), Log::new("engine", level)),
             flush: service.flush.0,
             backoff: Backoff {
                 configured: plan.scheduler_is_configured.then_some((base, cap)),
@@ -217,6 +220,7 @@ impl<'a> Builder<'a> {
             escape_unicode: self.escape_unicode,
             nan_to_null: self.nan_to_null,
             config_dir: self.config_dir.clone(),
+            writers: self.writers.clone(),
         };
         let first = match build(&context) {
             Ok(output) => output,

@@ -14,6 +14,7 @@
 mod builder;
 mod conservation;
 mod ending;
+mod identity;
 mod idle;
 mod input_task;
 mod instance;

@@ -15,7 +15,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use monitor::OutputCounters;
 use plugin::{
-    Answer, Deliver, DeliveryId, Log, Outbox, Reason, RecordAnswer, Request, RunOutput, Stop,
+    Answer, Deliver, DeliveryId, Log, Outbox, Provenance, Reason, RecordAnswer, Request, RunOutput,
+    Stop,
 };
 use record::{Batch, Budget, Permit, Receipt};
 use slab::Slab;
@@ -361,6 +362,7 @@ where
             let Some(mut flight) = self.lanes.next() else {
                 break;
             };
+            self.fix_provenance(&mut flight.request);
             self.note_sending(&mut flight);
             let (deliver, sent) = (Rc::clone(&self.output.deliver), self.pace.generation());
             self.in_flight.push((self.send)(deliver, flight, sent));
@@ -368,6 +370,18 @@ where
         let under_way = self.in_flight.len();
         self.pace.show(under_way);
         self.settings.oversight.note_under_way(under_way);
+    }
+
+    /// Says where the records of a request come from, before its first attempt, if its output asks for that.
+    fn fix_provenance(&self, request: &mut Request) {
+        if request.provenance.is_some() || !self.output.deliver.wants_provenance() {
+            return;
+        }
+        let mut provenance = Provenance::default();
+        for (id, records) in request.parts.ranges() {
+            provenance.add(&self.deliveries[id.0 as usize].batch, records.clone());
+        }
+        request.provenance = Some(provenance);
     }
 
     fn answered(&mut self, flight: Flight, answer: Answer) {

@@ -27,7 +27,7 @@ pub static PLUGIN: FilterPlugin = FilterPlugin::new::<RewriteTag>("rewrite_tag")
 /// control characters, or be longer than 65,531 bytes.
 #[derive(Clone, Debug, Options)]
 pub struct RewriteTagOptions {
-    /// `KEY PATTERN NEW_TAG KEEP`. May be repeated.
+    /// `KEY PATTERN NEW_TAG KEEP`.
     ///
     /// KEY is a record accessor (`$name`, `$a['b']`) whose value must be text. NEW_TAG is a template: `$TAG` is the tag that
     /// the record has, `$TAG[0]` its first part, `$1` what the first group has matched (`$0` the whole match, if there are

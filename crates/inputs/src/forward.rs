@@ -205,14 +205,13 @@ impl Input for Forward {
                 () = stop.requested() => break,
             }
         }
+        // Who takes over accepts from now on; what is here only waits.
+        stop.hand_over(door.into_handover());
         // Every connection waits until what it received is answered for.
         while let Some(ended) = connections.join_next().await {
             shared.note_end(ended);
         }
-        Ended {
-            handover: door.into_handover(),
-            ends_process: false,
-        }
+        Ended::default()
     }
 }
 

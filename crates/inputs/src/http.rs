@@ -227,15 +227,14 @@ impl Input for Http {
                 () = stop.requested() => break,
             }
         }
+        // Who takes over accepts from now on; what is here only waits.
+        stop.hand_over(self.door.into_handover());
         // Every connection waits until what it received is answered for, and so do those whose clients are gone.
         while let Some(ended) = connections.join_next().await {
             instance.note_end(ended);
         }
         instance.unanswered.none_left().await;
-        Ended {
-            handover: self.door.into_handover(),
-            ends_process: false,
-        }
+        Ended::default()
     }
 }
 

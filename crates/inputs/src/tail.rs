@@ -67,6 +67,7 @@ impl Input for Tail {
     ) -> Result<Tail, BuildError> {
         let tags = tags(&options, &context);
         check_parser(&options, &context);
+        Multiline::warn(&options, &context.log);
         // Made again by the follower; here so that what is wrong is known before anything is read.
         Multiline::new(&options, &*context.parsers, &context.metrics, &context.log)?;
         let (writer, mut earlier) = open_database(&options, &context.log)?;

@@ -200,14 +200,13 @@ impl Input for Tcp {
                 () = stop.requested() => break,
             }
         }
+        // Who takes over accepts from now on; what is here only waits.
+        stop.hand_over(self.door.into_handover());
         // Every connection waits until what it received is answered for.
         while let Some(ended) = connections.join_next().await {
             instance.note_end(ended);
         }
-        Ended {
-            handover: self.door.into_handover(),
-            ends_process: false,
-        }
+        Ended::default()
     }
 }
 

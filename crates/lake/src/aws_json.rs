@@ -10,6 +10,7 @@ use s3s::Body;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::delivered::Fenced;
 use crate::signature::SignatureError;
 use crate::streams::Refusal;
 
@@ -43,6 +44,13 @@ impl ApiError {
         }
     }
 
+    /// There is no room for more on the disk.
+    pub fn no_room() -> Self {
+        Self::unavailable(
+            "The disk of the lake is full; what is buffered has to become objects first.",
+        )
+    }
+
     /// An operation or a service that is not there.
     pub fn unknown_operation(message: impl Into<String>) -> Self {
         Self::client("UnknownOperationException", message)
@@ -67,6 +75,12 @@ impl ApiError {
         });
         *response.status_mut() = self.status;
         response
+    }
+}
+
+impl From<Fenced> for ApiError {
+    fn from(fenced: Fenced) -> Self {
+        Self::client("WriterFencedException", fenced.to_string())
     }
 }
 

@@ -18,8 +18,10 @@ pub struct Counters {
 pub struct LogCounters {
     /// PutLogEvents calls that were acknowledged.
     pub put_requests: u64,
-    /// Events acknowledged and kept.
+    /// Events acknowledged.
     pub events: u64,
+    /// Events among them that were not kept again, as a router had sent them before.
+    pub repeated_events: u64,
     /// Their messages' bytes.
     pub bytes: u64,
     /// Events not taken because they were more than 14 days old.
@@ -52,10 +54,12 @@ impl Counters {
 pub struct StreamCounters {
     /// PutRecord and PutRecordBatch calls that were acknowledged.
     pub put_requests: u64,
-    /// Records acknowledged.
+    /// Records kept; acknowledged, or about to be put on the disk for that.
     pub records: u64,
     /// Their bytes, before base64 and without delimiters.
     pub bytes: u64,
+    /// Records answered as delivered and not kept again, as a router had sent them before.
+    pub repeated_records: u64,
     /// Records found in the buffer when the lake was opened.
     pub recovered_records: u64,
     /// Records acknowledged and not yet in an object.
@@ -77,6 +81,7 @@ impl AddAssign for StreamCounters {
         self.put_requests += other.put_requests;
         self.records += other.records;
         self.bytes += other.bytes;
+        self.repeated_records += other.repeated_records;
         self.recovered_records += other.recovered_records;
         self.buffered_records += other.buffered_records;
         self.delivered_records += other.delivered_records;
@@ -93,6 +98,9 @@ pub(crate) struct Meters {
     pub put_requests: Meter,
     pub records: Meter,
     pub bytes: Meter,
+    pub repeated_records: Meter,
+    /// Records that were written, could not be synced and are not kept.
+    pub taken_back_records: Meter,
     pub recovered_records: Meter,
     pub delivered_records: Meter,
     pub objects: Meter,
@@ -106,8 +114,12 @@ impl Meters {
     pub fn snapshot(&self, buffered_records: u64) -> StreamCounters {
         StreamCounters {
             put_requests: self.put_requests.read(),
-            records: self.records.read(),
+            records: self
+                .records
+                .read()
+                .saturating_sub(self.taken_back_records.read()),
             bytes: self.bytes.read(),
+            repeated_records: self.repeated_records.read(),
             recovered_records: self.recovered_records.read(),
             buffered_records,
             delivered_records: self.delivered_records.read(),

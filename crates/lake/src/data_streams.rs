@@ -29,8 +29,9 @@ pub use definition::{Definition, Mode};
 pub use read::{Batch, Cursor};
 pub use records::RecordGroup;
 pub use shard::{PutError, Shard};
-pub use stream::DataStream;
+pub use stream::{DataStream, Places};
 
+use crate::durability::SyncMode;
 use crate::limits;
 use crate::log::Logger;
 
@@ -44,6 +45,7 @@ type Map = RwLock<BTreeMap<String, Arc<DataStream>>>;
 pub struct DataStreams {
     root: PathBuf,
     streams: Arc<Map>,
+    sync: SyncMode,
     /// Held while a stream is created or deleted: one at a time.
     changing: tokio::sync::Mutex<()>,
     logger: Logger,
@@ -77,9 +79,9 @@ pub enum CreateError {
 }
 
 impl DataStreams {
-    /// The streams stored in `root`. Those that cannot be read are set aside and told of in the log. The caller makes sure
+    /// The streams stored in `root`, whose records are kept as `sync` says. Those that cannot be read are set aside and told of in the log. The caller makes sure
     /// that no other lake uses the folder. Needs a runtime.
-    pub fn open(root: PathBuf, logger: Logger) -> io::Result<Self> {
+    pub fn open(root: PathBuf, logger: Logger, sync: SyncMode) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
         let mut streams = BTreeMap::new();
         for entry in fs::read_dir(&root)? {
@@ -91,7 +93,7 @@ impl DataStreams {
                 // What an interrupted creation or deletion left. If it cannot go now, then next time.
                 let _ = fs::remove_dir_all(entry.path());
             } else if !name.starts_with('.') && entry.file_type()?.is_dir() {
-                match DataStream::load(entry.path(), &logger) {
+                match DataStream::load(entry.path(), &logger, sync) {
                     Ok(stream) => drop(streams.insert(stream.name.clone(), Arc::new(stream))),
                     Err(error) => reject(&root, &entry.path(), &error, &logger),
                 }
@@ -102,6 +104,7 @@ impl DataStreams {
         Ok(Self {
             root,
             streams,
+            sync,
             changing: tokio::sync::Mutex::default(),
             logger,
             upkeep,
@@ -147,7 +150,7 @@ impl DataStreams {
         definition.store(&unfinished)?;
         fs::rename(&unfinished, &folder)?;
         File::open(&self.root)?.sync_all()?;
-        let stream = Arc::new(DataStream::load(folder, &self.logger)?);
+        let stream = Arc::new(DataStream::load(folder, &self.logger, self.sync)?);
         let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
         streams.insert(definition.name, stream);
         Ok(())
@@ -175,7 +178,16 @@ impl DataStreams {
     /// Takes no more records: the lake is going down.
     pub fn stop(&self) {
         let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
-        streams.values().for_each(|stream| stream.end());
+        for stream in streams.values() {
+            stream.end();
+            if let Err(error) = stream.store_delivered() {
+                let name = &stream.name;
+                let logger = &self.logger;
+                logger.warn(format_args!(
+                    "{name}: what was delivered is not stored and read at the next start: {error}"
+                ));
+            }
+        }
     }
 }
 
@@ -190,10 +202,16 @@ async fn keep_up(streams: Arc<Map>, logger: Logger) {
             .map(Arc::clone)
             .collect();
         for stream in all {
-            if let Err(error) = stream.expire(Timestamp::now()) {
+            let kept = Arc::clone(&stream);
+            let looked = tokio::task::spawn_blocking(move || {
+                kept.store_delivered()?;
+                kept.expire(Timestamp::now())
+            });
+            let outcome = looked.await.map_err(io::Error::other).and_then(|one| one);
+            if let Err(error) = outcome {
                 let name = &stream.name;
                 logger.warn(format_args!(
-                    "{name}: expired records stay for now: {error}"
+                    "{name}: what was delivered cannot be stored, or expired records not be removed, yet: {error}"
                 ));
             }
         }

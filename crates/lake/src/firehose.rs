@@ -19,13 +19,19 @@ use crate::aws_json::{ApiError, answer, parse};
 use crate::lake::Inner;
 use crate::limits;
 use crate::options::Options;
+use crate::provenance::Provenance;
 use crate::streams::{Stream, Violations};
 
-/// Answers a request whose signature was verified.
-pub async fn call(lake: &Inner, operation: &str, body: &[u8]) -> Result<Response<Body>, ApiError> {
+/// Answers a request whose signature was verified, from a router that says where its records come from or from anybody.
+pub async fn call(
+    lake: &Inner,
+    operation: &str,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     match operation {
-        "PutRecordBatch" => put::put_record_batch(lake, body),
-        "PutRecord" => put::put_record(lake, body),
+        "PutRecordBatch" => put::put_record_batch(lake, body, provenance).await,
+        "PutRecord" => put::put_record(lake, body, provenance).await,
         "CreateDeliveryStream" => create::create_delivery_stream(lake, body).await,
         "DescribeDeliveryStream" => describe::describe_delivery_stream(lake, body),
         "ListDeliveryStreams" => describe::list_delivery_streams(lake, body),

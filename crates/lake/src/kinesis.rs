@@ -22,6 +22,7 @@ use crate::data_streams::{DataStream, Shard};
 use crate::lake::Inner;
 use crate::limits;
 use crate::options::Options;
+use crate::provenance::Provenance;
 use crate::streams::Violations;
 
 /// Operations of Kinesis that are not served here.
@@ -50,10 +51,15 @@ const NOT_SERVED: [&str; 21] = [
 ];
 
 /// Answers a request whose signature was verified.
-pub async fn call(lake: &Inner, operation: &str, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub async fn call(
+    lake: &Inner,
+    operation: &str,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     match operation {
-        "PutRecords" => put::put_records(lake, body),
-        "PutRecord" => put::put_record(lake, body),
+        "PutRecords" => put::put_records(lake, body, provenance).await,
+        "PutRecord" => put::put_record(lake, body, provenance).await,
         "GetRecords" => get::get_records(lake, body).await,
         "GetShardIterator" => iterator::get_shard_iterator(lake, body).await,
         "CreateStream" => create::create_stream(lake, body).await,

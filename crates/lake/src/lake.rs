@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
 use crate::data_streams::DataStreams;
+use crate::disk_room::DiskRoom;
 use crate::iam::Identities;
 use crate::limits;
 use crate::log_groups::LogGroups;
@@ -30,6 +31,7 @@ pub(crate) struct Inner {
     pub streams: Streams,
     pub log_groups: LogGroups,
     pub data_streams: DataStreams,
+    pub disk: DiskRoom,
     pub identities: Identities,
     pub s3: S3Face,
     /// As many bodies of the JSON services are in memory at once as there are permits.
@@ -79,14 +81,22 @@ impl Lake {
             logger: options.logger.clone(),
         };
         // Delivery streams begin to deliver at once, which is why this has to run inside a runtime.
-        let streams = Streams::open(options.data.join("streams"), delivery).map_err(in_folder)?;
-        // The lock that the delivery streams hold is for the log groups, too.
-        let log_groups = LogGroups::open(options.data.join("logs"), options.logger.clone())
+        let streams = Streams::open(options.data.join("streams"), delivery, options.sync)
             .map_err(in_folder)?;
+        // The lock that the delivery streams hold is for the log groups, too.
+        let log_groups = LogGroups::open(
+            options.data.join("logs"),
+            options.logger.clone(),
+            options.sync,
+        )
+        .map_err(in_folder)?;
         // The folder is locked by now, for data streams as well.
-        let data_streams =
-            DataStreams::open(options.data.join("data-streams"), options.logger.clone())
-                .map_err(in_folder)?;
+        let data_streams = DataStreams::open(
+            options.data.join("data-streams"),
+            options.logger.clone(),
+            options.sync,
+        )
+        .map_err(in_folder)?;
         let credentials = Credentials {
             access_key_id: options.access_key_id.clone(),
             secret_access_key: options.secret_access_key.clone(),
@@ -96,6 +106,7 @@ impl Lake {
         let identities =
             Identities::open(&options.data.join("iam"), &options.logger).map_err(in_folder)?;
         let s3 = S3Face::new(objects, options.region.clone(), credentials.clone());
+        let disk = DiskRoom::new(&options.data);
         let bodies = Semaphore::new(limits::BODIES_IN_MEMORY);
         Ok(Self(Arc::new(Inner {
             options,
@@ -103,6 +114,7 @@ impl Lake {
             streams,
             log_groups,
             data_streams,
+            disk,
             identities,
             s3,
             bodies,

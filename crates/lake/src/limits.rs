@@ -228,8 +228,10 @@ pub const DISCARDED_BODY_BYTES: usize = 64 * 1024 * 1024;
 pub const BODIES_IN_MEMORY: usize = 32;
 /// Open connections. The next one waits in the listener's queue.
 pub const CONNECTIONS: usize = 1024;
-/// A request's line and headers.
-pub const HEADER_BYTES: usize = 64 * 1024;
+/// A request's line and headers; `x-flumen-batch`, which a router keeps below 96 KiB, among them.
+pub const HEADER_BYTES: usize = 128 * 1024;
+/// What a frame's claim takes at most: 20 bytes for a source and 16 for a stretch, of as many records as a call has.
+pub const CLAIM_BYTES: usize = 64 + EVENTS_PER_BATCH * 36;
 /// A request's headers, in number.
 pub const HEADERS: usize = 100;
 /// How long a connection may be silent between requests, and how long a request's headers may take.

@@ -39,7 +39,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 pub use definition::Definition;
-pub use events::Events;
+pub use events::{Events, take};
 pub use group::{Group, GroupError};
 pub use meters::LogMeters;
 pub use page::{Direction, Event};
@@ -47,6 +47,7 @@ pub use position::Position;
 pub use read::{Page, Query};
 pub use streams::{LogStream, Streams};
 
+use crate::durability::SyncMode;
 use crate::limits;
 use crate::log::Logger;
 
@@ -64,6 +65,7 @@ struct Shared {
     root: PathBuf,
     logger: Logger,
     meters: Arc<LogMeters>,
+    sync: SyncMode,
     groups: RwLock<BTreeMap<String, Arc<Group>>>,
     wake: Notify,
     /// Held while a group is created or deleted: one at a time.
@@ -99,14 +101,15 @@ pub fn now() -> i64 {
 }
 
 impl LogGroups {
-    /// The groups stored in `root`. Those that cannot be read are set aside and told of in the log. Has to be called
+    /// The groups stored in `root`, whose events are kept as `sync` says. Those that cannot be read are set aside and told of in the log. Has to be called
     /// inside a runtime, by whoever owns the data folder.
-    pub fn open(root: PathBuf, logger: Logger) -> io::Result<Self> {
+    pub fn open(root: PathBuf, logger: Logger, sync: SyncMode) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
         let shared = Arc::new(Shared {
             root,
             logger,
             meters: Arc::default(),
+            sync,
             groups: RwLock::default(),
             wake: Notify::new(),
             changing: tokio::sync::Mutex::new(Life::Running),
@@ -268,7 +271,12 @@ impl Shared {
     }
 
     fn take_up(&self, folder: &Path) -> io::Result<Group> {
-        recovery::open(folder, self.logger.clone(), Arc::clone(&self.meters))
+        recovery::open(
+            folder,
+            self.logger.clone(),
+            Arc::clone(&self.meters),
+            self.sync,
+        )
     }
 
     /// Sets a group aside that cannot be taken up.

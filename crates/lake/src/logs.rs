@@ -24,6 +24,7 @@ use s3s::Body;
 use crate::aws_json::ApiError;
 use crate::lake::Inner;
 use crate::limits;
+use crate::provenance::Provenance;
 
 /// Answers a request whose signature was verified.
 pub async fn call(
@@ -31,11 +32,12 @@ pub async fn call(
     operation: &str,
     headers: &HeaderMap,
     body: &[u8],
+    provenance: Option<&Provenance>,
 ) -> Result<Response<Body>, ApiError> {
     let body = decoded(headers, body)?;
     let body = body.as_ref();
     match operation {
-        "PutLogEvents" => put::put_log_events(lake, body).await,
+        "PutLogEvents" => put::put_log_events(lake, body, provenance).await,
         "GetLogEvents" => read::get_log_events(lake, body).await,
         "FilterLogEvents" => read::filter_log_events(lake, body).await,
         "CreateLogGroup" => groups::create_log_group(lake, body).await,

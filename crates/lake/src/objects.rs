@@ -140,7 +140,7 @@ impl Objects {
     /// Makes a bucket; `false` if it was there already.
     pub fn create_bucket(&self, bucket: &BucketName) -> io::Result<bool> {
         match fs::create_dir(self.root.join(bucket.as_str())) {
-            Ok(()) => Ok(true),
+            Ok(()) => File::open(&self.root)?.sync_all().map(|()| true),
             Err(error)
                 if error.kind() == io::ErrorKind::AlreadyExists && self.bucket_exists(bucket) =>
             {

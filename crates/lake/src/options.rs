@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::durability::SyncMode;
 use crate::log::Logger;
 
 /// Settings of a [`Lake`](crate::Lake).
@@ -20,6 +21,8 @@ pub struct Options {
     pub region: String,
     /// The 12 digits of the account named in ARNs and answers.
     pub account_id: String,
+    /// What an acknowledgement promises.
+    pub sync: SyncMode,
     /// Where the lake's log lines go. Silent by default.
     pub logger: Logger,
 }
@@ -33,6 +36,7 @@ impl Options {
             secret_access_key: "flumen".to_owned(),
             region: "us-west-2".to_owned(),
             account_id: "123456789012".to_owned(),
+            sync: SyncMode::Full,
             logger: Logger::silent(),
         }
     }
@@ -45,6 +49,7 @@ impl fmt::Debug for Options {
             .field("access_key_id", &self.access_key_id)
             .field("region", &self.region)
             .field("account_id", &self.account_id)
+            .field("sync", &self.sync)
             .finish_non_exhaustive()
     }
 }

@@ -22,8 +22,9 @@ use uuid::Uuid;
 use crate::aws_json::ApiError;
 use crate::aws_query::{Params, QueryError};
 use crate::lake::{Inner, Lake};
+use crate::provenance::{self, Provenance};
 use crate::route::{self, Service};
-use crate::signature::{self, Principal, SignatureError};
+use crate::signature::{self, Claim, Principal, SignatureError};
 use crate::{firehose, iam, kinesis, limits, logs, sts};
 
 /// What every answer says of who gave it. Routers recognise a lake by it.
@@ -156,13 +157,32 @@ async fn json_request(
         Read::TooLarge => return Ok(too_large(limit)),
     };
     signature::verify(parts, &claim, &body, &lake.credentials)?;
+    let provenance = provenance(parts, &claim);
     match service {
-        Service::Firehose(operation) => firehose::call(lake, operation, &body).await,
-        Service::Kinesis(operation) => kinesis::call(lake, operation, &body).await,
-        Service::Logs(operation) => logs::call(lake, operation, &parts.headers, &body).await,
+        Service::Firehose(operation) => {
+            firehose::call(lake, operation, &body, provenance.as_ref()).await
+        }
+        Service::Kinesis(operation) => {
+            kinesis::call(lake, operation, &body, provenance.as_ref()).await
+        }
+        Service::Logs(operation) => {
+            logs::call(lake, operation, &parts.headers, &body, provenance.as_ref()).await
+        }
         // Nobody else comes here.
         _ => Err(not_served(name)),
     }
+}
+
+/// Where a router says that the records of its request come from. What was not signed is not believed.
+fn provenance(parts: &Parts, claim: &Claim) -> Option<Provenance> {
+    let value = parts.headers.get(provenance::HEADER)?;
+    let signed = claim.signed_headers.iter();
+    let is_signed = signed
+        .map(String::as_str)
+        .any(|name| name == provenance::HEADER);
+    is_signed
+        .then(|| Provenance::parse(value.as_bytes()))
+        .flatten()
 }
 
 async fn sts_request(

@@ -31,6 +31,7 @@ pub use destination::Destination;
 pub use stream::{AppendError, Stream};
 pub use violations::{Refusal, Violations};
 
+use crate::durability::SyncMode;
 use crate::limits;
 
 /// The version of every stream's destination: they cannot be changed.
@@ -46,6 +47,7 @@ pub struct Streams {
     root: PathBuf,
     delivery: Delivery,
     streams: RwLock<BTreeMap<String, Running>>,
+    sync: SyncMode,
     /// Held while a stream is created or deleted: one at a time.
     changing: tokio::sync::Mutex<()>,
     /// Says that this process owns the buffers. Released when the process ends, however it does.
@@ -81,9 +83,9 @@ pub enum CreateError {
 }
 
 impl Streams {
-    /// The streams stored in `root`. Those that cannot be read are set aside and told of in the log. Fails if another
-    /// lake uses the folder.
-    pub fn open(root: PathBuf, delivery: Delivery) -> io::Result<Self> {
+    /// The streams stored in `root`, whose records are kept as `sync` says. Those that cannot be read are set aside and told
+    /// of in the log. Fails if another lake uses the folder.
+    pub fn open(root: PathBuf, delivery: Delivery, sync: SyncMode) -> io::Result<Self> {
         fs::create_dir_all(&root)?;
         let lock = File::create(root.join(LOCK_FILE))?;
         match lock.try_lock() {
@@ -97,6 +99,7 @@ impl Streams {
         let streams = Self {
             root,
             delivery,
+            sync,
             streams: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             _lock: lock,
@@ -150,7 +153,7 @@ impl Streams {
         definition.store(&unfinished)?;
         fs::rename(&unfinished, &folder)?;
         File::open(&self.root)?.sync_all()?;
-        let (stream, _) = Stream::open(folder, definition, destination)?;
+        let (stream, _) = Stream::open(folder, definition, destination, self.sync)?;
         self.start(stream);
         Ok(())
     }
@@ -167,6 +170,7 @@ impl Streams {
         // Renaming it away deletes it in one step, whatever becomes of the rest.
         let doomed = self.root.join(format!("{UNFINISHED}{}", Uuid::new_v4()));
         fs::rename(self.root.join(folder_name(name)), &doomed)?;
+        File::open(&self.root)?.sync_all()?;
         self.streams
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -211,7 +215,7 @@ impl Streams {
     }
 
     fn take_up(&self, folder: &Path) {
-        match load(folder) {
+        match load(folder, self.sync) {
             Ok((stream, notes)) => {
                 let name = &stream.name;
                 notes
@@ -255,12 +259,12 @@ impl Streams {
     }
 }
 
-fn load(folder: &Path) -> io::Result<(Stream, Vec<String>)> {
+fn load(folder: &Path, sync: SyncMode) -> io::Result<(Stream, Vec<String>)> {
     let definition = Definition::load(folder)?;
     let destination =
         Destination::parse(&definition.name, definition.shape, &definition.destination)
             .map_err(|refusal| io::Error::other(refusal.to_string()))?;
-    let (stream, recovered) = Stream::open(folder.to_owned(), definition, destination)?;
+    let (stream, recovered) = Stream::open(folder.to_owned(), definition, destination, sync)?;
     Ok((stream, recovered.notes))
 }
 

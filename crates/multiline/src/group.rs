@@ -83,9 +83,15 @@ impl Group {
         (self.lines > 0).then_some(deadline)
     }
 
-    /// Bytes of memory that it takes beside the batch.
+    /// Bytes of memory that what waits takes beside the batch.
     pub fn footprint(&self) -> usize {
-        self.text.footprint() + self.context.footprint() + self.metadata.footprint()
+        match self.lines {
+            0 => 0,
+            _ => {
+                let parts = self.context.footprint() + self.metadata.footprint();
+                size_of::<Group>() + self.text.footprint() + parts
+            }
+        }
     }
 
     /// Copies what lies in `batch`, which is about to go.

@@ -47,12 +47,10 @@ impl Stream {
         self.groups.iter().map(Group::waiting).sum()
     }
 
-    /// Bytes of memory that it takes.
+    /// Bytes of memory that what waits takes.
     pub fn footprint(&self) -> usize {
         let groups = self.groups.iter();
-        groups
-            .map(|group| size_of::<Group>() + group.footprint())
-            .sum()
+        groups.map(Group::footprint).sum()
     }
 
     /// The group `name` of `parser`, new if there is none, and the one that has to make room for it.

@@ -100,8 +100,10 @@ impl Text {
 
     /// Copies what lies in `batch`, which is about to go.
     pub fn park(&mut self, batch: &Batch) {
-        if !matches!(self.place, Place::Empty) {
-            self.copy_of(batch);
+        match self.place {
+            // Between batches nothing is kept for the next text.
+            Place::Empty => self.copy = Vec::new(),
+            _ => drop(self.copy_of(batch)),
         }
     }
 

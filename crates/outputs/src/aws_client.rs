@@ -2,6 +2,8 @@
 
 mod access;
 mod expiry;
+mod header;
+mod peer;
 
 use aws::{
     CallError, Client, CredentialsOptions, CredentialsProvider, Environment, ErrorClass, Service,
@@ -10,6 +12,7 @@ use config::{NetOptions, Options, TlsOptions, TlsVersion};
 use plugin::{Answer, BuildError, Log, OutputContext, Reason};
 
 pub use access::Access;
+pub use peer::Peer;
 
 /// What a call's failure means for the whole request.
 pub fn failed(error: &CallError) -> Answer {

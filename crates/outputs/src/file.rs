@@ -254,6 +254,7 @@ mod tests {
             escape_unicode: true,
             nan_to_null: false,
             config_dir: ".".into(),
+            writers: Default::default(),
         };
         let mut output = build(&context).expect("built");
         let mut outbox = Outbox::default();

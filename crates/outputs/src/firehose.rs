@@ -7,14 +7,14 @@ mod payload;
 
 use std::rc::Rc;
 
-use ::aws::{Client, Service};
+use ::aws::{Client, Request as Call, Service};
 use config::Options;
 use plugin::{
     Answer, BuildError, Deliver, LocalFuture, Output, OutputContext, OutputPlugin, Request,
     RunOutput,
 };
 
-use crate::aws_client::{AwsOptions, failed};
+use crate::aws_client::{AwsOptions, Peer};
 use crate::compression::Compression;
 use crate::put_records::answer::{self, Operation};
 use crate::put_records::line::LineOptions;
@@ -61,9 +61,10 @@ impl FirehoseOptions {
         let payload = Payload::new(self, dialect, context)?;
         let concurrency = self.concurrency.limit(context)?;
         let client = self.aws.client(Service::FIREHOSE, context)?;
+        let peer = Peer::new(&client, context);
         Ok(RunOutput {
             format: Box::new(payload),
-            deliver: Rc::new(Firehose { client }),
+            deliver: Rc::new(Firehose { client, peer }),
             concurrency,
         })
     }
@@ -91,15 +92,29 @@ impl Output for GoFirehose {
 
 struct Firehose {
     client: Client,
+    peer: Peer,
+}
+
+impl Firehose {
+    async fn put(&self, request: &Request) -> Answer {
+        let call = Call::json(PUT_RECORD_BATCH, &request.body);
+        let call = match self.peer.introduce(&self.client, call, request).await {
+            Ok(call) => call,
+            Err(answer) => return answer,
+        };
+        match self.client.send(call).await {
+            Ok(response) => answer::read(Operation::PutRecordBatch, &response.body, request),
+            Err(error) => self.peer.failed(&error),
+        }
+    }
 }
 
 impl Deliver for Firehose {
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer> {
-        Box::pin(async move {
-            match self.client.post_json(PUT_RECORD_BATCH, &request.body).await {
-                Ok(response) => answer::read(Operation::PutRecordBatch, &response.body, request),
-                Err(error) => failed(&error),
-            }
-        })
+        Box::pin(self.put(request))
+    }
+
+    fn wants_provenance(&self) -> bool {
+        self.peer.wants_provenance(&self.client)
     }
 }

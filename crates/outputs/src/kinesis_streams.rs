@@ -12,14 +12,14 @@ mod payload;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ::aws::{Client, Service};
+use ::aws::{Client, Request as Call, Service};
 use config::{Choice, Options, Seconds};
 use plugin::{
     Answer, BuildError, Deliver, LocalFuture, Output, OutputContext, OutputPlugin, Request,
     RunOutput,
 };
 
-use crate::aws_client::{AwsOptions, failed};
+use crate::aws_client::{AwsOptions, Peer};
 use crate::compression::{Compression, Compressor};
 use crate::put_records::answer::{self, Operation};
 use crate::put_records::line::LineOptions;
@@ -113,9 +113,10 @@ impl KinesisOptions {
             aws.connection.net.io_timeout = Seconds(Duration::from_secs(seconds.into()));
         }
         let client = aws.client(Service::KINESIS, context)?;
+        let peer = Peer::new(&client, context);
         Ok(RunOutput {
             format: Box::new(payload),
-            deliver: Rc::new(Kinesis { client }),
+            deliver: Rc::new(Kinesis { client, peer }),
             concurrency,
         })
     }
@@ -143,16 +144,29 @@ impl Output for GoKinesis {
 
 struct Kinesis {
     client: Client,
+    peer: Peer,
+}
+
+impl Kinesis {
+    async fn put(&self, request: &Request) -> Answer {
+        let call = Call::json(PUT_RECORDS, &request.body);
+        let call = match self.peer.introduce(&self.client, call, request).await {
+            Ok(call) => call,
+            Err(answer) => return answer,
+        };
+        match self.client.send(call).await {
+            Ok(response) => answer::read(Operation::PutRecords, &response.body, request),
+            Err(error) => self.peer.failed(&error),
+        }
+    }
 }
 
 impl Deliver for Kinesis {
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer> {
-        Box::pin(async move {
-            let body = &request.body;
-            match self.client.post_json(PUT_RECORDS, body).await {
-                Ok(response) => answer::read(Operation::PutRecords, &response.body, request),
-                Err(error) => failed(&error),
-            }
-        })
+        Box::pin(self.put(request))
+    }
+
+    fn wants_provenance(&self) -> bool {
+        self.peer.wants_provenance(&self.client)
     }
 }

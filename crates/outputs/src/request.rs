@@ -44,6 +44,7 @@ impl OpenRequest {
                 parts,
                 lane: None,
                 note: None,
+                provenance: None,
             });
         }
     }

@@ -229,6 +229,7 @@ mod tests {
             escape_unicode: true,
             nan_to_null: false,
             config_dir: ".".into(),
+            writers: Default::default(),
         };
         let options = StdoutOptions {
             format,

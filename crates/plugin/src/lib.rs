@@ -21,6 +21,7 @@ mod log;
 mod metrics;
 mod output;
 mod parser;
+mod provenance;
 mod stop;
 
 pub use body::Body;
@@ -37,6 +38,7 @@ pub use output::{
     Parts, Reason, RecordAnswer, Request, RunOutput,
 };
 pub use parser::{BuildParser, Parsed, Parser, ParserContext, ParserPlugin, Parsers};
+pub use provenance::{Provenance, Writer, WriterSource};
 pub use stop::{Stop, StopHandle};
 
 /// A future that stays on the thread of its shard.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use config::{Diagnostics, OptionSpec, Options, Section};
 use record::Batch;
 
-use crate::{Body, BuildError, LocalFuture, Log, Metrics};
+use crate::{Body, BuildError, LocalFuture, Log, Metrics, Provenance, WriterSource};
 
 /// What an output is built with.
 #[derive(Clone)]
@@ -32,6 +32,8 @@ pub struct OutputContext {
     pub nan_to_null: bool,
     /// The directory of the main configuration file.
     pub config_dir: PathBuf,
+    /// Who this router is.
+    pub writers: WriterSource,
 }
 
 /// Names a batch that the engine has offered to one output.
@@ -94,6 +96,8 @@ pub struct Request {
     pub lane: Option<u64>,
     /// What the sending half needs besides (a stream's name, say).
     pub note: Option<Box<dyn Any>>,
+    /// Where its records come from, if [`Deliver::wants_provenance`] says so: formatting leaves it open.
+    pub provenance: Option<Provenance>,
 }
 
 /// Why a record is given up. The word is the label of its metric.
@@ -202,6 +206,11 @@ impl Answer {
 pub trait Deliver {
     /// Sends `request` once and reports. Never retries by itself beyond what is certain not to repeat anything.
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer>;
+
+    /// Whether requests should say where their records come from. Asked before the first attempt of each.
+    fn wants_provenance(&self) -> bool {
+        false
+    }
 
     /// The longest that an answer can take while all is well. An output whose requests stay without any answer for twice
     /// this long is torn down and built anew.

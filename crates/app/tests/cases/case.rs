@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::client::Sent;
+
 /// A folder with a configuration and what must come of it.
 pub struct Case {
     /// `PLUGIN/NAME`.
@@ -13,6 +15,8 @@ pub struct Case {
     pub folder: PathBuf,
     /// What the sink must know before the case begins.
     pub settings: Settings,
+    /// `requests.json`: what is sent to the input `http`.
+    pub requests: Vec<Sent>,
     /// Whether the program ends by itself when its input does: the configuration says `exit_on_eof`.
     pub ends_itself: bool,
 }
@@ -64,6 +68,15 @@ impl Case {
         Case {
             name: format!("{}/{}", part(plugin), part(&folder)),
             settings: Settings::of(read(&folder.join("case.json"))),
+            requests: read(&folder.join("requests.json"))
+                .map(|json| {
+                    json.as_array()
+                        .expect("a list of requests")
+                        .iter()
+                        .map(Sent::of)
+                        .collect()
+                })
+                .unwrap_or_default(),
             ends_itself: configuration.to_ascii_lowercase().contains("exit_on_eof"),
             folder,
         }

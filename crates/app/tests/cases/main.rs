@@ -6,6 +6,7 @@
 
 mod answer;
 mod case;
+mod client;
 mod identity;
 mod outcome;
 mod program;
@@ -25,6 +26,7 @@ const PLUGINS: &[&str] = &[
     "cloudwatch_logs",
     "configuration",
     "file",
+    "http",
     "kinesis_firehose",
     "kinesis_streams",
     "multiline",
@@ -62,6 +64,11 @@ fn configuration() {
 #[test]
 fn file() {
     flumen_delivers("file");
+}
+
+#[test]
+fn http() {
+    flumen_delivers("http");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::case::Case;
+use crate::client::{Sent, free_port};
 use crate::identity::identity;
 use crate::outcome::{self, Traces};
 use crate::sink::Sink;
@@ -39,6 +40,13 @@ pub enum Until {
 /// When it cannot be started, does not end, or sends what no service would take; with the end of what it said.
 pub fn run(program: &Path, case: &Case, until: Until) -> Result<Value, String> {
     let mut run = Run::start(program, case)?;
+    let answers = case
+        .requests
+        .iter()
+        .map(|sent: &Sent| sent.answer(run.port));
+    let answers: Vec<Value> = answers
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("{error}\n{}", run.log()))?;
     let ended = match (case.ends_itself, until) {
         (true, _) => run.wait_for_end(),
         (false, Until::Arrived(count)) => run.wait_for(count),
@@ -60,8 +68,11 @@ pub fn run(program: &Path, case: &Case, until: Until) -> Result<Value, String> {
         Some(code) => outcome["exit"] = json!(code),
         None => return Err(format!("{status}\n{}", run.log())),
     }
+    if !answers.is_empty() {
+        outcome["answers"] = json!(answers);
+    }
     if case.name.starts_with("configuration/") {
-        let status = command(program, case, &run.sink, run.folder.path())
+        let status = command(program, case, &run.sink, run.folder.path(), run.port)
             .and_then(|mut command| command.arg("--dry-run").stdout(Stdio::null()).status())
             .map_err(|error| format!("--dry-run: {error}"))?;
         if !status.success() {
@@ -75,6 +86,8 @@ struct Run<'a> {
     case: &'a Case,
     sink: Sink,
     folder: TempDir,
+    /// For the input `http`.
+    port: u16,
     child: Child,
 }
 
@@ -82,13 +95,15 @@ impl Run<'_> {
     fn start<'a>(program: &Path, case: &'a Case) -> Result<Run<'a>, String> {
         let sink = Sink::start(&case.settings.missing_groups);
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let port = free_port();
         let child = prepare(folder.path())
-            .and_then(|()| command(program, case, &sink, folder.path())?.spawn())
+            .and_then(|()| command(program, case, &sink, folder.path(), port)?.spawn())
             .map_err(|error| format!("{}: {error}", program.display()))?;
         Ok(Run {
             case,
             sink,
             folder,
+            port,
             child,
         })
     }
@@ -190,7 +205,13 @@ fn prepare(folder: &Path) -> std::io::Result<()> {
     fs::write(folder.join("ca.pem"), &identity().certificate)
 }
 
-fn command(program: &Path, case: &Case, sink: &Sink, folder: &Path) -> std::io::Result<Command> {
+fn command(
+    program: &Path,
+    case: &Case,
+    sink: &Sink,
+    folder: &Path,
+    port: u16,
+) -> std::io::Result<Command> {
     let file = |name: &str| folder.join(name);
     let mut command = Command::new(program);
     // Nothing of this machine's AWS configuration may be found.
@@ -205,6 +226,7 @@ fn command(program: &Path, case: &Case, sink: &Sink, folder: &Path) -> std::io::
         .env("SINK_HOST", "127.0.0.1")
         .env("SINK_PORT", sink.port().to_string())
         .env("SINK_CA", file("ca.pem"))
+        .env("LISTEN_PORT", port.to_string())
         .env("INPUT_DIR", &case.folder)
         .env("OUTPUT_DIR", file("output"))
         .env("STORE_DIR", file("store"));

@@ -22,8 +22,8 @@ const NOT_YET: &[(&str, &str)] = &[
     ("kill-s3", "the store of s3 does not know a replay"),
     ("lake-killed", "the lake does not know a replay"),
     ("multipart", "the store of s3 does not know a replay"),
-    ("reload", "SIGHUP does not reload"),
     ("second-instance", "state is not locked"),
+    ("lake-steps", "the lake does not know a replay"),
     ("split-brain", "the lake does not know a replay"),
 ];
 
@@ -89,7 +89,10 @@ fn a_rival_that_loses_or_repeats_is_found_out_and_stands_beside() {
         // Positions are forgotten: everything is read again.
         ("/ DB /d", "repeated"),
         // A failed request is given up.
-        ("s/delivery_stream .*/&\\n    Retry_Limit no_retries/", "lost"),
+        (
+            "s/delivery_stream .*/&\\n    Retry_Limit no_retries/",
+            "lost",
+        ),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let rival = forger(folder.path(), edit);

@@ -115,6 +115,12 @@ pub const ALL: &[Scenario] = &[
         "kill -9 while a sender waits for acknowledgements",
     ),
     row(
+        "P5",
+        "kill-starting",
+        kill::while_starting,
+        "kill -9 within 60 ms of each start",
+    ),
+    row(
         "P6",
         "term-dead-output",
         kill::term_with_dead_output,
@@ -330,6 +336,12 @@ pub const ALL: &[Scenario] = &[
         lake::split_brain,
         "a router and its clone deliver the same lines",
     ),
+    row(
+        "E6",
+        "lake-synced",
+        lake::synced,
+        "what the lake has named is synced, with its folder",
+    ),
     alone(row(
         "–",
         "dead-destination",
@@ -349,7 +361,7 @@ pub const NOT_PLAYED: &[(&str, &str)] = &[
         "there is no way to make a task panic from outside; unit tests of the engine drop obligations",
     ),
     (
-        "D9, D10, E6",
+        "D9, D10",
         "power loss cannot be had from outside a process; it belongs to the simulation",
     ),
     ("E3", "the lake compacts nothing"),

@@ -19,6 +19,10 @@ use crate::report::Sent;
 pub const RATE: u64 = 4000;
 /// How long nothing more may arrive before the rest counts as lost. Retries wait for half a minute at most.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// The same for a rival that gives up after a retry, which waits for eleven seconds at most.
+const RIVAL_PATIENCE: Duration = Duration::from_secs(25);
+/// The same once something is known to be lost.
+const LOST_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(50);
 /// Lines that are written after the last restart.
 const EPILOGUE: u64 = 100;
@@ -67,6 +71,8 @@ pub struct Stage<'a> {
     variables: RefCell<Vec<(String, String)>>,
     /// What the last router was started by.
     wrapper: RefCell<Vec<String>>,
+    /// Something did not arrive although there was time.
+    has_lost: Cell<bool>,
 }
 
 impl<'a> Stage<'a> {
@@ -83,6 +89,7 @@ impl<'a> Stage<'a> {
             failures: RefCell::default(),
             variables: RefCell::default(),
             wrapper: RefCell::default(),
+            has_lost: Cell::new(false),
         })
     }
 
@@ -216,13 +223,18 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits until everything that was sent so far has arrived.
+    /// Waits until everything that was sent so far has arrived, or nothing more does.
     pub fn until_arrived(
         &self,
         destination: &dyn Destination,
         sent: &Sent,
         router: &mut Router,
     ) -> Outcome<()> {
+        let patience = match (self.has_lost.get(), self.is_flumen()) {
+            (true, _) => LOST_PATIENCE,
+            (_, true) => PATIENCE,
+            (_, false) => RIVAL_PATIENCE,
+        };
         let (mut received, mut since) = (0, Instant::now());
         loop {
             let report = destination.report(sent)?;
@@ -233,7 +245,8 @@ impl<'a> Stage<'a> {
             if report.received > received {
                 (received, since) = (report.received, Instant::now());
             }
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > patience {
+                self.has_lost.set(true);
                 return Ok(());
             }
             std::thread::sleep(LOOK);

@@ -256,7 +256,7 @@ fn kinesis_and_cloudwatch_are_counted() {
             .unwrap();
         for (times, word) in [
             ([5, 6], r#""tooOldLogEventEndIndex":2"#),
-            ([now, now + 10_000_000], r#""tooNewLogEventStartIndex":1"#),
+            ([now + 10_000_000; 2], r#""tooNewLogEventStartIndex":0"#),
         ] {
             let answer = logs
                 .post_json("Logs_20140328.PutLogEvents", events(times))
@@ -275,12 +275,7 @@ fn kinesis_and_cloudwatch_are_counted() {
                     .contains("InvalidParameterException")
             );
         }
-        let report = sink.report(Some(&sent(3)));
-        assert_eq!(
-            (report.lost, report.repeated),
-            (0, 1),
-            "the first of two events came again, and was taken, beside one from the future"
-        );
+        assert!(sink.report(Some(&sent(3))).is_clean());
     });
 }
 

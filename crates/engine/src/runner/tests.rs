@@ -37,6 +37,7 @@ impl Lines {
                 lane: self.lane(&parts),
                 parts,
                 note: None,
+                provenance: None,
             });
         }
     }

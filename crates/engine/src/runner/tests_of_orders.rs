@@ -22,6 +22,7 @@ impl Pairs {
                 parts: std::mem::take(&mut self.0),
                 lane: None,
                 note: None,
+                provenance: None,
             });
         }
     }

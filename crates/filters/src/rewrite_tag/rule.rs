@@ -82,10 +82,8 @@ impl Rule {
     /// Appends the new tag, if the record matches. Tells whether it keeps the old one too.
     pub fn new_tag(&mut self, batch: &Batch, record: &Record, out: &mut Vec<u8>) -> Option<bool> {
         let text = text(&self.key, batch, record)?;
-        if self.captures == 0 {
-            if !self.matcher.is_match(text) {
-                return None;
-            }
+        if self.captures == 0 && !self.matcher.is_match(text) {
+            return None;
         }
         let captures = match self.captures {
             0 => None,

@@ -1,5 +1,6 @@
 //! The input against real sockets.
 
+mod fluent_bit;
 mod frames;
 mod limits;
 mod rig;

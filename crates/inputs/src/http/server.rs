@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use plugin::{Emitter, Stop};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Instance, request};
 use crate::listening::door::{Arrival, Guest};
@@ -31,7 +31,7 @@ const RESETS_MAX: usize = 32;
 const WINDOWS: (u32, u32) = (64 << 10, 256 << 10);
 /// How long a connection that is to be closed may take to get rid of its last answer.
 const LAST_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a stop waits for requests that have not arrived whole.
+/// How long a stop waits for the heads of requests that are on their way.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs what HTTP/2 needs besides on the thread of the connection.
@@ -146,14 +146,10 @@ async fn converse(guest: Guest, instance: &Rc<Instance>, emitter: Emitter, stop:
     };
     // What is being answered is answered; then the connection ends.
     connection.as_mut().graceful_shutdown();
-    let ceased = async {
-        activity.ceases(Some(patience)).await;
-    };
     tokio::select! {
-        _ = connection.as_mut() => {}
-        () = ceased => {}
+        _ = connection => {}
+        () = activity.ceases(Some(patience)) => {}
     }
-    let _ = timeout(Duration::ZERO, connection).await;
 }
 
 fn builder(instance: &Instance) -> Builder<OnThisThread> {

@@ -11,7 +11,8 @@ use plugin::{BuildError, Handover};
 use rustix::net::sockopt;
 use tokio::net::{TcpStream, UnixStream};
 
-/// What the sockets of a handover are named after.
+/// What the sockets of a handover are named after: followed by where they listen if an instance gave them up, alone if a
+/// supervisor (systemd) opened them, whatever the options say.
 const SOCKET: &str = "listener";
 
 /// Where to listen.
@@ -50,7 +51,7 @@ impl Socket {
         let inherited = handover
             .descriptors
             .into_iter()
-            .find(|(known, _)| *known == name)
+            .find(|(known, _)| *known == name || known == SOCKET)
             .map(|(_, socket)| socket);
         let kind = match place {
             Place::Tcp(address, port) => tcp(&format!("{address}:{port}"), inherited),

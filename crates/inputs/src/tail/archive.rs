@@ -242,8 +242,8 @@ mod tests {
 
     #[test]
     fn the_rest_has_the_positions_of_the_file() {
-        let content = lines(50_000);
-        for offset in [0, 5, 900, 5_000, 300_000, content.len() as u64 - 3] {
+        let content = lines(8_000);
+        for offset in [0, 5, 900, 5_000, 90_000, content.len() as u64 - 3] {
             let (_directory, unpacked) = found(&content, offset, &content);
             let Unpacked::Rest(file, path) = unpacked else {
                 panic!("{offset}: {unpacked:?}");

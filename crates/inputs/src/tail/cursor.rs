@@ -11,6 +11,8 @@ use buffer::positions::{Fingerprint, MARKER_SIZE};
 use bytes::Bytes;
 use record::Permit;
 use rustix::buffer::spare_capacity;
+use rustix::fs::SeekFrom;
+use rustix::io::Errno;
 
 use super::identity::Marks;
 use super::long_lines::{LongLines, boundary_before};
@@ -339,7 +341,7 @@ impl Cursor {
     /// A copytruncated file whose writer goes on where it was begins with a hole. What follows the zeros is a line; zeros at
     /// the end may be space that was reserved and is written later.
     fn skip_zeros(&mut self, file: &File, zeros: u64) -> io::Result<Step> {
-        let zeros = self.read_to..self.read_to + zeros;
+        let zeros = self.read_to..self.behind_hole(file, self.read_to + zeros);
         if zeros.end < self.end {
             self.advance(file, zeros.end)?;
             return Ok(Step::Skipped(zeros));
@@ -347,6 +349,15 @@ impl Cursor {
         self.searched_to = self.end;
         self.only_zeros = true;
         Ok(Step::End)
+    }
+
+    /// Where data begins at or behind `position`: a hole is not read.
+    fn behind_hole(&self, file: &File, position: u64) -> u64 {
+        match rustix::fs::seek(file, SeekFrom::Data(position)) {
+            Ok(data) => data.clamp(position, self.end),
+            Err(Errno::NXIO) => self.end,
+            Err(_) => position,
+        }
     }
 
     /// The line at the position is too long; `line_end` is behind its newline if that was found.

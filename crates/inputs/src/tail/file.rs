@@ -3,6 +3,7 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -76,6 +77,8 @@ pub struct Followed {
     pub again: Again,
     /// What the bytes before the stored position were when the descriptor was given up.
     pub marks: Option<(u64, Marks)>,
+    /// It is a copy that ends here, while more was read of the original.
+    pub ends_at: Option<u64>,
     /// The position in the database that this file stands for, if it is not the file that the position is about but what
     /// was unpacked of it.
     pub stands_for: Option<Box<Position>>,
@@ -105,8 +108,12 @@ pub struct Flags {
     pub unsaved: bool,
     /// Something of it may be owed.
     pub owing: bool,
+    /// Something of it was read for the first time.
+    pub read_on: bool,
     /// It was there at the start.
     pub at_start: bool,
+    /// Nothing was known about it when it was found.
+    pub is_new: bool,
     /// The user knows that it has long lines.
     pub long_line_told: bool,
     /// The user knows that it cannot be read.
@@ -133,7 +140,9 @@ impl Followed {
     /// When the system cannot tell.
     pub fn look(&mut self, now: Instant) -> io::Result<Look> {
         let metadata = self.descriptor.metadata(&self.name)?;
-        let (size, known) = (metadata.len(), self.cursor.end());
+        // Behind the end of a short copy there is nothing of ours.
+        let size = metadata.len().min(self.ends_at.unwrap_or(u64::MAX));
+        let known = self.cursor.end();
         let rewritten = size == known && self.modified != metadata.modified().ok();
         let may_differ = size > known || self.flags.unverified;
         let due = may_differ && now.duration_since(self.verified) > VERIFY;
@@ -179,6 +188,8 @@ impl Followed {
             std::mem::replace(&mut self.flags.unread_head, self.cursor.position() == 0);
         if (identity::head_can_grow(self.head, known) || was_unread)
             && let Ok(file) = self.descriptor.get(&self.name)
+            // What does not begin as before is not what was read: the next look finds out.
+            && (was_unread || identity::has_head(file, self.head))
         {
             self.head = identity::head(file, known);
         }
@@ -186,9 +197,14 @@ impl Followed {
 
     /// Its position to be stored. The bytes before the delivered prefix are looked up in the file.
     pub fn position(&self) -> Position {
-        let offset = self.ledger.discharged();
+        let end = self.ends_at.unwrap_or(u64::MAX);
+        let offset = self.ledger.discharged().min(end);
         let marks = self.marks_at(offset);
-        let delivered = self.ledger.discharged_beyond();
+        let mut delivered = self.ledger.discharged_beyond();
+        delivered.retain(|range| range.start < end);
+        if let Some(last) = delivered.last_mut() {
+            last.end = last.end.min(end);
+        }
         if let Some(known) = &self.stands_for {
             let mut position = Position::clone(known);
             position.offset = offset;
@@ -223,15 +239,7 @@ impl Followed {
     pub fn source(&mut self) -> Option<Origin> {
         if self.source.is_none() {
             let file = self.descriptor.get(&self.name).ok()?;
-            let line = identity::first_line(file).ok()?;
-            self.source = Some(Origin::of(&[
-                b"tail",
-                &self.id.device.to_le_bytes(),
-                &self.id.inode.to_le_bytes(),
-                &self.birth.unwrap_or_default().to_le_bytes(),
-                &self.generation.to_le_bytes(),
-                &line,
-            ]));
+            self.source = identity::source(self.id, self.birth, self.generation, file).ok();
         }
         self.source
     }
@@ -250,7 +258,8 @@ impl Followed {
 
     /// Does without its descriptor until it is needed again.
     pub fn give_up_descriptor(&mut self) {
-        let offset = self.ledger.discharged();
+        let end = self.ends_at.unwrap_or(u64::MAX);
+        let offset = self.ledger.discharged().min(end);
         self.marks = Some((offset, self.marks_at(offset)));
         self.descriptor.give_up();
     }
@@ -271,8 +280,13 @@ impl Followed {
         };
         let refused = len(self.ledger.refused());
         let back = refused + len(self.ledger.discharged_beyond()) + waiting;
-        let handed = self.cursor.position() - self.ledger.discharged();
-        (refused == 0 || self.again.times > 1) && back == handed
+        // Of a copy that is shorter than the original, less is known.
+        let handed = self
+            .cursor
+            .position()
+            .saturating_sub(self.ledger.discharged());
+        let only_waits = waiting > 0 && refused == 0;
+        (only_waits || self.again.times > 1) && back >= handed
     }
 
     /// Whether nothing has come for `wait` since it went away, and nothing is left to do for it.
@@ -292,8 +306,11 @@ impl Followed {
     }
 }
 
-/// The path of an open file, without symbolic links.
+/// The path of an open file, without symbolic links, if it has one.
 pub fn real_name(file: &File) -> Option<PathBuf> {
+    if file.metadata().ok()?.nlink() == 0 {
+        return None;
+    }
     std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()
 }
 

@@ -7,6 +7,7 @@ mod discover;
 mod entries;
 mod handover;
 mod joined;
+mod notices;
 mod read;
 mod resume;
 mod rotate;
@@ -14,12 +15,12 @@ mod save;
 mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use buffer::positions::{Changes, Writer};
+use buffer::positions::{Changes, Position, Writer};
 use plugin::{Counter, Emitter, Log, Metrics, Parsers};
 use record::{Budget, Ledger, Permit};
 use tokio::sync::Notify;
@@ -36,7 +37,7 @@ use super::multiline::Multiline;
 use super::options::Options;
 use super::parked::{Parked, ParkedFile};
 use super::tag::TagSource;
-use super::watch::{Notice, Watch, WatchId};
+use super::watch::{Watch, WatchId};
 use copies::Doubtful;
 use entries::Entries;
 use unpack::Archived;
@@ -51,8 +52,6 @@ const SAVE: Duration = Duration::from_secs(1);
 const RESCAN_DELAY: Duration = Duration::from_millis(50);
 /// but not more often than this.
 const RESCAN_MIN: Duration = Duration::from_secs(1);
-/// A clock that went back by less counts as even.
-const CLOCK_STEP: Duration = Duration::from_millis(500);
 /// After so many rounds without anything to read, memory that is kept for the next one is given back.
 const IDLE_ROUNDS: u32 = 16;
 /// After so many bytes others have a turn.
@@ -132,6 +131,10 @@ pub struct Follower {
     /// What the user was told once about a path.
     told: HashSet<(PathBuf, &'static str)>,
     watch: Option<Watch>,
+    /// Generations of these files are looked for at the end of a scan.
+    to_adopt: Vec<Found>,
+    /// Positions in files that were found to be gone during this scan: copies of them may be left.
+    departed: Vec<Position>,
     entries: Entries,
     doubtful: Doubtful,
     archived: Archived,
@@ -202,6 +205,9 @@ struct Awaited {
     path: PathBuf,
     until: Instant,
 }
+
+/// A file's real path, the name it was found under, and since when generations of it may have been missed.
+type Found = (PathBuf, Arc<Path>, SystemTime);
 
 /// Tells from any thread that something that was handed over has been answered.
 #[derive(Default)]
@@ -277,6 +283,8 @@ impl Follower {
             orphans: Vec::new(),
             awaited: Vec::new(),
             told: HashSet::new(),
+            to_adopt: Vec::new(),
+            departed: Vec::new(),
             entries: Entries::default(),
             doubtful: Doubtful::default(),
             archived: Archived::default(),
@@ -359,6 +367,7 @@ impl Follower {
         self.look_at_doubtful(now);
         self.look_at_archived(now);
         self.take_answers(now);
+        self.keep_descriptors_few();
     }
 
     /// When the next round is due, whatever happens.
@@ -412,10 +421,14 @@ impl Follower {
     pub fn stop_reading(&mut self) {
         self.answers.came.store(true, Ordering::Release);
         self.state.stopping = true;
-        self.to_look_at.clear();
+        for number in std::mem::take(&mut self.to_look_at) {
+            if let Some(file) = self.files.get_mut(&number) {
+                file.flags.looked_for = false;
+            }
+        }
         self.keep_waiting();
         for file in self.files.values_mut() {
-            file.again.times = 0;
+            (file.again.times, file.again.after) = (0, Some(Instant::now()));
         }
     }
 
@@ -450,7 +463,18 @@ impl Follower {
 
     /// Writes all positions and waits for that.
     pub async fn finish(&mut self) {
-        self.save(Instant::now());
+        let now = Instant::now();
+        self.save(now);
+        // Of contents that were replaced unnoticed, the new ones are stored: they are read by the next instance.
+        for number in std::mem::take(&mut self.to_look_at) {
+            if let Some(file) = self.files.get_mut(&number) {
+                file.flags.looked_for = false;
+                if matches!(file.holds_what_was_read(), Ok(false)) {
+                    self.content_replaced(number, now);
+                }
+            }
+        }
+        self.save(now);
         if let Some(writer) = &self.writer {
             // What failed was reported by the writer.
             writer.flush().await;
@@ -465,84 +489,6 @@ impl Follower {
         let nanos = u64::try_from(options.progress_check_interval_nsec).unwrap_or(0);
         let progress = options.progress_check_interval.0 + Duration::from_nanos(nanos);
         progress.min(options.watcher_interval.0).max(POLL_MAX)
-    }
-
-    fn take_notices(&mut self, now: Instant) {
-        let Some(watch) = &self.watch else {
-            return;
-        };
-        let mut notices = Vec::new();
-        watch.drain(|notice| notices.push(notice));
-        for notice in notices {
-            match notice {
-                Notice::Changed(id) => {
-                    if let Some(&number) = self.by_watch.get(&id) {
-                        self.look_at(number);
-                    }
-                }
-                Notice::Moved(id) => {
-                    if let Some(&number) = self.by_watch.get(&id) {
-                        self.look_at(number);
-                        self.check_path(number, now);
-                    } else {
-                        self.directory_changed(id, now);
-                    }
-                }
-                Notice::Entry(id, name, change) => self.take_entry(id, &name, change, now),
-                Notice::Directory(_) => self.scan_soon(now),
-                Notice::Ended(id) => self.directory_ended(id, now),
-                Notice::Overflow => {
-                    let log = &self.setup.log;
-                    log.warn(format_args!(
-                        "inotify event queue overflow, reconciling files"
-                    ));
-                    self.times.check = now;
-                    self.times.scan = now;
-                }
-            }
-        }
-        self.look_at_entries(now);
-    }
-
-    /// When the clock was set back, files that are made now seem older than those that were found before.
-    fn allow_for_clock(&mut self, time: SystemTime, now: Instant) {
-        let (then, since) = std::mem::replace(&mut self.clock, (time, now));
-        let expected = then + now.duration_since(since);
-        let Ok(back) = expected.duration_since(time) else {
-            return;
-        };
-        if back < CLOCK_STEP {
-            return;
-        }
-        for file in self.files.values_mut() {
-            file.found = file.found.checked_sub(back).unwrap_or(file.found);
-        }
-        self.scanned = self.scanned.and_then(|scanned| scanned.checked_sub(back));
-    }
-
-    /// Looks at every file and its path.
-    fn check_all(&mut self, now: Instant) {
-        let numbers: Vec<Number> = self.files.keys().copied().collect();
-        for number in numbers {
-            self.look_at(number);
-            self.check_path(number, now);
-            self.close_if_finished(number, now);
-        }
-    }
-
-    fn look_at(&mut self, number: Number) {
-        if let Some(file) = self.files.get_mut(&number)
-            && !file.flags.looked_for
-        {
-            file.flags.looked_for = true;
-            self.to_look_at.push(number);
-        }
-    }
-
-    fn look_at_unwatched(&mut self) {
-        let unwatched = self.files.iter().filter(|(_, file)| file.watch.is_none());
-        let numbers: Vec<Number> = unwatched.map(|(number, _)| *number).collect();
-        numbers.into_iter().for_each(|number| self.look_at(number));
     }
 
     fn mark_unsaved(&mut self, number: Number) {
@@ -566,6 +512,23 @@ impl Follower {
 
 #[cfg(test)]
 impl Follower {
+    /// Lets at most so many descriptors be held, counted over the whole process.
+    pub fn set_descriptor_limit(&mut self, limit: usize) {
+        self.descriptor_limit = limit;
+    }
+
+    /// How many descriptors are held.
+    pub fn descriptors_held(&self) -> usize {
+        let held = |file: &&Followed| file.descriptor.held().is_some();
+        self.files.values().filter(held).count()
+    }
+
+    /// Whether the file that `path` leads to is followed.
+    pub fn follows(&self, path: &Path) -> bool {
+        let id = std::fs::metadata(path).map(|metadata| FileId::of(&metadata));
+        id.is_ok_and(|id| self.by_id.contains_key(&id))
+    }
+
     /// Ends as a crash does: nothing more is written than the database has.
     pub fn abandon(mut self) {
         self.writer = None;

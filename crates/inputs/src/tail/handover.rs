@@ -39,6 +39,8 @@ pub struct Handed {
     pub place: Place,
     /// It holds what was unpacked of the file that the position is about.
     pub unpacked: bool,
+    /// When it was found: what was made since and rotated away may not have been seen.
+    pub found: SystemTime,
 }
 
 /// What is handed over, taken apart.
@@ -53,13 +55,13 @@ pub struct Taken {
 /// Makes a handover of files.
 pub fn give(files: Vec<Handed>, scanned: Option<SystemTime>) -> Handover {
     let mut state = vec![VERSION];
-    let since = scanned.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    number(&mut state, since.map_or(0, |since| since.as_nanos() as u64));
+    number(&mut state, scanned.map_or(0, nanos));
     number(&mut state, files.len() as u64);
     let mut descriptors = Vec::new();
     for file in files {
         number(&mut state, file.place as u64);
         number(&mut state, u64::from(file.unpacked));
+        number(&mut state, nanos(file.found));
         put_position(&mut state, &file.position);
         number(&mut state, u64::from(file.file.is_some()));
         if let Some(open) = file.file {
@@ -85,10 +87,7 @@ pub fn take(handover: Handover) -> Option<Taken> {
     });
     let mut descriptors = descriptors.into_iter();
     let mut reader = Reader(state);
-    let scanned = match reader.number()? {
-        0 => None,
-        nanos => Some(UNIX_EPOCH + Duration::from_nanos(nanos)),
-    };
+    let scanned = Some(reader.time()?).filter(|time| *time > UNIX_EPOCH);
     let mut files = Vec::new();
     for _ in 0..reader.number()? {
         let place = match reader.number()? {
@@ -99,6 +98,7 @@ pub fn take(handover: Handover) -> Option<Taken> {
             _ => return None,
         };
         let unpacked = reader.number()? != 0;
+        let found = reader.time()?;
         let position = reader.position()?;
         let file = match reader.number()? {
             0 => None,
@@ -109,6 +109,7 @@ pub fn take(handover: Handover) -> Option<Taken> {
             position,
             place,
             unpacked,
+            found,
         });
     }
     Some(Taken { files, scanned })
@@ -116,6 +117,11 @@ pub fn take(handover: Handover) -> Option<Taken> {
 
 fn number(state: &mut Vec<u8>, number: u64) {
     state.extend_from_slice(&number.to_le_bytes());
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn bytes(state: &mut Vec<u8>, text: &[u8]) {
@@ -168,6 +174,10 @@ impl Reader<'_> {
         let (number, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u64::from_le_bytes(*number))
+    }
+
+    fn time(&mut self) -> Option<SystemTime> {
+        Some(UNIX_EPOCH + Duration::from_nanos(self.number()?))
     }
 
     fn bytes(&mut self) -> Option<&[u8]> {
@@ -257,6 +267,7 @@ mod tests {
             },
             place: if open { Place::Deleted } else { Place::Parked },
             unpacked: open,
+            found: UNIX_EPOCH + Duration::new(1_700_000_000, 3),
         }
     }
 
@@ -277,7 +288,8 @@ mod tests {
         assert_eq!(taken.scanned, scanned);
         for (given, taken) in files().into_iter().zip(&taken.files) {
             assert_eq!(given.position, taken.position);
-            assert_eq!((given.place, given.unpacked), (taken.place, taken.unpacked));
+            assert_eq!((given.place, given.found), (taken.place, taken.found));
+            assert_eq!(given.unpacked, taken.unpacked);
             assert_eq!(given.file.is_some(), taken.file.is_some());
         }
         assert!(

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use buffer::positions::{Fingerprint, MARKER_SIZE, Position, TAIL_SIZE};
+use record::Origin;
 
 /// How much of a file's beginning is hashed to recognise it.
 const HEAD_SIZE: u64 = 1024;
@@ -80,7 +81,7 @@ pub fn head(file: &File, size: u64) -> Fingerprint {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn first_line(file: &File) -> io::Result<Vec<u8>> {
+fn first_line(file: &File) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; FIRST_LINE_SIZE];
     let mut len = 0;
     while len < bytes.len() {
@@ -91,6 +92,40 @@ pub fn first_line(file: &File) -> io::Result<Vec<u8>> {
     }
     bytes.truncate(memchr::memchr(b'\n', &bytes[..len]).unwrap_or(len));
     Ok(bytes)
+}
+
+/// Names a content: the `generation`-th of the file `id` that was made at `birth`, with the first line that `file` has. The
+/// same after a restart, and for a copy of the content.
+///
+/// # Errors
+/// When `file` cannot be read.
+pub fn source(id: FileId, birth: Option<i64>, generation: u32, file: &File) -> io::Result<Origin> {
+    Ok(Origin::of(&[
+        b"tail",
+        &id.device.to_le_bytes(),
+        &id.inode.to_le_bytes(),
+        &birth.unwrap_or_default().to_le_bytes(),
+        &generation.to_le_bytes(),
+        &first_line(file)?,
+    ]))
+}
+
+/// Behind the last newline among the first `len` bytes.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn end_of_lines(file: &File, len: u64) -> io::Result<u64> {
+    let mut end = len;
+    while end > 0 {
+        let mut bytes = vec![0; end.min(SAMPLE_SIZE) as usize];
+        let start = end - bytes.len() as u64;
+        file.read_exact_at(&mut bytes, start)?;
+        if let Some(at) = memchr::memrchr(b'\n', &bytes) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 /// Whether [`head`] of a file that grew to `size` would say more than `head` does.
@@ -169,6 +204,25 @@ pub fn is_copy(stored: &Position, file: &File) -> bool {
         .as_ref()
         .map_or(Fingerprint::NONE, |facts| facts.head);
     !head.is_none() && (stored.offset == 0 || !stored.marker.is_none()) && holds(stored, file)
+}
+
+/// Whether `file` holds the beginning of the content that `stored` describes, and nothing that was not read of it.
+pub fn is_shorter_copy(stored: &Position, file: &File, len: u64) -> bool {
+    let Some(facts) = &stored.facts else {
+        return false;
+    };
+    if len == 0 || len > stored.offset || facts.head.is_none() {
+        return false;
+    }
+    if u64::from(facts.head.size) <= len {
+        return has_head(file, facts.head);
+    }
+    let id = FileId {
+        device: facts.device,
+        inode: stored.inode,
+    };
+    let first = source(id, facts.birth, facts.generation, file).map(Origin::to_bytes);
+    first.is_ok_and(|first| facts.source == Some(first))
 }
 
 /// Whether the beginning of `file` and the bytes before the stored offset are those that were stored.

@@ -6,8 +6,6 @@
 mod docker_mode;
 mod first_line;
 mod options;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -115,6 +113,11 @@ impl Multiline {
         log: &Log,
     ) -> Result<Option<Multiline>, BuildError> {
         let own = &options.multiline;
+        if own.docker_mode && own.multiline {
+            return Err(
+                "'docker_mode' and 'multiline' do not go together: one of them joins lines".into(),
+            );
+        }
         let way = if own.names_parsers() {
             let joiner = Joiner::new(own.parser_names(), None, parsers)?;
             joiner.timeout()?;
@@ -139,6 +142,22 @@ impl Multiline {
             ),
             log: log.clone(),
         }))
+    }
+
+    /// Says what of the options has no effect.
+    pub fn warn(options: &super::Options, log: &Log) {
+        let own = &options.multiline;
+        if options.parser.is_some() && (own.names_parsers() || (own.multiline && !own.docker_mode))
+        {
+            let key = if own.names_parsers() {
+                "multiline.parser"
+            } else {
+                "multiline"
+            };
+            log.warn(format_args!(
+                "'parser' is not used: with '{key}', what joins lines takes them apart"
+            ));
+        }
     }
 
     /// The lines that follow are of this file.

@@ -31,8 +31,8 @@ pub struct Parked {
 pub struct Known {
     /// Its position, and whether the content is still the same.
     pub found: Option<(ParkedFile, Verdict)>,
-    /// Rows whose files are gone for certain: their inode belongs to the one that was found.
-    pub gone: Vec<Option<RowKey>>,
+    /// Files that are gone for certain: their inode belongs to the one that was found.
+    pub gone: Vec<ParkedFile>,
 }
 
 /// Where a parked file is.
@@ -117,9 +117,7 @@ impl Parked {
             }
         }
         for key in gone {
-            known
-                .gone
-                .extend(self.files.remove(&key).map(|parked| parked.row));
+            known.gone.extend(self.files.remove(&key));
         }
         known.found = best.and_then(|(key, verdict)| Some((self.files.remove(&key)?, verdict)));
         known
@@ -178,7 +176,11 @@ impl ParkedFile {
     /// Whether `metadata` may be about this file.
     pub fn may_be(&self, metadata: &Metadata) -> bool {
         let id = FileId::of(metadata);
-        id.inode == self.position.inode && device(self).is_none_or(|device| device == id.device)
+        let facts = self.position.facts.as_ref();
+        let made = (facts.and_then(|facts| facts.birth), birth(metadata));
+        id.inode == self.position.inode
+            && device(self).is_none_or(|device| device == id.device)
+            && !matches!(made, (Some(then), Some(now)) if then != now)
     }
 
     /// Looks for it.

@@ -31,17 +31,35 @@ pub fn directory(path: &Path) -> &Path {
 /// # Errors
 /// When the directory cannot be read.
 pub fn beside(path: &Path) -> io::Result<Vec<Sibling>> {
+    let mut siblings = all(path)?;
+    siblings.retain(|sibling| sibling.path.file_name() != path.file_name());
+    Ok(siblings)
+}
+
+/// Everything in the directory of `path`.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn all(path: &Path) -> io::Result<Vec<Sibling>> {
     let mut siblings = Vec::new();
     for entry in std::fs::read_dir(directory(path))? {
         let entry = entry?;
-        if Some(entry.file_name().as_os_str()) != path.file_name() {
-            siblings.push(Sibling {
-                path: entry.path(),
-                inode: entry.ino(),
-            });
-        }
+        siblings.push(Sibling {
+            path: entry.path(),
+            inode: entry.ino(),
+        });
     }
     Ok(siblings)
+}
+
+/// Those of `sorted` siblings whose path begins with `path`, without it.
+pub fn named_after<'a>(sorted: &'a [Sibling], path: &Path) -> &'a [Sibling] {
+    let prefix = path.as_os_str().as_bytes();
+    let is_before = |sibling: &Sibling| sibling.path.as_os_str().as_bytes() <= prefix;
+    let has_it = |sibling: &Sibling| sibling.path.as_os_str().as_bytes().starts_with(prefix);
+    let start = sorted.partition_point(is_before);
+    let len = sorted[start..].partition_point(has_it);
+    &sorted[start..start + len]
 }
 
 /// Whether a file of this name may be a copy that was made of `original` by rotation.

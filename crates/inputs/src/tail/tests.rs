@@ -2,6 +2,8 @@
 
 mod bench;
 mod content;
+mod fluent_bit;
+mod joined;
 mod long_lines;
 mod model;
 mod pressure;

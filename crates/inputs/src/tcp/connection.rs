@@ -176,13 +176,18 @@ impl Connection {
         };
         self.room.note_read(read.unwrap_or(0));
         self.adapt(read.unwrap_or(0));
-        if let Some(read) = read
-            && read > 0
-        {
-            self.seat.note_heard();
-            self.pace.note(read);
-            self.take(false)
-                .map_err(|TooLarge| Closed::TooLarge(self.instance.record_max))?;
+        match read {
+            Some(read) if read > 0 => {
+                self.seat.note_heard();
+                self.pace.note(read);
+                self.take(false)
+                    .map_err(|TooLarge| Closed::TooLarge(self.instance.record_max))?;
+            }
+            // The room was made for nothing.
+            _ => {
+                let gate = &self.instance.gate;
+                gate.part(&mut self.room, 0, self.buffer.len());
+            }
         }
         Ok(read)
     }

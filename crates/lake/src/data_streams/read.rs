@@ -193,6 +193,7 @@ impl Frames {
                 kind: Kind::Records,
                 records,
                 payload,
+                ..
             }) => Ok(StoredGroup::parse(payload).map(|group| (group, records))),
             _ => Ok(None),
         }

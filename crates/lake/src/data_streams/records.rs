@@ -19,7 +19,8 @@ pub const LENGTHS_BYTES: usize = 6;
 #[derive(Debug)]
 pub struct RecordGroup {
     bytes: Vec<u8>,
-    records: u32,
+    /// Where each record ends in `bytes`.
+    ends: Vec<usize>,
 }
 
 impl RecordGroup {
@@ -27,7 +28,7 @@ impl RecordGroup {
     pub fn new() -> Self {
         Self {
             bytes: vec![0; HEAD_BYTES],
-            records: 0,
+            ends: Vec::new(),
         }
     }
 
@@ -46,13 +47,27 @@ impl RecordGroup {
         fill(&mut self.bytes)?;
         let size = self.bytes.len() - start;
         self.bytes[at + 2..at + LENGTHS_BYTES].copy_from_slice(&(size as u32).to_le_bytes());
-        self.records += 1;
+        self.ends.push(self.bytes.len());
         Ok(size)
+    }
+
+    /// The same without the records that `left_out` says, by their places in the group.
+    pub fn without(&self, left_out: impl Fn(usize) -> bool) -> RecordGroup {
+        let mut rest = RecordGroup::new();
+        let mut start = HEAD_BYTES;
+        for (place, end) in self.ends.iter().enumerate() {
+            if !left_out(place) {
+                rest.bytes.extend_from_slice(&self.bytes[start..*end]);
+                rest.ends.push(rest.bytes.len());
+            }
+            start = *end;
+        }
+        rest
     }
 
     /// How many records there are.
     pub fn records(&self) -> u32 {
-        self.records
+        self.ends.len() as u32
     }
 
     /// What is appended to the file, once position and time are known.

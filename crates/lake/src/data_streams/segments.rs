@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::records::{RecordGroup, StoredGroup};
+use crate::delivered::Claim;
+use crate::durability::{Round, SyncMode};
+use crate::failpoint;
 use crate::limits;
 use crate::log::Logger;
 use crate::streams::frame::{Found, FrameReader, Kind};
@@ -38,17 +42,58 @@ pub struct Segments {
     open: Option<Open>,
     /// The position of the next record.
     pub next: u64,
+    /// What the next sync covers.
+    pub round: Arc<Round>,
+    sync: SyncMode,
 }
 
 #[derive(Debug)]
 struct Open {
     file: FrameFile,
     first_arrival: Timestamp,
+    /// How many bytes are known to be on disk, and the position behind their last record.
+    durable: (u64, u64),
+    /// Whether its name is.
+    named: bool,
 }
 
+/// What has to be synced.
+#[derive(Debug)]
+pub struct Unsynced {
+    /// The file, by its first position.
+    pub base: u64,
+    /// How many bytes the sync covers.
+    pub length: u64,
+    next: u64,
+    file: Arc<File>,
+    /// The folder, if the file's name is new there.
+    folder: Option<PathBuf>,
+}
+
+impl Unsynced {
+    /// Puts it on disk.
+    pub fn sync(&self) -> io::Result<()> {
+        failpoint::io("shard.sync")?;
+        self.file.sync_data()?;
+        match &self.folder {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Files that are read for what they claim if nothing says from where on that is needed.
+const READ_FOR_CLAIMS: usize = 4;
+
 impl Segments {
-    /// The files in `folder`, none if it is missing. A torn end is cut off: it was never acknowledged.
-    pub fn open(folder: PathBuf, logger: &Logger) -> io::Result<Self> {
+    /// The files in `folder`, none if it is missing, and what the records claim of files that begin with `resume` or later.
+    /// A torn end is cut off: it was never acknowledged.
+    pub fn open(
+        folder: PathBuf,
+        resume: Option<u64>,
+        logger: &Logger,
+        sync: SyncMode,
+    ) -> io::Result<(Self, Vec<Claim>)> {
         let mut bases = Vec::new();
         match fs::read_dir(&folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(&folder)?,
@@ -63,12 +108,22 @@ impl Segments {
             files: VecDeque::with_capacity(bases.len()),
             open: None,
             next: FIRST,
+            round: Arc::default(),
+            sync,
             folder,
         };
         let last = bases.pop();
+        let resume = resume.unwrap_or_else(|| {
+            let first = bases.len().saturating_sub(READ_FOR_CLAIMS);
+            bases.get(first).copied().unwrap_or(0)
+        });
+        let mut claims = Vec::new();
         for base in bases {
             let path = segments.path(base);
             let metadata = fs::metadata(&path)?;
+            if base >= resume {
+                read_claims(&path, &mut claims)?;
+            }
             segments.files.push_back(Segment {
                 base,
                 path,
@@ -77,13 +132,13 @@ impl Segments {
             });
         }
         if let Some(base) = last {
-            segments.take_up(base, logger)?;
+            segments.take_up(base, logger, &mut claims)?;
         }
-        Ok(segments)
+        Ok((segments, claims))
     }
 
     /// Takes up the file that took records last, read from beginning to end.
-    fn take_up(&mut self, base: u64, logger: &Logger) -> io::Result<()> {
+    fn take_up(&mut self, base: u64, logger: &Logger, claims: &mut Vec<Claim>) -> io::Result<()> {
         let path = self.path(base);
         let metadata = fs::metadata(&path)?;
         let (mut next, mut last_arrival) = (base, written(&metadata)?);
@@ -94,8 +149,10 @@ impl Segments {
                 Found::Frame {
                     kind: Kind::Records,
                     records,
+                    claim,
                     payload,
                 } => {
+                    claims.extend(Claim::decode(claim));
                     if let Some(group) = StoredGroup::parse(payload) {
                         next = group.first + u64::from(records);
                         last_arrival = group.arrival;
@@ -115,10 +172,14 @@ impl Segments {
             ));
         }
         let file = FrameFile::reopen(&path, length)?;
+        // It may have been acknowledged by a process that did not live to sync it.
+        self.sync.file(&file.handle())?;
         if damaged == 0 {
             self.open = Some(Open {
                 file,
                 first_arrival: first_arrival.unwrap_or(last_arrival),
+                durable: (length, next),
+                named: false,
             });
         } else {
             logger.error(format_args!(
@@ -138,9 +199,14 @@ impl Segments {
         Ok(())
     }
 
-    /// Appends `group` as of `now` and gives the position of its first record. When this returns, all its records are
-    /// kept; if it fails, none is.
-    pub fn append(&mut self, group: &mut RecordGroup, now: Timestamp) -> io::Result<u64> {
+    /// Appends `group`, which `claim` belongs to, as of `now` and gives the position of its first record. When this returns,
+    /// all its records outlive the process; if it fails, none is kept.
+    pub fn append(
+        &mut self,
+        group: &mut RecordGroup,
+        claim: &[u8],
+        now: Timestamp,
+    ) -> io::Result<u64> {
         // A clock that went back does not make records older than those before them.
         let arrival = self
             .files
@@ -161,16 +227,66 @@ impl Segments {
         };
         let first = self.next;
         let records = group.records();
-        open.file
-            .append(Kind::Records, records, group.payload(first, arrival))?;
+        failpoint::io("shard.append")?;
+        let payload = group.payload(first, arrival);
+        open.file.append(Kind::Records, records, claim, payload)?;
         last.length = open.file.length();
         last.last_arrival = arrival;
         self.next += u64::from(records);
+        if self.sync == SyncMode::Normal {
+            open.durable = (last.length, self.next);
+        }
         Ok(first)
+    }
+
+    /// The last file and its bytes: where records went that were appended last.
+    pub fn end(&self) -> (u64, u64) {
+        self.files
+            .back()
+            .map_or((0, 0), |last| (last.base, last.length))
+    }
+
+    /// What has to be synced, if anything has.
+    pub fn unsynced(&self) -> Option<Unsynced> {
+        let (open, (base, length)) = (self.open.as_ref()?, self.end());
+        (open.durable.0 != length).then(|| Unsynced {
+            base,
+            length,
+            next: self.next,
+            file: open.file.handle(),
+            folder: (!open.named).then(|| self.folder.clone()),
+        })
+    }
+
+    /// What was synced is on disk.
+    pub fn mark_durable(&mut self, synced: &Unsynced) {
+        let base = self.end().0;
+        if let Some(open) = self.open.as_mut().filter(|_| base == synced.base) {
+            open.durable = (synced.length, synced.next);
+            open.named = true;
+        }
+    }
+
+    /// Takes back what is not on disk, after a sync has failed: the system may call it clean and it is not. The next
+    /// records go to another file.
+    pub fn abandon_unsynced(&mut self) -> io::Result<()> {
+        let (Some(mut open), Some(last)) = (self.open.take(), self.files.back_mut()) else {
+            return Ok(());
+        };
+        let (length, next) = open.durable;
+        open.file.abandon(length)?;
+        last.length = length;
+        self.next = next;
+        Ok(())
     }
 
     /// Begins a new file for the records from now on.
     fn begin(&mut self, arrival: Timestamp) -> io::Result<()> {
+        if let Some(unsynced) = self.unsynced() {
+            // Only the last file is ever behind.
+            unsynced.sync()?;
+            self.mark_durable(&unsynced);
+        }
         if self.files.back().is_some_and(|last| last.base == self.next) {
             // Nothing could be written to it, which may have been its own fault.
             self.open = None;
@@ -181,6 +297,8 @@ impl Segments {
         self.open = Some(Open {
             file: FrameFile::create(&path)?,
             first_arrival: arrival,
+            durable: (0, self.next),
+            named: false,
         });
         self.files.push_back(Segment {
             base: self.next,
@@ -208,12 +326,23 @@ impl Segments {
             fs::remove_file(&first.path)?;
             self.files.pop_front();
         }
-        Ok(())
+        self.sync.folder(&self.folder)
     }
 
     fn path(&self, base: u64) -> PathBuf {
         Path::new(&self.folder).join(format!("{base:020}.records"))
     }
+}
+
+/// Adds what the records of a file claim. Damage is told of where the file is read for its records.
+fn read_claims(path: &Path, claims: &mut Vec<Claim>) -> io::Result<()> {
+    let mut reader = FrameReader::new(File::open(path)?);
+    while let Some(found) = reader.next()? {
+        if let Found::Frame { claim, .. } = found {
+            claims.extend(Claim::decode(claim));
+        }
+    }
+    Ok(())
 }
 
 fn parse_name(name: &str) -> Option<u64> {
@@ -249,7 +378,10 @@ mod tests {
     }
 
     fn open(folder: &tempfile::TempDir) -> Segments {
-        Segments::open(folder.path().join("shard"), &Logger::silent()).unwrap()
+        let place = folder.path().join("shard");
+        Segments::open(place, None, &Logger::silent(), SyncMode::Full)
+            .unwrap()
+            .0
     }
 
     fn read(segments: &Segments, cursor: Cursor, limit: usize, oldest: Timestamp) -> Batch {
@@ -283,12 +415,17 @@ mod tests {
         let mut segments = open(&folder);
         let (one, two) = (at("2026-11-22T13:00:00Z"), at("2026-11-22T15:00:00Z"));
         assert_eq!(
-            segments.append(&mut group(&["a", "b", "c"]), one).unwrap(),
+            segments
+                .append(&mut group(&["a", "b", "c"]), &[], one)
+                .unwrap(),
             1
         );
-        assert_eq!(segments.append(&mut group(&["d"]), one).unwrap(), 4);
+        assert_eq!(segments.append(&mut group(&["d"]), &[], one).unwrap(), 4);
         // Two hours later another file begins.
-        assert_eq!(segments.append(&mut group(&["e", "f"]), two).unwrap(), 5);
+        assert_eq!(
+            segments.append(&mut group(&["e", "f"]), &[], two).unwrap(),
+            5
+        );
         assert_eq!(segments.files.len(), 2);
         let segments = open(&folder);
         assert_eq!(segments.next, 7);
@@ -331,10 +468,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut segments = open(&folder);
         segments
-            .append(&mut group(&["old"]), at("2026-11-22T10:00:00Z"))
+            .append(&mut group(&["old"]), &[], at("2026-11-22T10:00:00Z"))
             .unwrap();
         segments
-            .append(&mut group(&["late"]), at("2026-11-22T13:00:00Z"))
+            .append(&mut group(&["late"]), &[], at("2026-11-22T13:00:00Z"))
             .unwrap();
         let oldest = at("2026-11-22T12:00:00Z");
         // It is not read any more, whether its file is there or not.
@@ -349,7 +486,7 @@ mod tests {
         let mut segments = open(&folder);
         assert_eq!((segments.files.len(), segments.next), (1, 3));
         segments
-            .append(&mut group(&["new"]), at("2026-11-23T00:00:00Z"))
+            .append(&mut group(&["new"]), &[], at("2026-11-23T00:00:00Z"))
             .unwrap();
         assert_eq!(everything(&open(&folder)), expected(3, &["new"]));
     }
@@ -359,10 +496,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut segments = open(&folder);
         segments
-            .append(&mut group(&["a"]), at("2026-11-22T13:00:00Z"))
+            .append(&mut group(&["a"]), &[], at("2026-11-22T13:00:00Z"))
             .unwrap();
         segments
-            .append(&mut group(&["b"]), at("2026-11-22T12:00:00Z"))
+            .append(&mut group(&["b"]), &[], at("2026-11-22T12:00:00Z"))
             .unwrap();
         let batch = read(&segments, Cursor::at(0), 9, at("2026-11-22T13:00:00Z"));
         assert_eq!(texts(&batch), expected(1, &["a", "b"]));
@@ -374,14 +511,14 @@ mod tests {
         let mut segments = open(&folder);
         let now = at("2026-11-22T13:00:00Z");
         for text in ["one", "two", "three"] {
-            segments.append(&mut group(&[text]), now).unwrap();
+            segments.append(&mut group(&[text]), &[], now).unwrap();
         }
         let path = segments.files[0].path.clone();
         let torn = frame::header(Kind::Records, 1, &[0; 16]);
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(&torn).unwrap();
         let mut segments = open(&folder);
-        assert_eq!(segments.append(&mut group(&["four"]), now).unwrap(), 4);
+        assert_eq!(segments.append(&mut group(&["four"]), &[], now).unwrap(), 4);
         assert_eq!(
             everything(&segments),
             expected(1, &["one", "two", "three", "four"])
@@ -395,7 +532,7 @@ mod tests {
         bytes[two] ^= 1;
         fs::write(&path, bytes).unwrap();
         let mut segments = open(&folder);
-        let next = segments.append(&mut group(&["five"]), now).unwrap();
+        let next = segments.append(&mut group(&["five"]), &[], now).unwrap();
         assert!(next >= 5);
         let mut kept = expected(1, &["one"]);
         kept.extend(expected(3, &["three", "four"]));
@@ -410,9 +547,9 @@ mod tests {
         let mut segments = open(&folder);
         let now = at("2026-11-22T13:00:00Z");
         fs::remove_dir(folder.path().join("shard")).unwrap();
-        assert!(segments.append(&mut group(&["a"]), now).is_err());
+        assert!(segments.append(&mut group(&["a"]), &[], now).is_err());
         fs::create_dir(folder.path().join("shard")).unwrap();
-        assert_eq!(segments.append(&mut group(&["a"]), now).unwrap(), 1);
+        assert_eq!(segments.append(&mut group(&["a"]), &[], now).unwrap(), 1);
         assert_eq!(everything(&open(&folder)), expected(1, &["a"]));
     }
 }

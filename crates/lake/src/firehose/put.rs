@@ -13,6 +13,7 @@ use super::{check_name, find, not_found, record_id};
 use crate::aws_json::{ApiError, AtMost, answer_bytes};
 use crate::lake::Inner;
 use crate::limits;
+use crate::provenance::Provenance;
 use crate::streams::{AppendError, RecordBatch, Refusal, Violations};
 
 #[derive(Deserialize)]
@@ -49,7 +50,11 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 type Records<'a> = AtMost<Record<'a>, { limits::RECORDS_PER_BATCH }>;
 
 /// `PutRecord`.
-pub fn put_record(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub async fn put_record(
+    lake: &Inner,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     let input: PutRecordInput<'_> = parse(body)?;
     let mut violations = Violations::default();
     check_name(input.delivery_stream_name.as_deref(), &mut violations);
@@ -61,9 +66,10 @@ pub fn put_record(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError>
     put(
         lake,
         input.delivery_stream_name.as_deref().unwrap_or_default(),
-        &records,
+        (&records, provenance),
         |_| "record.data".to_owned(),
-    )?;
+    )
+    .await?;
     let id = record_id::generate(1);
     Ok(answer_bytes(
         format!(r#"{{"RecordId":"{id}","Encrypted":false}}"#).into(),
@@ -71,7 +77,11 @@ pub fn put_record(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError>
 }
 
 /// `PutRecordBatch`. Records are taken all or none; a single one never fails alone.
-pub fn put_record_batch(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub async fn put_record_batch(
+    lake: &Inner,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     let input: PutRecordBatchInput<'_> = parse(body)?;
     let mut violations = Violations::default();
     check_name(input.delivery_stream_name.as_deref(), &mut violations);
@@ -99,24 +109,30 @@ pub fn put_record_batch(lake: &Inner, body: &[u8]) -> Result<Response<Body>, Api
     put(
         lake,
         input.delivery_stream_name.as_deref().unwrap_or_default(),
-        &records,
+        (&records, provenance),
         path,
-    )?;
+    )
+    .await?;
     Ok(answer_bytes(batch_answer(records.len()).into()))
 }
 
 /// Keeps `records`; `path` names a record's data in messages.
-fn put(
+async fn put(
     lake: &Inner,
     name: &str,
-    records: &[Record<'_>],
+    (records, provenance): (&[Record<'_>], Option<&Provenance>),
     path: impl Fn(usize) -> String,
 ) -> Result<(), ApiError> {
     let stream = find(lake, name)?;
+    if !lake.disk.is_left() {
+        return Err(ApiError::no_room());
+    }
     let batch = decode(records, stream.destination.delimited, path)?;
-    stream.append(&batch).map_err(|error| match error {
+    let appended = stream.append(batch, provenance).await;
+    appended.map_err(|error| match error {
         AppendError::Deleted => not_found(&lake.options, name),
         AppendError::Stopped => ApiError::unavailable("The lake is going down."),
+        AppendError::Fenced(fenced) => fenced.into(),
         AppendError::Io(error) => {
             lake.options
                 .logger

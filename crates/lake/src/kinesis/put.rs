@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
+use std::sync::Arc;
 
 use http::Response;
 use s3s::Body;
@@ -13,9 +15,10 @@ use serde::Deserialize;
 
 use super::{StreamRef, invalid, is_hash_key, not_found};
 use crate::aws_json::{ApiError, AtMost, answer_bytes};
-use crate::data_streams::{DataStream, PutError, RecordGroup};
+use crate::data_streams::{DataStream, Places, PutError, RecordGroup};
 use crate::lake::Inner;
 use crate::limits;
+use crate::provenance::Provenance;
 use crate::streams::Violations;
 
 #[derive(Deserialize)]
@@ -60,7 +63,11 @@ struct Record<'a> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// `PutRecord`.
-pub fn put_record(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub async fn put_record(
+    lake: &Inner,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     let input: PutRecordInput<'_> = parse(body)?;
     let records = [Record {
         data: input.data,
@@ -74,7 +81,7 @@ pub fn put_record(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError>
         stream_arn: input.stream_arn,
     };
     let stream = named.find(lake)?;
-    let placed = put(lake, &stream, &records, path)?;
+    let placed = put(lake, &stream, (&records, provenance), path).await?;
     match placed.into_iter().next().flatten() {
         Some((shard, position)) => {
             let shard = &stream.shards()[shard];
@@ -96,7 +103,11 @@ pub fn put_record(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError>
 const INTERNAL_FAILURE: &str = "Internal service failure.";
 
 /// `PutRecords`. Records are taken shard by shard, all of one shard or none.
-pub fn put_records(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub async fn put_records(
+    lake: &Inner,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     let input: PutRecordsInput<'_> = parse(body)?;
     let mut violations = Violations::default();
     match input.records.as_ref().map(|records| records.count) {
@@ -124,7 +135,7 @@ pub fn put_records(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError
         stream_arn: input.stream_arn,
     };
     let stream = named.find(lake)?;
-    let placed = put(lake, &stream, &records, path)?;
+    let placed = put(lake, &stream, (&records, provenance), path).await?;
     Ok(answer_bytes(batch_answer(&stream, &placed).into()))
 }
 
@@ -150,16 +161,13 @@ fn check(records: &[Record<'_>], path: impl Fn(usize, &str) -> String) -> Result
     Ok(violations.into_result()?)
 }
 
-/// The shard and position of a record, unless its shard could not keep it.
-type Placed = Option<(usize, u64)>;
-
 /// Keeps `records` and says where each has gone.
-fn put(
+async fn put(
     lake: &Inner,
-    stream: &DataStream,
-    records: &[Record<'_>],
+    stream: &Arc<DataStream>,
+    (records, provenance): (&[Record<'_>], Option<&Provenance>),
     path: impl Fn(usize, &str) -> String,
-) -> Result<Vec<Placed>, ApiError> {
+) -> Result<Places, ApiError> {
     let mut groups: BTreeMap<usize, (RecordGroup, Vec<usize>)> = BTreeMap::new();
     let (mut total, most) = (0, stream.record_bytes());
     let mut violations = Violations::default();
@@ -188,24 +196,30 @@ fn put(
         let mib = limits::DATA_BATCH_BYTES / 1024 / 1024;
         return Err(invalid(format!("Records size exceeds {mib} MB limit")));
     }
-    let mut placed = vec![None; records.len()];
-    for (shard, (mut group, members)) in groups {
-        match stream.append(shard, &mut group) {
-            Ok(first) => {
-                let positions = members.into_iter().zip(first..);
-                positions.for_each(|(index, position)| placed[index] = Some((shard, position)));
-            }
-            Err(PutError::Ended) if lake.data_streams.find(&stream.name).is_none() => {
-                return Err(not_found(&lake.options, &stream.name));
-            }
-            Err(error) => {
-                let name = &stream.name;
-                let logger = &lake.options.logger;
-                logger.warn(format_args!("{name}, shard {shard}: {error}"));
-            }
-        }
+    if !lake.disk.is_left() {
+        return Err(ApiError::no_room());
     }
-    Ok(placed)
+    let groups = groups.into_iter();
+    let groups = groups.map(|(shard, (group, members))| (shard, group, members));
+    let failed = |shard: usize, error: &io::Error| {
+        let name = &stream.name;
+        let logger = &lake.options.logger;
+        logger.warn(format_args!(
+            "{name}, shard {shard}: the records cannot be kept: {error}"
+        ));
+    };
+    let put = stream.put(groups.collect(), records.len(), provenance, failed);
+    match put.await {
+        Ok(places) if places.iter().all(Option::is_none) => {
+            Err(ApiError::unavailable("The records cannot be kept for now."))
+        }
+        Ok(places) => Ok(places),
+        Err(PutError::Ended) if lake.data_streams.find(&stream.name).is_none() => {
+            Err(not_found(&lake.options, &stream.name))
+        }
+        Err(PutError::Fenced(fenced)) => Err(fenced.into()),
+        Err(error) => Err(ApiError::unavailable(error.to_string())),
+    }
 }
 
 fn hash(record: &Record<'_>) -> Result<u128, ApiError> {
@@ -221,7 +235,7 @@ fn text<'a>(text: Option<&'a Text<'_>>) -> &'a str {
     text.map_or("", |text| &text.0)
 }
 
-fn batch_answer(stream: &DataStream, placed: &[Placed]) -> String {
+fn batch_answer(stream: &DataStream, placed: &Places) -> String {
     let failed = placed.iter().filter(|one| one.is_none()).count();
     let mut json = String::with_capacity(64 + placed.len() * 128);
     let _ = write!(

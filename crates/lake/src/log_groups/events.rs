@@ -44,6 +44,16 @@ impl Events {
         });
     }
 
+    /// The events with these indexes.
+    pub fn only(&self, indexes: impl Iterator<Item = usize>) -> Events {
+        let mut rest = Events::default();
+        for index in indexes {
+            rest.text.extend_from_slice(self.message(index));
+            rest.push(self.timestamp(index));
+        }
+        rest
+    }
+
     /// How many events there are.
     pub fn len(&self) -> usize {
         self.marks.len()

@@ -16,7 +16,11 @@ use super::meters::LogMeters;
 use super::segment::{Open, Sealed, index_path, remove};
 use super::stream_log::{Change, StreamLog};
 use super::streams::Streams;
+use crate::delivered::{Claim, Delivered, Fenced};
+use crate::durability::SyncMode;
+use crate::failpoint;
 use crate::log::Logger;
+use crate::provenance::Provenance;
 
 /// A log group.
 pub struct Group {
@@ -25,6 +29,7 @@ pub struct Group {
     pub(super) folder: PathBuf,
     pub(super) logger: Logger,
     pub(super) meters: Arc<LogMeters>,
+    sync_mode: SyncMode,
     pub(super) state: Mutex<State>,
     /// Held while streams are created or deleted.
     stream_log: Mutex<StreamLog>,
@@ -48,8 +53,20 @@ pub(super) struct State {
     pub reclaimable: bool,
     /// Since the last look nothing was appended.
     pub idle: bool,
+    /// What routers have delivered, by the numbers of the log streams.
+    delivered: Delivered,
+    /// What of that is not known to be on disk.
+    pending: Vec<Pending>,
     round: Arc<Round>,
     life: Life,
+}
+
+/// What events claim that are not known to be on disk.
+struct Pending {
+    stream: u64,
+    claim: Claim,
+    /// Their segment, and its length with them.
+    end: (u64, u64),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +91,9 @@ pub enum GroupError {
     /// The lake is going down.
     #[error("The lake is going down.")]
     Stopped,
+    /// The request comes from a router whose place another one has taken.
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     /// It could not be written.
     #[error("The change cannot be stored: {0}")]
     Io(Arc<io::Error>),
@@ -107,6 +127,7 @@ pub(super) struct Found {
     pub open: Option<Open>,
     pub next_number: u64,
     pub next_sequence: u64,
+    pub delivered: Delivered,
 }
 
 impl Group {
@@ -114,7 +135,7 @@ impl Group {
         folder: PathBuf,
         found: Found,
         logger: Logger,
-        meters: Arc<LogMeters>,
+        (meters, sync_mode): (Arc<LogMeters>, SyncMode),
     ) -> Self {
         let state = State {
             definition: Arc::new(found.definition),
@@ -126,6 +147,8 @@ impl Group {
             next_sequence: found.next_sequence,
             reclaimable: true,
             idle: true,
+            delivered: found.delivered,
+            pending: Vec::new(),
             round: Arc::default(),
             life: Life::Running,
         };
@@ -134,6 +157,7 @@ impl Group {
             folder,
             logger,
             meters,
+            sync_mode,
             state: Mutex::new(state),
             stream_log: Mutex::new(found.stream_log),
             defining: Mutex::default(),
@@ -185,6 +209,7 @@ impl Group {
         log.append(&Change::Deleted { number })?;
         let mut state = self.state();
         state.streams.remove(number);
+        state.delivered.forget(number);
         state.reclaimable = true;
         Ok(())
     }
@@ -202,14 +227,14 @@ impl Group {
         Ok(())
     }
 
-    /// Appends the events in `range`. They are kept when [`commit`](Self::commit) of what this gives has returned; if
-    /// either fails, none of them is.
+    /// Appends the events in `range`, but for those that `provenance` shows to be repeats. They are kept when
+    /// [`commit`](Self::commit) of what this gives has returned; if either fails, none of them is.
     pub fn append(
         &self,
         stream: &str,
-        events: &Events,
-        range: Range<usize>,
+        (events, range): (&Events, Range<usize>),
         now: i64,
+        provenance: Option<&Provenance>,
     ) -> Result<Arc<Round>, GroupError> {
         let mut state = self.running()?;
         let (number, name) = match state.streams.find(stream) {
@@ -220,6 +245,34 @@ impl Group {
             return Ok(Round::done());
         }
         let state = &mut *state;
+        let provenance = provenance.filter(|one| one.len() == events.len());
+        let repeats = match provenance {
+            Some(provenance) => state.delivered.admit(number, provenance)?,
+            None => None,
+        };
+        let is_new = |index: usize| {
+            repeats
+                .as_ref()
+                .is_none_or(|repeats: &Vec<bool>| !repeats[index])
+        };
+        let claim = provenance.map(|provenance| {
+            Claim::of(provenance, |index| range.contains(&index) && is_new(index))
+        });
+        let rest = repeats
+            .as_ref()
+            .map(|_| events.only(range.clone().filter(|index| is_new(*index))));
+        if let Some(rest) = &rest {
+            let repeated = range.len() - rest.len();
+            self.meters.repeated_events.add(repeated as u64);
+        }
+        let (events, range) = match &rest {
+            Some(rest) => (rest, 0..rest.len()),
+            None => (events, range),
+        };
+        if range.is_empty() {
+            // What they repeat may be under way to the disk.
+            return Ok(Arc::clone(&state.round));
+        }
         let head = Head {
             stream: number,
             ingested: now,
@@ -250,7 +303,18 @@ impl Group {
                 state.open.insert(Open::new(number))
             }
         };
-        open.append(&self.folder, &payload, entry)?;
+        failpoint::io("logs.append")?;
+        let encoded = claim.as_ref().map(Claim::encode).unwrap_or_default();
+        open.append(&self.folder, (&encoded, &payload), entry)?;
+        let end = (open.number, open.length);
+        if let Some(claim) = claim {
+            state.delivered.add(number, &claim);
+            state.pending.push(Pending {
+                stream: number,
+                claim,
+                end,
+            });
+        }
         state.next_sequence += entry.events;
         state.streams.count(&entry);
         state.idle = false;
@@ -259,6 +323,14 @@ impl Group {
 
     /// Waits until what was appended is on disk.
     pub async fn commit(self: &Arc<Self>, round: &Round) -> Result<(), GroupError> {
+        match self.sync_mode {
+            SyncMode::Full => self.commit_now(round).await,
+            // A look at the group does it in time.
+            SyncMode::Normal => Ok(()),
+        }
+    }
+
+    async fn commit_now(self: &Arc<Self>, round: &Round) -> Result<(), GroupError> {
         loop {
             if let Some(outcome) = round.0.get() {
                 return outcome.clone();
@@ -283,7 +355,8 @@ impl Group {
             let round = std::mem::take(&mut state.round);
             (round, state.unsynced())
         };
-        let outcome = files.iter().try_for_each(|file| file.sync(&self.folder));
+        let outcome = failpoint::io("logs.sync")
+            .and_then(|()| files.iter().try_for_each(|file| file.sync(&self.folder)));
         let outcome = outcome.map_err(|error| {
             self.logger.error(format_args!(
                 "{}: events were refused, as they cannot be synced: {error}",
@@ -294,7 +367,7 @@ impl Group {
         {
             let mut state = self.state();
             match &outcome {
-                Ok(()) => files.iter().for_each(|file| state.mark_durable(file)),
+                Ok(()) => state.mark_all_durable(&files),
                 Err(error) => {
                     // After a failed sync the kernel may call pages clean that are not: what came since is gone, too.
                     state.roll_back();
@@ -308,13 +381,26 @@ impl Group {
 
     /// Writes the indexes of full segments.
     fn seal_full(&self) {
-        let full: Vec<(u64, u64, Vec<Entry>)> = {
+        let (full, delivered): (Vec<(u64, u64, Vec<Entry>)>, _) = {
             let state = self.state();
             let durable = state.closing.iter().filter(|open| open.is_durable());
-            durable
-                .map(|open| (open.number, open.length, open.entries.clone()))
-                .collect()
+            let full = durable.map(|open| (open.number, open.length, open.entries.clone()));
+            let full: Vec<_> = full.collect();
+            if full.is_empty() {
+                return;
+            }
+            (full, state.durably_delivered())
         };
+        // A segment with an index is not read at the next start: what it claims has to stand elsewhere before.
+        if !delivered.is_empty()
+            && let Err(error) = delivered.store(&self.folder, &[], self.sync_mode)
+        {
+            self.logger.warn(format_args!(
+                "{}: what was delivered cannot be stored yet: {error}",
+                self.name
+            ));
+            return;
+        }
         for (number, length, entries) in full {
             let stored = if entries.is_empty() {
                 remove(&self.folder, number)
@@ -336,6 +422,11 @@ impl Group {
         }
     }
 
+    /// Whether something was appended that no sync has covered: with [`SyncMode::Normal`] nobody waits for one.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.sync_mode == SyncMode::Normal && !self.state().unsynced().is_empty()
+    }
+
     /// Takes no more changes: the lake is going down. What was appended is put on disk.
     pub async fn stop(self: &Arc<Self>) {
         let round = {
@@ -346,7 +437,7 @@ impl Group {
             Arc::clone(&state.round)
         };
         // Whoever waits for it has been told.
-        let _ = self.commit(&round).await;
+        let _ = self.commit_now(&round).await;
     }
 
     /// Takes no more changes: the group goes away. Whoever deletes it removes its folder.
@@ -391,6 +482,21 @@ impl State {
             .collect()
     }
 
+    /// What was delivered and is on disk for certain.
+    fn durably_delivered(&self) -> Delivered {
+        let pending = self.pending.iter().map(|one| (one.stream, &one.claim));
+        self.delivered.without(pending)
+    }
+
+    fn mark_all_durable(&mut self, synced: &[Unsynced]) {
+        synced.iter().for_each(|file| self.mark_durable(file));
+        self.pending.retain(|one| {
+            let (number, end) = one.end;
+            let covers = |file: &Unsynced| file.number == number && end <= file.length;
+            !synced.iter().any(covers)
+        });
+    }
+
     fn mark_durable(&mut self, synced: &Unsynced) {
         if let Some(open) = self.growing().find(|open| open.number == synced.number) {
             open.durable = (synced.length, synced.entries);
@@ -405,6 +511,9 @@ impl State {
             open.roll_back();
         }
         lost.iter().for_each(|entry| self.streams.discount(entry));
+        for one in self.pending.drain(..) {
+            self.delivered.remove(one.stream, &one.claim);
+        }
     }
 }
 

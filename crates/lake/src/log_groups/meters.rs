@@ -7,6 +7,7 @@ use crate::counters::{LogCounters, Meter};
 pub struct LogMeters {
     pub put_requests: Meter,
     pub events: Meter,
+    pub repeated_events: Meter,
     pub bytes: Meter,
     pub too_old_events: Meter,
     pub too_new_events: Meter,
@@ -20,6 +21,7 @@ impl LogMeters {
         LogCounters {
             put_requests: self.put_requests.read(),
             events: self.events.read(),
+            repeated_events: self.repeated_events.read(),
             bytes: self.bytes.read(),
             too_old_events: self.too_old_events.read(),
             too_new_events: self.too_new_events.read(),

@@ -3,6 +3,7 @@
 //! Nothing found here keeps a lake from starting. A torn end is cut off; it was never acknowledged. Damage is copied aside
 //! and passed over. A stream that the list of streams lost is taken from its events.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -19,17 +20,27 @@ use super::segment::{
 };
 use super::stream_log::{Change, StreamLog};
 use super::streams::Streams;
+use crate::delivered::Delivered;
+use crate::durability::SyncMode;
 use crate::log::Logger;
 
 /// Takes up the group in `folder`; what was not as it should be is in the log.
-pub fn open(folder: &Path, logger: Logger, meters: Arc<LogMeters>) -> io::Result<Group> {
+pub fn open(
+    folder: &Path,
+    logger: Logger,
+    meters: Arc<LogMeters>,
+    sync: SyncMode,
+) -> io::Result<Group> {
     let definition = Definition::load(folder)?;
     let recovery = Recovery {
         folder,
         name: &definition.name,
         logger: &logger,
         meters: &meters,
+        sync,
+        delivered: RefCell::default(),
     };
+    recovery.load_delivered();
     let (segments, next_number) = recovery.segments()?;
     let (streams, stream_log) = recovery.streams(&segments)?;
     let mut found = Found {
@@ -40,6 +51,7 @@ pub fn open(folder: &Path, logger: Logger, meters: Arc<LogMeters>) -> io::Result
         open: None,
         next_number,
         next_sequence: 1,
+        delivered: recovery.delivered.take(),
     };
     for (number, segment) in segments {
         for entry in &segment.entries {
@@ -53,7 +65,8 @@ pub fn open(folder: &Path, logger: Logger, meters: Arc<LogMeters>) -> io::Result
             None => drop(found.sealed.insert(number, Sealed::new(&segment.entries))),
         }
     }
-    Ok(Group::new(folder.to_owned(), found, logger, meters))
+    let group = Group::new(folder.to_owned(), found, logger, (meters, sync));
+    Ok(group)
 }
 
 struct Segment {
@@ -67,9 +80,30 @@ struct Recovery<'a> {
     name: &'a str,
     logger: &'a Logger,
     meters: &'a LogMeters,
+    sync: SyncMode,
+    delivered: RefCell<Delivered>,
 }
 
 impl Recovery<'_> {
+    /// Reads what was delivered by segments that are not read any more.
+    fn load_delivered(&self) {
+        match Delivered::load(self.folder) {
+            Ok((delivered, _)) => drop(self.delivered.replace(delivered)),
+            Err(error) => self.logger.error(format_args!("{}: {error}", self.name)),
+        }
+    }
+
+    /// Remembers what the frames of a segment claim; one that will not be read any more has it stored.
+    fn remember(&self, scanned: &Scanned, goes_on: bool) -> io::Result<()> {
+        let mut delivered = self.delivered.borrow_mut();
+        let claims = scanned.claims.iter();
+        claims.for_each(|(stream, claim)| delivered.add(*stream, claim));
+        match goes_on || scanned.claims.is_empty() {
+            true => Ok(()),
+            false => delivered.store(self.folder, &[], self.sync),
+        }
+    }
+
     /// All segments that hold something, by number; and a number behind those of all files, readable or not.
     fn segments(&self) -> io::Result<(BTreeMap<u64, Segment>, u64)> {
         let mut numbers = Vec::new();
@@ -139,9 +173,13 @@ impl Recovery<'_> {
             let file = OpenOptions::new().write(true).open(&path)?;
             file.set_len(scanned.length)?;
             file.sync_all()?;
+        } else {
+            // It may have been acknowledged by a process that did not live to sync it.
+            self.sync.file(&File::open(&path)?)?;
         }
         // One with damage is not gone on with, so that the damage is told of once.
         let goes_on = newest && scanned.damaged.is_empty();
+        self.remember(&scanned, goes_on)?;
         if !goes_on {
             let index = index_path(self.folder, number);
             Index::store(&index, scanned.length, 0, &scanned.entries)?;

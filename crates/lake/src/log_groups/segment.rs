@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::events;
 use super::index::{Entry, Index};
+use crate::delivered::Claim;
 use crate::limits;
 use crate::streams::frame::{self, Found, FrameReader, Kind};
 
@@ -108,8 +109,13 @@ impl Open {
         self.durable.0 == self.length
     }
 
-    /// Appends a frame; `entry` describes it but for offset and length. If it fails, nothing of it is in the file.
-    pub fn append(&mut self, folder: &Path, payload: &[u8], entry: Entry) -> io::Result<()> {
+    /// Appends a frame with what it claims; `entry` describes it but for offset and length. If it fails, nothing of it is in the file.
+    pub fn append(
+        &mut self,
+        folder: &Path,
+        (claim, payload): (&[u8], &[u8]),
+        entry: Entry,
+    ) -> io::Result<()> {
         let file = match &self.file {
             Some(file) => Arc::clone(file),
             None => {
@@ -120,7 +126,7 @@ impl Open {
             }
         };
         // A put call has fewer events than 2^32.
-        let header = frame::header(Kind::Records, entry.events as u32, payload);
+        let header = frame::head(Kind::Records, entry.events as u32, claim, payload);
         let written = (&*file)
             .write_all(&header)
             .and_then(|()| (&*file).write_all(payload));
@@ -162,15 +168,20 @@ pub fn read_frame(file: &File, entry: &Entry) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         outcome => outcome?,
     }
-    let holds = matches!(
-        FrameReader::new(bytes.as_slice()).next()?,
-        Some(Found::Frame { kind: Kind::Records, payload, .. })
-            if payload.len() + frame::HEADER_BYTES == length
-    );
-    if !holds {
+    let mut reader = FrameReader::new(bytes.as_slice());
+    let payload = match reader.next()? {
+        Some(Found::Frame {
+            kind: Kind::Records,
+            payload,
+            ..
+        }) => payload.len(),
+        _ => return Ok(None),
+    };
+    if reader.offset() != entry.length {
         return Ok(None);
     }
-    bytes.drain(..frame::HEADER_BYTES);
+    // The payload ends where the frame does.
+    bytes.drain(..length - payload);
     Ok(Some(bytes))
 }
 
@@ -179,6 +190,8 @@ pub fn read_frame(file: &File, entry: &Entry) -> io::Result<Option<Vec<u8>>> {
 pub struct Scanned {
     /// Frames that hold.
     pub entries: Vec<Entry>,
+    /// What they claim, each with the number of its log stream.
+    pub claims: Vec<(u64, Claim)>,
     /// The file's length without a torn end.
     pub length: u64,
     /// Bytes of the torn end.
@@ -206,9 +219,13 @@ pub fn scan(path: &Path) -> io::Result<Scanned> {
                 return Ok(scanned);
             }
             Some(Found::Damaged { offset, length }) => scanned.damaged.push((offset, length)),
-            Some(Found::Frame { payload, .. }) => {
-                let length = (frame::HEADER_BYTES + payload.len()) as u64;
-                match describe(payload) {
+            Some(Found::Frame { claim, payload, .. }) => {
+                let described = describe(payload);
+                if let (Some(entry), Some(claim)) = (&described, Claim::decode(claim)) {
+                    scanned.claims.push((entry.stream, claim));
+                }
+                let length = reader.offset() - offset;
+                match described {
                     Some(entry) => scanned.entries.push(Entry {
                         offset,
                         length,

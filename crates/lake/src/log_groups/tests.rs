@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::durability::SyncMode;
 
 const END: i64 = 1_000;
 
@@ -33,7 +34,7 @@ impl TestGroup {
     }
 
     fn open(folder: &Path) -> Arc<Group> {
-        Arc::new(recovery::open(folder, Logger::silent(), Arc::default()).unwrap())
+        Arc::new(recovery::open(folder, Logger::silent(), Arc::default(), SyncMode::Full).unwrap())
     }
 
     /// Takes the group up anew, as after a crash.
@@ -48,7 +49,10 @@ impl TestGroup {
             events.push(*timestamp);
         }
         let range = 0..events.len();
-        let round = self.group.append(stream, &events, range, END).unwrap();
+        let round = self
+            .group
+            .append(stream, (&events, range), END, None)
+            .unwrap();
         self.runtime.block_on(self.group.commit(&round)).unwrap();
     }
 
@@ -211,7 +215,7 @@ fn segments_expire_one_by_one() {
         let mut events = Events::default();
         events.set_message("x");
         events.push(time);
-        let round = test.group.append("a", &events, 0..1, time).unwrap();
+        let round = test.group.append("a", (&events, 0..1), time, None).unwrap();
         test.runtime.block_on(test.group.commit(&round)).unwrap();
         test.seal();
     }
@@ -248,7 +252,7 @@ fn what_could_not_be_synced_is_taken_back() {
     let mut events = Events::default();
     events.set_message("lost");
     events.push(2);
-    drop(test.group.append("a", &events, 0..1, END).unwrap());
+    drop(test.group.append("a", (&events, 0..1), END, None).unwrap());
     let kept = [(1, "kept".to_owned())];
     assert_eq!(test.all(Direction::Forward, 10, None).len(), 2);
     test.group.state().roll_back();

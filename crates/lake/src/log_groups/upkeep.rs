@@ -12,6 +12,9 @@ use crate::streams::frame::{self, Kind};
 impl Group {
     /// Looks after the group at `now`. Waits for the disk. What fails is tried again the next time.
     pub fn look_after(&self, now: i64) {
+        if self.has_unsynced() {
+            self.sync();
+        }
         self.rest();
         let outcome = self.expire(now).and_then(|()| self.reclaim());
         if let Err(error) = outcome {

@@ -42,6 +42,7 @@ impl From<GroupError> for ApiError {
                 Self::client("ResourceNotFoundException", message)
             }
             GroupError::StreamExists => Self::client("ResourceAlreadyExistsException", message),
+            GroupError::Fenced(fenced) => fenced.into(),
             GroupError::Stopped | GroupError::Io(_) => Self::unavailable(message),
         }
     }

@@ -15,6 +15,7 @@ use crate::aws_json::{ApiError, answer, parse};
 use crate::lake::Inner;
 use crate::limits;
 use crate::log_groups::{self, Events, LogMeters, Position};
+use crate::provenance::Provenance;
 use crate::streams::Violations;
 
 #[derive(Deserialize)]
@@ -60,19 +61,26 @@ impl Rejected {
 }
 
 /// `PutLogEvents`. Sequence tokens are given, and not looked at.
-pub async fn put_log_events(lake: &Inner, body: &[u8]) -> Result<Response<Body>, ApiError> {
+pub async fn put_log_events(
+    lake: &Inner,
+    body: &[u8],
+    provenance: Option<&Provenance>,
+) -> Result<Response<Body>, ApiError> {
     let input: Input = parse(body)?;
     let mut violations = Violations::default();
     check_group(input.log_group_name.as_deref(), &mut violations)?;
     check_stream(input.log_stream_name.as_deref(), &mut violations)?;
     let events = check_events(input.log_events, violations)?;
     let group = find(lake, input.log_group_name.as_deref(), None)?;
+    if !lake.disk.is_left() {
+        return Err(ApiError::no_room());
+    }
     let now = log_groups::now();
     let cutoff = group.definition().cutoff(now);
     let (accepted, rejected) = sort_out(&events, now, cutoff);
     check_span(&events, &accepted)?;
     let stream = input.log_stream_name.unwrap_or_default();
-    let round = group.append(&stream, &events, accepted.clone(), now)?;
+    let round = group.append(&stream, (&events, accepted.clone()), now, provenance)?;
     let bytes: usize = accepted
         .clone()
         .map(|index| events.message(index).len())

@@ -5,7 +5,8 @@
 pub struct RecordBatch {
     bytes: Vec<u8>,
     delimited: bool,
-    records: u32,
+    /// Where each record ends in `bytes`.
+    ends: Vec<usize>,
     data_bytes: u64,
 }
 
@@ -15,7 +16,7 @@ impl RecordBatch {
         Self {
             bytes: Vec::with_capacity(capacity),
             delimited,
-            records: 0,
+            ends: Vec::new(),
             data_bytes: 0,
         }
     }
@@ -32,14 +33,29 @@ impl RecordBatch {
         let start = self.bytes.len();
         fill(&mut self.bytes)?;
         let size = self.bytes.len() - start;
-        self.records += 1;
+        self.ends.push(self.bytes.len());
         self.data_bytes += size as u64;
         Ok(size)
     }
 
+    /// The same without the records that `left_out` says.
+    pub fn without(&self, left_out: &[bool]) -> RecordBatch {
+        let mut rest = RecordBatch::new(self.delimited, self.bytes.len());
+        let mut start = 0;
+        for (end, left_out) in self.ends.iter().zip(left_out) {
+            if !left_out {
+                rest.bytes.extend_from_slice(&self.bytes[start..*end]);
+                rest.ends.push(rest.bytes.len());
+                rest.data_bytes += (end - start - usize::from(self.delimited)) as u64;
+            }
+            start = *end;
+        }
+        rest
+    }
+
     /// How many records there are.
     pub fn records(&self) -> u32 {
-        self.records
+        self.ends.len() as u32
     }
 
     /// Their bytes, without delimiters.
@@ -72,5 +88,8 @@ mod tests {
         assert_eq!(batch.payload(true), b"abc\n\nd");
         assert_eq!(batch.payload(false), b"\nabc\n\nd");
         assert_eq!((batch.records(), batch.data_bytes()), (3, 4));
+        let rest = batch.without(&[true, false, false]);
+        assert_eq!(rest.payload(false), b"\n\nd");
+        assert_eq!((rest.records(), rest.data_bytes()), (2, 1));
     }
 }

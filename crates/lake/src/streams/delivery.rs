@@ -12,6 +12,7 @@ use super::buffer::SealedSegment;
 use super::buffer::frame::{Found, FrameReader, Kind};
 use super::compression::Packer;
 use super::stream::Stream;
+use crate::failpoint;
 use crate::limits;
 use crate::log::Logger;
 use crate::objects::{Attributes, BucketName, ObjectError, ObjectKey, Objects, Target};
@@ -64,26 +65,30 @@ impl Delivery {
     }
 
     /// Delivers everything that is buffered now.
-    pub async fn flush(&self, stream: &Stream) -> Result<(), DeliveryError> {
+    pub async fn flush(&self, stream: &Arc<Stream>) -> Result<(), DeliveryError> {
         let _alone = stream.delivering.lock().await;
-        stream.seal()?;
+        stream.seal().await?;
         self.deliver_sealed(stream).await
     }
 
-    async fn deliver_due(&self, stream: &Stream) -> Result<(), DeliveryError> {
+    async fn deliver_due(&self, stream: &Arc<Stream>) -> Result<(), DeliveryError> {
         let _alone = stream.delivering.lock().await;
-        stream.seal_due(Instant::now())?;
+        stream.seal_due(Instant::now()).await?;
         self.deliver_sealed(stream).await
     }
 
-    async fn deliver_sealed(&self, stream: &Stream) -> Result<(), DeliveryError> {
+    async fn deliver_sealed(&self, stream: &Arc<Stream>) -> Result<(), DeliveryError> {
         while let Some(segment) = stream.oldest_sealed() {
             self.deliver(stream, &segment).await?;
         }
         Ok(())
     }
 
-    async fn deliver(&self, stream: &Stream, segment: &SealedSegment) -> Result<(), DeliveryError> {
+    async fn deliver(
+        &self,
+        stream: &Arc<Stream>,
+        segment: &SealedSegment,
+    ) -> Result<(), DeliveryError> {
         let label = &segment.label;
         let (Some(bucket), Ok(key)) = (
             BucketName::parse(&label.bucket),
@@ -96,6 +101,7 @@ impl Delivery {
             .into());
         };
         let mut unpacked = Unpacking::begin(segment, stream.quarantine())?;
+        failpoint::io("delivery.begin")?;
         let mut upload = self.objects.upload().await?;
         loop {
             let piece;
@@ -119,7 +125,9 @@ impl Delivery {
                     .size,
             );
         }
-        stream.release(segment)?;
+        failpoint::io("delivery.published")?;
+        let (done, released) = (segment.clone(), Arc::clone(stream));
+        tokio::task::spawn_blocking(move || released.release(&done)).await??;
         self.account(stream, &unpacked, size, &format!("s3://{bucket}/{key}"));
         Ok(())
     }
@@ -220,6 +228,7 @@ impl Unpacking {
                     kind: Kind::Records,
                     records,
                     payload,
+                    ..
                 }) => {
                     packer.write(payload)?;
                     self.records += u64::from(records);

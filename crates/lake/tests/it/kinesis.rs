@@ -265,7 +265,7 @@ async fn a_shard_that_cannot_write_fails_its_own_records() {
     let single = json!({ "StreamName": "logs", "PartitionKey": "b", "Data": data("lost") });
     assert_eq!(
         kinesis(&lake, "PutRecord", single).await.error(),
-        (500, "InternalFailure".to_owned())
+        (503, "ServiceUnavailableException".to_owned())
     );
     assert!(lake.logged("logs, shard 1"));
 }

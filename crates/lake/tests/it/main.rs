@@ -13,6 +13,7 @@ mod logs_durability;
 mod logs_put;
 mod logs_reading;
 mod multipart;
+mod replay;
 mod s3;
 mod signatures;
 mod sts;

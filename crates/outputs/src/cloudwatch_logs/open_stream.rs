@@ -248,6 +248,7 @@ impl OpenStream {
             parts,
             lane: Some(self.lane),
             note: Some(Box::new(Rc::clone(&self.target))),
+            provenance: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use plugin::{Answer, BuildError, Deliver, LocalFuture, Log, OutputContext, Reque
 use super::answer;
 use super::create::{Creation, Creator, has_code, is_not_found};
 use super::open_stream::Target;
-use crate::aws_client::failed;
+use crate::aws_client::Peer;
 
 const PUT_LOG_EVENTS: &str = "Logs_20140328.PutLogEvents";
 const REQUEST_ID: &str = "x-amzn-requestid";
@@ -19,6 +19,7 @@ const LOGS_FORMAT: HeaderName = HeaderName::from_static("x-amzn-logs-format");
 /// Sends requests.
 pub struct Sender {
     client: Client,
+    peer: Peer,
     format: Option<HeaderValue>,
     creator: Creator,
     log: Log,
@@ -42,6 +43,7 @@ impl Sender {
             })
         };
         Ok(Sender {
+            peer: Peer::new(&client, context),
             client,
             format: format.map(header).transpose()?,
             creator: Creator::new(creation, context.log.clone()),
@@ -56,27 +58,38 @@ impl Sender {
             return Answer::again("the request names no stream");
         };
         self.creator.catch_up(&self.client, &target.group).await;
-        let mut outcome = self.send(request).await;
+        let mut outcome = match self.send(request).await {
+            Ok(outcome) => outcome,
+            Err(answer) => return answer,
+        };
         if outcome.as_ref().is_err_and(is_not_found) {
             // Nothing of it was processed, so that it may be sent again at once.
             if let Err(answer) = self.creator.create(&self.client, target).await {
                 return answer;
             }
-            outcome = self.send(request).await;
+            outcome = match self.send(request).await {
+                Ok(outcome) => outcome,
+                Err(answer) => return answer,
+            };
         }
         match outcome {
             Ok(answer) => self.accepted(&answer, request.parts.len()),
             Err(error) if has_code(&error, "DataAlreadyAcceptedException") => Answer::Done,
-            Err(error) => failed(&error),
+            Err(error) => self.peer.failed(&error),
         }
     }
 
-    async fn send(&self, request: &Request) -> Result<Response, CallError> {
+    /// Sends it once.
+    ///
+    /// # Errors
+    /// With the answer, if it must not be sent.
+    async fn send(&self, request: &Request) -> Result<Result<Response, CallError>, Answer> {
         let mut call = Call::json(PUT_LOG_EVENTS, &request.body);
         if let Some(format) = &self.format {
             call = call.with_header(LOGS_FORMAT, format.clone());
         }
-        self.client.send(call).await
+        let call = self.peer.introduce(&self.client, call, request).await?;
+        Ok(self.client.send(call).await)
     }
 
     fn accepted(&self, response: &Response, events: u32) -> Answer {
@@ -96,5 +109,9 @@ impl Sender {
 impl Deliver for Sender {
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer> {
         Box::pin(self.put(request))
+    }
+
+    fn wants_provenance(&self) -> bool {
+        self.peer.wants_provenance(&self.client)
     }
 }

@@ -21,6 +21,7 @@ pub fn context() -> OutputContext {
         escape_unicode: true,
         nan_to_null: false,
         config_dir: ".".into(),
+        writers: Default::default(),
     }
 }
 

@@ -124,6 +124,7 @@ mod tests {
             parts,
             lane: None,
             note: (!ends.is_empty()).then(|| entries.take()),
+            provenance: None,
         }
     }
 

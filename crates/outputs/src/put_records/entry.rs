@@ -42,6 +42,16 @@ impl Entries {
         before(index)..before(index + 1)
     }
 
+    /// How many records each entry of `request` stands for, if that is not one each.
+    pub fn counts(request: &Request) -> Option<impl ExactSizeIterator<Item = u32>> {
+        let ends = &Entries::of(request)?.ends;
+        let counts = ends
+            .iter()
+            .enumerate()
+            .map(|(index, end)| end - index.checked_sub(1).map_or(0, |before| ends[before]));
+        Some(counts)
+    }
+
     fn of(request: &Request) -> Option<&Entries> {
         request.note.as_ref()?.downcast_ref()
     }

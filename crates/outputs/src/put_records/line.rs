@@ -241,6 +241,7 @@ mod tests {
             escape_unicode: true,
             nan_to_null: false,
             config_dir: ".".into(),
+            writers: Default::default(),
         }
     }
 

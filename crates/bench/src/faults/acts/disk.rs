@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::super::namespace::SmallDisk;
@@ -44,13 +43,7 @@ pub fn full(stage: &Stage<'_>) -> Outcome {
 
 /// D4: a sync fails now and then.
 pub fn sync_fails(stage: &Stage<'_>) -> Outcome {
-    let has_strace = Command::new("strace")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
-    if !has_strace.is_ok_and(|status| status.success()) {
-        return Err(Stop::Skipped("needs strace".to_owned()));
-    }
+    super::lake::needs_strace()?;
     let sink = stage.sink(Faults::default())?;
     let socket = stage.path("fluent.sock");
     let path = format!("Unix_Path {}", socket.display());

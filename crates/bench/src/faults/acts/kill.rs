@@ -1,5 +1,6 @@
 //! Routers that are killed.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,14 @@ pub const UNNOTED_SECONDS: u64 = 2;
 pub fn tail_to_firehose(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
     let configuration = stage.post(sink.target());
-    rounds(stage, &sink, &configuration, stage.rounds())
+    rounds(stage, &sink, &configuration, 20..500)
+}
+
+/// P5: killed again before it has read what the one before has left.
+pub fn while_starting(stage: &Stage<'_>) -> Outcome {
+    let sink = stage.sink(Faults::default())?;
+    let configuration = stage.post(sink.target());
+    rounds(stage, &sink, &configuration, 5..60)
 }
 
 /// P1: tail to S3, whose objects have names that a replay meets again.
@@ -25,7 +33,7 @@ pub fn tail_to_s3(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
     let configuration = stage.configuration().tail("app.log", &[]).nginx();
     let configuration = configuration.s3(sink.target(), &[]);
-    rounds(stage, &sink, &configuration, stage.rounds())
+    rounds(stage, &sink, &configuration, 20..500)
 }
 
 /// The post's: five times.
@@ -49,12 +57,13 @@ fn rounds(
     stage: &Stage<'_>,
     sink: &super::super::service::SinkService,
     configuration: &Configuration,
-    rounds: u32,
+    lives: Range<u64>,
 ) -> Outcome {
+    let rounds = stage.rounds();
     let mut journal = stage.journal("app.log")?;
     let mut router = stage.router(configuration)?;
     for _ in 0..rounds {
-        let life = Duration::from_millis(fastrand::u64(20..500));
+        let life = Duration::from_millis(fastrand::u64(lives.clone()));
         journal.write_for(life, RATE)?;
         journal.sync()?;
         router.kill();

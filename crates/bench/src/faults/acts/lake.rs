@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::super::configuration::NAME;
 use super::super::sender::Sender;
 use super::super::service::{Destination, LakeService};
 use super::super::stage::{Outcome, Stage, Stop};
@@ -27,13 +28,7 @@ pub fn killed(stage: &Stage<'_>) -> Outcome {
 
 /// E1: the lake is killed at one after the other of its renames and syncs, so between an object and what names it, too.
 pub fn killed_at_steps(stage: &Stage<'_>) -> Outcome {
-    let strace = Command::new("strace")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status();
-    if !strace.is_ok_and(|status| status.success()) {
-        return Err(Stop::Skipped("needs strace".to_owned()));
-    }
+    needs_strace()?;
     let mut lake = stage.lake()?;
     let mut journal = stage.journal("app.log")?;
     let router = stage.router(&stage.post(&lake.target()))?;
@@ -60,13 +55,73 @@ pub fn killed_at_steps(stage: &Stage<'_>) -> Outcome {
             journal.write_for(Duration::from_millis(100), LAKE_RATE)?;
         }
         stage.must(
-            lake.has_ended() || step >= 8,
+            lake.has_ended() || step >= 4,
             &format!("the lake came to no {}th {call}", 1 + step / 2),
         );
     }
     lake.kill();
     lake.start_again(&[])?;
     stage.settle_tail(&lake, &mut journal, router, Instant::now())
+}
+
+/// E6: what a power loss would leave of the lake's objects: each was synced before it got its name, and its folder after.
+pub fn synced(stage: &Stage<'_>) -> Outcome {
+    needs_strace()?;
+    let mut lake = stage.lake()?;
+    lake.kill();
+    let trace = stage.path("strace.log").display().to_string();
+    let calls = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat";
+    lake.start_again(&[
+        "strace", "-D", "-f", "-y", "-qq", "-s", "4096", "-o", &trace, "-e", calls,
+    ])?;
+    let mut journal = stage.journal("app.log")?;
+    let router = stage.router(&stage.post(&lake.target()))?;
+    journal.write_for(stage.load(), LAKE_RATE)?;
+    let played = stage.settle_tail(&lake, &mut journal, router, Instant::now())?;
+    lake.kill();
+    let text = std::fs::read_to_string(&trace).unwrap_or_default();
+    let objects = format!("{}/lake/objects/{NAME}/", stage.folder().display());
+    let (named, bare) = unsynced(&text, &objects);
+    let played = played.must(named > 0, || "no object got a name".to_owned());
+    Ok(played.must(bare.is_empty(), || {
+        format!("{} of {named} objects: {}", bare.len(), bare[0])
+    }))
+}
+
+/// How many files below `folder` got their names, and what was not synced of which of them.
+fn unsynced(trace: &str, folder: &str) -> (usize, Vec<String>) {
+    let lines: Vec<&str> = trace.lines().collect();
+    let is_sync_of =
+        |line: &&str, path: &str| line.contains("sync(") && line.contains(&format!("<{path}>"));
+    let (mut named, mut bare) = (0, Vec::new());
+    for (at, line) in lines.iter().enumerate() {
+        let is_naming = line.contains("rename") || line.contains("link");
+        let quoted: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+        let [from, to] = quoted[..] else { continue };
+        if !is_naming || !to.starts_with(folder) || line.contains("= -1") {
+            continue;
+        }
+        named += 1;
+        let parent = to.rsplit_once('/').map_or("/", |(parent, _)| parent);
+        if !lines[..at].iter().any(|line| is_sync_of(line, from)) {
+            bare.push(format!("{to} was not synced before it got its name"));
+        } else if !lines[at..].iter().any(|line| is_sync_of(line, parent)) {
+            bare.push(format!("the folder of {to} was not synced after"));
+        }
+    }
+    (named, bare)
+}
+
+/// Syscalls are watched and made to fail by strace.
+pub fn needs_strace() -> Outcome<()> {
+    let version = Command::new("strace")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    match version.is_ok_and(|status| status.success()) {
+        true => Ok(()),
+        false => Err(Stop::Skipped("needs strace".to_owned())),
+    }
 }
 
 /// E2: a router and its clone, with a copy of all state, deliver the same lines.
@@ -142,4 +197,22 @@ fn until_all(
 /// The short form of [`killed_router`] as a row.
 pub fn kills_to_lake(stage: &Stage<'_>) -> Outcome {
     killed_router(stage, |_| {})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_synced_is_found() {
+        let whole = "1 fsync(3</l/objects/.tmp1>) = 0\n\
+            2 rename(\"/l/objects/.tmp1\", \"/l/objects/b/key\") = 0\n\
+            1 fsync(4</l/objects/b> <unfinished ...>\n";
+        let of = |text: &str| unsynced(text, "/l/objects/b/");
+        assert_eq!(of(whole), (1, vec![]));
+        let lines: Vec<&str> = whole.lines().collect();
+        assert_eq!(of(&lines[1..].join("\n")).1.len(), 1, "the file");
+        assert_eq!(of(&lines[..2].join("\n")).1.len(), 1, "its folder");
+        assert_eq!(of("1 rename(\"/x/a\", \"/x/b\") = 0"), (0, vec![]));
+    }
 }

@@ -11,7 +11,10 @@ use crate::Faults;
 pub fn four_a_second(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
     let mut journal = stage.journal("app.log")?;
-    let router = stage.router(&stage.post(sink.target()))?;
+    let mut router = stage.router(&stage.post(sink.target()))?;
+    // A file that is gone before the router has ever seen it is nobody's.
+    journal.write(100)?;
+    stage.until_arrived(&sink, &journal.sent(), &mut router)?;
     for _ in 0..4 * stage.load().as_secs() {
         journal.write_for(Duration::from_millis(250), RATE)?;
         journal.rotate(5)?;
@@ -23,7 +26,10 @@ pub fn four_a_second(stage: &Stage<'_>) -> Outcome {
 pub fn ten_a_second(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
     let mut journal = stage.journal("app.log")?;
-    let router = stage.router(&stage.post(sink.target()))?;
+    let mut router = stage.router(&stage.post(sink.target()))?;
+    // A file that is gone before the router has ever seen it is nobody's.
+    journal.write(100)?;
+    stage.until_arrived(&sink, &journal.sent(), &mut router)?;
     for _ in 0..10 * stage.load().as_secs() {
         journal.write_for(Duration::from_millis(100), 2 * RATE)?;
         journal.rotate(20)?;

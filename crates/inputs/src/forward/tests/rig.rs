@@ -74,9 +74,11 @@ impl Rig {
     }
 
     /// Waits for the end after a stop.
-    pub async fn end(self) -> (Ended, TempDir) {
+    pub async fn end(self) -> (Handover, TempDir) {
         self.stop.request();
-        (soon(self.ended).await.expect("no panic"), self.folder)
+        soon(self.ended).await.expect("no panic");
+        let handover = self.stop.take_handover();
+        (handover.expect("it gives its socket up"), self.folder)
     }
 }
 

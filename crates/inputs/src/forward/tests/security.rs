@@ -194,7 +194,7 @@ fn secrets_that_cannot_be_meant_are_refused() {
 }
 
 /// Runs `test` against an input on TCP with these options.
-async fn on_tcp<F: Future<Output = ()>>(
+pub async fn on_tcp<F: Future<Output = ()>>(
     pairs: &[(&str, &str)],
     test: impl FnOnce(SocketAddr, Rc<Road>) -> F,
 ) {

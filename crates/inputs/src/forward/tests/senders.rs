@@ -188,7 +188,7 @@ fn a_stop_takes_what_was_sent_waits_for_answers_and_hands_the_socket_on() {
         assert_eq!(acks, b"\x81\xa3ack\xa11\x81\xa3ack\xa12");
 
         let path = rig.path.clone();
-        let (ended, _folder) = rig.end().await;
+        let (handover, _folder) = rig.end().await;
         let mut early = UnixStream::connect(&path)
             .await
             .expect("the socket waits for the next instance");
@@ -196,12 +196,8 @@ fn a_stop_takes_what_was_sent_waits_for_answers_and_hands_the_socket_on() {
         let road = std::rc::Rc::new(Road::default());
         let (_stop, stopped) = StopHandle::new();
         let pairs = [("unix_path", path.to_str().expect("text"))];
-        let next = Forward::build(
-            options(&pairs),
-            context(None, &Budget::new(0)),
-            ended.handover,
-        )
-        .expect("it starts");
+        let next = Forward::build(options(&pairs), context(None, &Budget::new(0)), handover)
+            .expect("it starts");
         tokio::task::spawn_local(next.run(Emitter::new(road.clone()), stopped));
         road.holds(1).await;
     });
@@ -250,15 +246,9 @@ fn it_listens_on_tcp() {
             .await
             .expect("acknowledged");
         stop.request();
-        assert_eq!(
-            soon(ended)
-                .await
-                .expect("no panic")
-                .handover
-                .descriptors
-                .len(),
-            1
-        );
+        soon(ended).await.expect("no panic");
+        let handover = stop.take_handover().expect("it gives its socket up");
+        assert_eq!(handover.descriptors.len(), 1);
     });
 }
 

@@ -104,7 +104,7 @@ fn a_stop_waits_for_clients_that_are_gone() {
         assert!(!ended.is_finished(), "a record is still on its way");
         road.deliver(true);
         let ended = soon(ended).await.expect("no panic");
-        assert_eq!(ended.handover.descriptors.len(), 1);
+        assert_eq!(ended.descriptors.len(), 1);
     });
 }
 
@@ -113,7 +113,7 @@ fn the_socket_goes_from_one_to_the_next_and_refuses_nobody() {
     on_shard(async {
         let first = Rig::start(&[]);
         let address = first.address;
-        let handover = first.end().await.handover;
+        let handover = first.end().await;
         // Nobody accepts now.
         let mut between = tokio::net::TcpStream::connect(address)
             .await
@@ -127,12 +127,7 @@ fn the_socket_goes_from_one_to_the_next_and_refuses_nobody() {
             .await
             .expect("answered");
         assert_eq!(parts(&answer), (201, ""));
-        let moved = Rig::build(
-            &[("listen", "127.0.0.2")],
-            None,
-            0,
-            second.end().await.handover,
-        );
+        let moved = Rig::build(&[("listen", "127.0.0.2")], None, 0, second.end().await);
         assert_ne!(
             moved.address, address,
             "another address is not taken from it"

@@ -88,9 +88,10 @@ impl Rig {
         self.stop.request();
     }
 
-    pub async fn end(self) -> Ended {
+    pub async fn end(self) -> Handover {
         self.stop.request();
-        soon(self.ended).await.expect("no panic")
+        soon(self.ended).await.expect("no panic");
+        self.stop.take_handover().expect("it gives its socket up")
     }
 }
 

@@ -126,7 +126,7 @@ impl Follower {
                 continue;
             }
             let known = self.parked.take(&opened.file, &opened.metadata, None);
-            known.gone.into_iter().for_each(|row| self.remove_row(row));
+            self.forget(known.gone);
             let row = known.found.and_then(|(file, _)| file.row);
             self.doubtful.0.remove(&sibling.path);
             return Some((opened, sibling.path, row));
@@ -134,14 +134,9 @@ impl Follower {
         None
     }
 
-    /// Copies that end before the position: everything in them was read from the original.
-    pub(super) fn settle_shorter_copies(&mut self, real: &Path, old: &Position) {
-        let Some(head) = old.facts.as_ref().map(|facts| facts.head) else {
-            return;
-        };
-        if head.is_none() {
-            return;
-        }
+    /// Copies that end before the position, the longest last: what is in them was read from the original.
+    fn shorter_copies(&mut self, real: &Path, old: &Position) -> Vec<(Opened, PathBuf)> {
+        let mut copies = Vec::new();
         for sibling in siblings::beside(real).unwrap_or_default() {
             if !siblings::may_be_copy(real, &sibling.path) {
                 continue;
@@ -149,16 +144,38 @@ impl Follower {
             let Ok(opened) = self.open_file(&sibling.path) else {
                 continue;
             };
-            let len = opened.metadata.len();
-            let is_shorter = len > 0 && len <= old.offset && u64::from(head.size) <= len;
-            if is_shorter
-                && identity::has_head(&opened.file, head)
+            if identity::is_shorter_copy(old, &opened.file, opened.metadata.len())
                 && !self.by_id.contains_key(&opened.id())
             {
                 self.doubtful.0.remove(&sibling.path);
-                self.ignore(&sibling.path, &opened.metadata);
+                copies.push((opened, sibling.path));
             }
         }
+        copies.sort_by_key(|(opened, _)| opened.metadata.len());
+        copies
+    }
+
+    /// Remembers that copies that end before the position are not to be read.
+    pub(super) fn settle_shorter_copies(&mut self, real: &Path, old: &Position) {
+        for (opened, path) in self.shorter_copies(real, old) {
+            self.ignore(&path, &opened.metadata);
+        }
+    }
+
+    /// The copy from which what was read of the original can be read again, as far as it reaches: up to the end of its last
+    /// whole line.
+    pub(super) fn find_shorter_copy(
+        &mut self,
+        real: &Path,
+        old: &Position,
+    ) -> Option<(Opened, PathBuf, u64)> {
+        let mut copies = self.shorter_copies(real, old);
+        let (opened, path) = copies.pop()?;
+        for (opened, path) in copies {
+            self.ignore(&path, &opened.metadata);
+        }
+        let end = identity::end_of_lines(&opened.file, opened.metadata.len()).ok()?;
+        Some((opened, path, end))
     }
 
     /// Remembers that a file is known to its end.

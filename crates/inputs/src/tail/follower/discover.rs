@@ -43,7 +43,10 @@ impl Follower {
         let patterns = self.setup.options.path.0.clone();
         // First, so that nothing appears unnoticed between the look and the watch.
         self.watch_directories(&patterns);
-        let since = self.scanned.filter(|_| phase == Phase::Later);
+        let since = match phase {
+            Phase::Start => self.generations_since,
+            Phase::Later | Phase::Again => self.scanned,
+        };
         for pattern in &patterns {
             self.setup
                 .log
@@ -58,7 +61,10 @@ impl Follower {
                 Err(trouble) => self.tell_trouble(pattern, trouble),
             }
         }
-        self.look_after_parked(phase, now);
+        self.look_after_parked(phase, since, now);
+        // At last: what is known of other files tells which of these are copies.
+        self.adopt_found(now);
+        self.departed = Vec::new();
         self.scanned = Some(began);
         self.times.last_scan = now;
         self.times.scan = now + self.setup.options.refresh_interval.0;
@@ -96,9 +102,11 @@ impl Follower {
         if self.next_number == before {
             return;
         }
+        // At the start also of files that are known: they may have been copied and truncated meanwhile.
         let newest = self.files.get(&before);
+        let newest = newest.filter(|file| file.flags.is_new || phase == Phase::Start);
         if let Some((real, origin)) = newest.map(|f| (f.real.clone(), Arc::clone(&f.origin))) {
-            self.adopt_generations(&real, &origin, since, now);
+            self.to_adopt.push((real, origin, since));
         }
     }
 
@@ -237,6 +245,9 @@ impl Follower {
         let ledger = self.answers.ledger(position);
         let number = self.add(opened, entry, cursor, now)?;
         self.own(number, row, ledger);
+        if let Some(file) = self.files.get_mut(&number) {
+            file.flags.is_new = true;
+        }
         Some(number)
     }
 
@@ -256,6 +267,8 @@ impl Follower {
     pub(super) fn own(&mut self, number: Number, row: Option<RowKey>, ledger: Arc<Ledger>) {
         if let Some(file) = self.files.get_mut(&number) {
             (file.row, file.ledger) = (row, ledger);
+            file.flags.owing = !file.ledger.is_settled();
+            self.state.owing |= file.flags.owing;
         }
     }
 
@@ -297,6 +310,7 @@ impl Follower {
             bulk: BULK_FIRST,
             again: Again::default(),
             marks: None,
+            ends_at: None,
             stands_for: None,
             flags: Flags {
                 at_start: entry.at_start,
@@ -320,10 +334,7 @@ impl Follower {
         self.counters.opened.add(1);
         self.mark_unsaved(number);
         self.look_at(number);
-        let excess = descriptor::excess(self.descriptor_limit);
-        if excess > 0 {
-            self.give_up_descriptors(excess + SPARE_AT_ONCE);
-        }
+        self.keep_descriptors_few();
         Some(number)
     }
 

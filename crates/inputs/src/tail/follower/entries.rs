@@ -232,7 +232,13 @@ impl Follower {
             false => opened.metadata.len(),
         };
         self.tell_generation(&opened, path, &origin);
-        self.add_new(opened, away(origin, path, now), position, now);
+        let mut targets = self.entries.targets.iter();
+        let real = targets
+            .find(|(_, link)| **link == origin)
+            .map(|(real, _)| real);
+        let real = real.map_or_else(|| origin.to_path_buf(), PathBuf::clone);
+        let number = self.add_new(opened, away(origin, path, now), position, now);
+        self.was_at(number, &real);
         true
     }
 }

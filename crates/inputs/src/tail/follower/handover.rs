@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use plugin::Handover;
 use tokio::time::Instant;
@@ -27,6 +28,7 @@ impl Follower {
                     Place::Deleted(_) => handover::Place::Deleted,
                 },
                 unpacked: file.stands_for.is_some(),
+                found: file.found,
                 file: file.descriptor.take(),
             });
         }
@@ -37,6 +39,7 @@ impl Follower {
                 position: parked.position,
                 place: handover::Place::Parked,
                 unpacked: false,
+                found: SystemTime::UNIX_EPOCH,
             }));
         }
         handover::give(files, self.scanned)
@@ -61,7 +64,7 @@ impl Follower {
     }
 
     fn take_over_file(&mut self, opened: Opened, handed: Handed, now: Instant) {
-        let (place, is_unpacked) = (handed.place, handed.unpacked);
+        let (place, is_unpacked, found) = (handed.place, handed.unpacked, handed.found);
         let known = self.parked.take_row(&handed.position);
         let file = ParkedFile {
             row: known.or_else(|| self.new_row()),
@@ -77,8 +80,8 @@ impl Follower {
             },
             at_start: place == handover::Place::Here,
         };
-        let stands_for = is_unpacked.then(|| Box::new(file.position.clone()));
         let real = file.position.facts.as_ref().map(|facts| facts.path.clone());
+        let stands_for = is_unpacked.then(|| Box::new(file.position.clone()));
         let verdict = match is_unpacked {
             true => identity::Verdict::Same,
             false => identity::judge(&file.position, &opened.file, &opened.metadata),
@@ -86,9 +89,10 @@ impl Follower {
         let number = self.resume(opened, entry, file, verdict, now);
         if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
             file.stands_for = stands_for;
-            if let (Some(real), Place::Deleted(_)) = (real, file.place) {
-                file.real = real;
-            }
+            file.found = found;
+        }
+        if let Some(real) = real {
+            self.was_at(number, &real);
         }
     }
 }

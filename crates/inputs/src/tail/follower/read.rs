@@ -49,6 +49,7 @@ impl Follower {
                 Turn::Read(bytes) => {
                     self.to_read.push_back(number);
                     read += bytes;
+                    self.keep_descriptors_few();
                 }
                 Turn::Done => self.unqueue(number),
                 Turn::NoRoom(bytes) => {
@@ -63,6 +64,14 @@ impl Follower {
         match read {
             0 => Pace::Idle,
             _ => Pace::Active,
+        }
+    }
+
+    /// Gives up descriptors when there are too many.
+    pub(super) fn keep_descriptors_few(&mut self) {
+        let excess = descriptor::excess(self.descriptor_limit);
+        if excess > 0 {
+            self.give_up_descriptors(excess + SPARE);
         }
     }
 
@@ -178,6 +187,12 @@ impl Follower {
         while !piece.covers.is_empty() {
             let Some(file) = self.files.get_mut(&number) else {
                 return;
+            };
+            file.flags.read_on |= reading == Reading::On;
+            // What an earlier run has left comes before everything else, and may belong to it.
+            let reading = match file.flags.read_on {
+                true => reading,
+                false => Reading::On,
             };
             self.lines.begin(number, reading);
             let (mut batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
@@ -334,6 +349,14 @@ impl Follower {
             self.answers.came.store(true, Ordering::Release);
             return Turn::Read(0);
         };
+        let range = match file.ends_at {
+            Some(end) if range.end > end => {
+                let lost = range.start.max(end)..range.end;
+                self.give_up_truncated(number, &lost);
+                return Turn::Read(0);
+            }
+            _ => range,
+        };
         match file.holds_what_was_read() {
             Ok(true) => {}
             Ok(false) => {
@@ -397,25 +420,50 @@ impl Follower {
         }
     }
 
+    /// A range that was refused is in no file any more.
+    fn give_up_truncated(&mut self, number: Number, range: &Range<u64>) {
+        if let Some(file) = self.files.get(&number) {
+            let (log, ledger) = (&self.setup.log, Arc::clone(&file.ledger));
+            give_up(log, &self.counters, &ledger, range.clone(), &file.name);
+        }
+    }
+
     /// What was refused of a content that is gone cannot be read again.
     fn settle_orphans(&mut self) {
         let orphans = std::mem::take(&mut self.orphans);
         for orphan in orphans {
             for range in orphan.ledger.refused() {
-                self.setup.log.error(format_args!(
-                    "bytes {}..{} of {} were refused and cannot be read again: the file was truncated",
-                    range.start,
-                    range.end,
-                    orphan.name.display()
-                ));
-                self.counters.dropped_truncated.add(1);
-                orphan.ledger.skip(range);
+                give_up(
+                    &self.setup.log,
+                    &self.counters,
+                    &orphan.ledger,
+                    range,
+                    &orphan.name,
+                );
             }
             if !orphan.ledger.is_settled() {
                 self.orphans.push(orphan);
             }
         }
     }
+}
+
+/// Counts a range that was refused and cannot be read again.
+fn give_up(
+    log: &plugin::Log,
+    counters: &super::Counters,
+    ledger: &Arc<record::Ledger>,
+    range: Range<u64>,
+    name: &std::path::Path,
+) {
+    log.error(format_args!(
+        "bytes {}..{} of {} were refused and cannot be read again: the file was truncated",
+        range.start,
+        range.end,
+        name.display()
+    ));
+    counters.dropped_truncated.add(1);
+    ledger.skip(range);
 }
 
 /// A batch of the first lines of a piece, what was left out, and how many bytes they are.

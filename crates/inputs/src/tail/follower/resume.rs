@@ -1,10 +1,13 @@
 //! Going on where an earlier run, or this one, has left a file.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
-use buffer::positions::Position;
+use buffer::positions::{Facts, Position};
 use tokio::time::Instant;
 
 use super::super::cursor::Cursor;
@@ -21,8 +24,16 @@ impl Follower {
     pub(super) fn known(&mut self, opened: &Opened, path: &Path) -> Option<(ParkedFile, Verdict)> {
         let name = self.setup.options.database.compare_filename.then_some(path);
         let known = self.parked.take(&opened.file, &opened.metadata, name);
-        known.gone.into_iter().for_each(|row| self.remove_row(row));
+        self.forget(known.gone);
         known.found
+    }
+
+    /// Removes the rows of files that are gone.
+    pub(super) fn forget(&mut self, gone: Vec<ParkedFile>) {
+        for file in gone {
+            self.remove_row(file.row);
+            self.departed.push(file.position);
+        }
     }
 
     /// Follows a file whose position is known.
@@ -60,6 +71,11 @@ impl Follower {
         self.own(number, row, ledger);
         self.is_content_of(number, &parked.position);
         if let Some(file) = self.files.get_mut(&number) {
+            if let (Place::Away(_) | Place::Deleted(_), Some(facts)) =
+                (file.place, &parked.position.facts)
+            {
+                file.real.clone_from(&facts.path);
+            }
             file.flags.owing = true;
             self.state.owing = true;
             // Gaps between delivered ranges are refused ranges.
@@ -86,8 +102,12 @@ impl Follower {
             opened.metadata.len()
         ));
         let real = parked.real();
-        let origin = Arc::clone(&entry.origin);
+        let (origin, again) = (Arc::clone(&entry.origin), Arc::clone(&entry.origin));
+        let is_away = entry.place != Place::Here;
         let number = self.add_new(opened, entry, 0, now)?;
+        if is_away {
+            self.was_at(Some(number), &real);
+        }
         if let Some(file) = self.files.get_mut(&number) {
             file.row = parked.row;
             let facts = parked.position.facts.as_ref();
@@ -111,6 +131,10 @@ impl Follower {
             self.write_parked(&file);
             self.unpack(file);
         }
+        // It may have been copied and truncated more than once.
+        if let Some(since) = self.generations_since {
+            self.to_adopt.push((real, again, since));
+        }
         Some(number)
     }
 
@@ -129,35 +153,47 @@ impl Follower {
     }
 
     /// Looks for the files that are not open: some went on under another name, some are gone.
-    pub(super) fn look_after_parked(&mut self, phase: Phase, now: Instant) {
+    /// `since` is when somebody looked last.
+    pub(super) fn look_after_parked(
+        &mut self,
+        phase: Phase,
+        since: Option<SystemTime>,
+        now: Instant,
+    ) {
         let parked = self.parked.take_all();
         let mut gone = 0;
-        let mut rotated = Vec::new();
+        let mut rotated = BTreeSet::new();
         for file in parked {
             let names = (file.real(), Arc::<Path>::from(file.origin()));
+            if file.position.rotated {
+                rotated.insert(names.clone());
+            }
             match file.find() {
                 Whereabouts::SameName => self.go_on_if_rotated(file, now),
                 Whereabouts::Renamed(path) => {
-                    rotated.extend((!file.position.rotated).then_some(names));
+                    rotated.insert(names);
                     self.was_renamed(file, &path, now);
                 }
                 Whereabouts::Gone => {
                     gone += 1;
-                    rotated.extend((!file.position.rotated).then_some(names));
+                    rotated.insert(names);
+                    self.departed.push(file.position.clone());
                     // Its row stays until it is known that nothing is left in an archive.
                     self.unpack(file);
                 }
                 Whereabouts::Unknown => self.parked.add(file),
             }
         }
+        let away = self.files.values().filter(|file| file.place != Place::Here);
+        rotated.extend(away.map(|file| (file.real.clone(), Arc::clone(&file.origin))));
+        if let Some(since) = since {
+            // Generations that were made and rotated away while nobody looked.
+            let rotated = rotated.into_iter();
+            self.to_adopt
+                .extend(rotated.map(|(real, origin)| (real, origin, since)));
+        }
         if phase != Phase::Start {
             return;
-        }
-        for (real, origin) in rotated {
-            // Generations that were made and rotated away while nobody looked.
-            if let Some(since) = self.generations_since {
-                self.adopt_generations(&real, &origin, since, now);
-            }
         }
         if self.writer.is_some() {
             self.setup.log.info(format_args!(
@@ -170,7 +206,7 @@ impl Follower {
     fn go_on_if_rotated(&mut self, file: ParkedFile, now: Instant) {
         let path = file.position.name.clone();
         match file.position.rotated {
-            true => self.go_on(file, &path, now),
+            true => self.go_on(file, &path, true, now),
             false => self.parked.add(file),
         }
     }
@@ -182,25 +218,30 @@ impl Follower {
             file.position.name.display(),
             path.display()
         ));
-        if !file.position.rotated {
+        let was_rotated = file.position.rotated;
+        if !was_rotated {
             self.counters.rotated.add(1);
         }
-        if file.position.facts.is_none() {
+        if file.position.facts.is_none()
+            && let Ok(metadata) = std::fs::metadata(path)
+        {
             // Its tag is made from the name that it had.
-            file.position.facts = Some(buffer::positions::Facts {
+            file.position.facts = Some(Facts {
                 origin: file.position.name.clone(),
                 path: file.real(),
-                ..Default::default()
+                device: metadata.dev(),
+                birth: identity::birth(&metadata),
+                ..Facts::default()
             });
         }
         file.position.name = path.to_owned();
         file.position.rotated = true;
         self.write_parked(&file);
-        self.go_on(file, path, now);
+        self.go_on(file, path, was_rotated, now);
     }
 
     /// Reads what was added to a rotated file.
-    fn go_on(&mut self, file: ParkedFile, path: &Path, now: Instant) {
+    fn go_on(&mut self, file: ParkedFile, path: &Path, was_rotated: bool, now: Instant) {
         let Ok(opened) = self.open_file(path) else {
             self.parked.add(file);
             return;
@@ -215,8 +256,13 @@ impl Follower {
                 self.resume(opened, entry, file, Verdict::Same, now);
             }
             Verdict::Same => self.parked.add(file),
+            // It was truncated before it was renamed.
+            Verdict::NewContent if !was_rotated => {
+                let entry = away(Arc::from(file.origin()), path, now);
+                self.resume_replaced(opened, entry, file, now);
+            }
             // What replaced an old generation is none of ours.
-            Verdict::NewContent | Verdict::OtherFile => self.remove_row(file.row),
+            Verdict::NewContent | Verdict::OtherFile => self.forget(vec![file]),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use std::os::unix::fs::MetadataExt;
@@ -17,9 +18,9 @@ use super::super::descriptor::Opened;
 use super::super::file::Place;
 use super::super::identity::{self, FileId, Verdict};
 use super::super::parked::ParkedFile;
-use super::super::siblings;
+use super::super::siblings::{self, Sibling};
 use super::resume::away;
-use super::{Awaited, Follower, Number, Orphan, Phase};
+use super::{Awaited, Follower, Found, Number, Orphan, Phase};
 
 impl Follower {
     /// Notices when a path leads to another file, or to none.
@@ -106,7 +107,9 @@ impl Follower {
         };
         let path = file.name.clone();
         let inode = file.id.inode;
-        self.by_name.remove(&path);
+        if self.by_name.get(&path) == Some(&number) {
+            self.by_name.remove(&path);
+        }
         let was_given_up = file.descriptor.held().is_none();
         if was_given_up {
             file.place = Place::Away(now);
@@ -139,7 +142,12 @@ impl Follower {
             self.counters.rotated.add(1);
         }
         let (real, origin, found) = (file.real.clone(), Arc::clone(&file.origin), file.found);
+        let was_replaced = matches!(file.holds_what_was_read(), Ok(false));
         self.mark_unsaved(number);
+        if was_replaced {
+            // Before it was renamed: what is left of the old content may stand beside it.
+            self.content_replaced(number, now);
+        }
         self.adopt_generations(&real, &origin, found, now);
         self.await_successor(&path, now);
     }
@@ -173,6 +181,9 @@ impl Follower {
         if self.by_id.contains_key(&id) {
             return true;
         }
+        if self.is_copy(&opened, path, now) {
+            return true;
+        }
         if self.parked.has(id) || self.setup.exclusions.iter().any(|e| e.matches(path)) {
             self.consider(path, Phase::Later, now);
             return true;
@@ -197,9 +208,45 @@ impl Follower {
         since: SystemTime,
         now: Instant,
     ) {
-        let Ok(siblings) = siblings::beside(real) else {
-            return;
+        if let Ok(siblings) = siblings::beside(real) {
+            self.adopt_among(&siblings, real, origin, since, now);
+        }
+    }
+
+    /// The same for all files of which a scan found that it should be done; each directory is read once.
+    pub(super) fn adopt_found(&mut self, now: Instant) {
+        let mut found = std::mem::take(&mut self.to_adopt);
+        found.sort_by(|one, other| {
+            let directory = |real: &Path| siblings::directory(real).to_owned();
+            directory(&one.0).cmp(&directory(&other.0))
+        });
+        found.dedup();
+        let same = |one: &Found, other: &Found| {
+            siblings::directory(&one.0) == siblings::directory(&other.0)
         };
+        for group in found.chunk_by(same) {
+            let Some(mut all) = group
+                .first()
+                .and_then(|(real, ..)| siblings::all(real).ok())
+            else {
+                continue;
+            };
+            all.sort_by(|one, other| one.path.as_os_str().cmp(other.path.as_os_str()));
+            for (real, origin, since) in group {
+                let named = siblings::named_after(&all, real);
+                self.adopt_among(named, real, origin, *since, now);
+            }
+        }
+    }
+
+    fn adopt_among(
+        &mut self,
+        siblings: &[Sibling],
+        real: &Path,
+        origin: &Arc<Path>,
+        since: SystemTime,
+        now: Instant,
+    ) {
         let mut missed: Vec<(SystemTime, PathBuf, Opened)> = Vec::new();
         for sibling in siblings {
             if !siblings::looks_rotated(real, &sibling.path) {
@@ -215,13 +262,56 @@ impl Follower {
                 && self.is_new(&opened)
                 && !self.is_copy(&opened, &sibling.path, now)
             {
-                missed.push((made, sibling.path, opened));
+                missed.push((made, sibling.path.clone(), opened));
             }
         }
         missed.sort_by_key(|(made, ..)| *made);
         for (_, path, opened) in missed {
+            let Some(opened) = self.go_on_in_copy(opened, &path, origin, now) else {
+                continue;
+            };
             self.tell_generation(&opened, &path, origin);
-            self.add_new(opened, away(Arc::clone(origin), &path, now), 0, now);
+            let number = self.add_new(opened, away(Arc::clone(origin), &path, now), 0, now);
+            self.was_at(number, real);
+        }
+    }
+
+    /// If the file is a copy of one that is gone, it is read from where that was left; else it is given back.
+    fn go_on_in_copy(
+        &mut self,
+        opened: Opened,
+        path: &Path,
+        origin: &Arc<Path>,
+        now: Instant,
+    ) -> Option<Opened> {
+        let len = opened.metadata.len();
+        let is_copy = |old: &&Position| identity::is_copy(old, &opened.file);
+        if let Some(old) = self.departed.iter().find(is_copy) {
+            let file = ParkedFile {
+                position: old.clone(),
+                row: self.new_row(),
+            };
+            self.resume(
+                opened,
+                away(Arc::clone(origin), path, now),
+                file,
+                Verdict::Same,
+                now,
+            );
+            return None;
+        }
+        let is_shorter = |old: &Position| identity::is_shorter_copy(old, &opened.file, len);
+        if self.departed.iter().any(is_shorter) {
+            self.ignore(path, &opened.metadata);
+            return None;
+        }
+        Some(opened)
+    }
+
+    /// A file that was found under another name had this one once: its later generations stand beside that.
+    pub(super) fn was_at(&mut self, number: Option<Number>, real: &Path) {
+        if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
+            file.real = real.to_owned();
         }
     }
 
@@ -240,7 +330,7 @@ impl Follower {
             return false;
         }
         let known = self.parked.take(&opened.file, &opened.metadata, None);
-        known.gone.into_iter().for_each(|row| self.remove_row(row));
+        self.forget(known.gone);
         match known.found {
             None => true,
             Some((file, Verdict::NewContent)) if identity::birth(&opened.metadata).is_none() => {
@@ -302,10 +392,11 @@ impl Follower {
         file.grown = now;
         file.verified = now;
         file.modified = metadata.modified().ok();
-        let (real, origin, name) = (
+        let (real, origin, name, found) = (
             file.real.clone(),
             Arc::clone(&file.origin),
             file.name.clone(),
+            file.found,
         );
         self.mark_unsaved(number);
         // Soon: until then, a crash would confuse what is delivered of the new content with the old one.
@@ -313,10 +404,11 @@ impl Follower {
         self.look_at(number);
         match self.find_copy(&real, &old) {
             Some((copy, path, row)) => {
-                self.follow_copy(copy, (&path, row), origin, &old, ledger, now)
+                let origin = Arc::clone(&origin);
+                let number = self.follow_copy(copy, (&path, row), origin, &old, ledger, now);
+                self.was_at(number, &real);
             }
             None => {
-                self.settle_shorter_copies(&real, &old);
                 if known > read_to {
                     self.setup.log.warn(format_args!(
                         "{} was truncated while {} of its bytes were not read yet",
@@ -324,8 +416,29 @@ impl Follower {
                         known - read_to
                     ));
                 }
-                self.orphans.push(Orphan { ledger, name });
+                match self.find_shorter_copy(&real, &old) {
+                    Some((copy, path, end)) => {
+                        let origin = Arc::clone(&origin);
+                        let old = Position { offset: end, ..old };
+                        let number =
+                            self.follow_copy(copy, (&path, None), origin, &old, ledger, now);
+                        self.was_at(number, &real);
+                        if let Some(file) = number.and_then(|number| self.files.get_mut(&number)) {
+                            file.ends_at = Some(end);
+                            let _ = file.cursor.set_end(end);
+                        }
+                    }
+                    None => self.orphans.push(Orphan { ledger, name }),
+                }
             }
+        }
+        // What was refused of the old content is read again, or given up, at the next look at answers.
+        self.answers.came.store(true, Ordering::Release);
+        // It may have been copied and truncated more than once.
+        let looked = identity::file_time();
+        self.adopt_generations(&real, &origin, found, now);
+        if let Some(file) = self.files.get_mut(&number) {
+            file.found = looked;
         }
     }
 
@@ -338,7 +451,7 @@ impl Follower {
         old: &Position,
         ledger: Arc<record::Ledger>,
         now: Instant,
-    ) {
+    ) -> Option<Number> {
         self.setup.log.info(format_args!(
             "inode={} goes on in its copy {}",
             old.inode,
@@ -359,6 +472,7 @@ impl Follower {
             }
             None => self.orphans.push(orphan),
         }
+        number
     }
 
     /// A file goes on with the content of another: records are named after that.

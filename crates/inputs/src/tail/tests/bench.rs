@@ -1,6 +1,7 @@
 //! A follower with a directory of files and a road whose answers a test decides.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub struct Seen {
 pub struct Road {
     held: RefCell<Vec<(Arc<Batch>, Receipt)>>,
     seen: RefCell<Vec<Seen>>,
+    /// Records that were answered for alone.
+    settled: RefCell<HashSet<(u64, usize)>>,
 }
 
 impl Emit for Road {
@@ -56,10 +59,42 @@ impl Road {
         }
     }
 
+    /// Answers for everything, and gives it.
+    pub fn settle_seen(&self) -> Vec<Seen> {
+        let mut all = Vec::new();
+        for (batch, mut receipt) in self.held.take() {
+            let settled = self.settled.borrow();
+            let alone = |at: &usize| settled.contains(&(batch.id(), *at));
+            let records = seen(&batch).into_iter().enumerate();
+            all.extend(records.filter(|(at, _)| !alone(at)).map(|(_, seen)| seen));
+            receipt.settle(&batch, 0..batch.len() as u32);
+            receipt.settle_all();
+        }
+        all
+    }
+
+    /// Answers for the last record of a held batch that was not answered for, and gives it.
+    pub fn settle_last_record(&self, index: usize) -> Option<Seen> {
+        let (batch, receipt) = &mut self.held.borrow_mut()[index];
+        let mut settled = self.settled.borrow_mut();
+        let at = (0..batch.len())
+            .rev()
+            .find(|at| !settled.contains(&(batch.id(), *at)))?;
+        settled.insert((batch.id(), at));
+        receipt.settle(batch, at as u32..at as u32 + 1);
+        seen(batch).into_iter().nth(at)
+    }
+
     /// Answers for one record of a held batch.
     pub fn settle_record(&self, index: usize, record: u32) {
         let (batch, receipt) = &mut self.held.borrow_mut()[index];
         receipt.settle(batch, record..record + 1);
+    }
+
+    /// The origins of all batches that are held.
+    pub fn origins(&self) -> Vec<record::Origin> {
+        let held = self.held.borrow();
+        held.iter().map(|(batch, _)| batch.origin()).collect()
     }
 
     /// Lets the `index`-th batch that is held fall.
@@ -125,7 +160,18 @@ struct Definitions;
 
 impl Parsers for Definitions {
     fn make(&self, name: &str) -> Option<Box<dyn Parser>> {
-        (name == "pairs").then(|| Box::new(Pairs) as Box<dyn Parser>)
+        match name {
+            "pairs" => Some(Box::new(Pairs)),
+            name => super::joined::DEFINITIONS.make(name),
+        }
+    }
+
+    fn multiline(&self, name: &str) -> Option<&config::MultilineParserOptions> {
+        super::joined::DEFINITIONS.multiline(name)
+    }
+
+    fn multiline_limit(&self) -> usize {
+        super::joined::DEFINITIONS.multiline_limit()
     }
 
     fn names(&self) -> Vec<String> {
@@ -170,6 +216,8 @@ pub struct Bench {
     pub metrics: Metrics,
     pub road: Rc<Road>,
     pub follower: Option<Follower>,
+    /// What the next start takes over.
+    pub handover: Handover,
 }
 
 impl Bench {
@@ -189,6 +237,7 @@ impl Bench {
             metrics: Metrics::default(),
             road: Rc::default(),
             follower: None,
+            handover: Handover::default(),
         }
     }
 
@@ -225,7 +274,8 @@ impl Bench {
 
     /// Builds and starts the follower, as at the start of a process.
     pub fn start(&mut self) -> &mut Bench {
-        let tail = Tail::build(self.options(), self.context(), Handover::default())
+        let handover = std::mem::take(&mut self.handover);
+        let tail = Tail::build(self.options(), self.context(), handover)
             .unwrap_or_else(|error| panic!("{error}"));
         let emitter = Emitter::new(Rc::clone(&self.road) as Rc<dyn Emit>);
         let mut follower = Follower::new(tail.setup, emitter, tail.writer, tail.earlier);
@@ -278,6 +328,40 @@ impl Bench {
         self
     }
 
+    /// Whether the file of this name is followed.
+    pub fn follows(&self, name: &str) -> bool {
+        let follower = self.follower.as_ref();
+        follower.is_some_and(|follower| follower.follows(&self.path(name)))
+    }
+
+    /// Begins an orderly end.
+    pub fn stop_reading(&mut self) -> &mut Bench {
+        self.follower().stop_reading();
+        self
+    }
+
+    /// Whether nothing is left to be answered for.
+    pub fn drain(&mut self) -> bool {
+        self.follower().drain()
+    }
+
+    /// An end that the next start goes on from, whatever happens to the files meanwhile. What was handed over is refused.
+    pub async fn hand_over(&mut self) -> &mut Bench {
+        self.follower().stop_reading();
+        let begin = std::time::Instant::now();
+        loop {
+            self.road.held.take();
+            if self.follower().drain() {
+                break;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "it never ends");
+        }
+        self.follower().finish().await;
+        self.handover = self.follower().hand_over_files();
+        self.follower = None;
+        self
+    }
+
     /// A crash: what was saved up to now stays, nothing more is written.
     pub fn crash(&mut self) -> &mut Bench {
         let follower = self.follower.take().expect("it was started");
@@ -294,6 +378,12 @@ impl Bench {
         self
     }
 
+    /// Lets at most so many descriptors be held.
+    pub fn hold_descriptors(&mut self, limit: usize) -> &mut Bench {
+        self.follower().set_descriptor_limit(limit);
+        self
+    }
+
     pub fn append(&mut self, name: &str, text: &str) -> &mut Bench {
         append(&self.path(name), text.as_bytes());
         self
@@ -301,6 +391,20 @@ impl Bench {
 
     pub fn rename(&mut self, from: &str, to: &str) -> &mut Bench {
         std::fs::rename(self.path(from), self.path(to)).expect("it can be renamed");
+        self
+    }
+
+    /// Renames `a.log.2` to `a.log.3`, `a.log.1` to `a.log.2` and `a.log` to `a.log.1`, as far as they exist.
+    pub fn rename_generations(&mut self) -> &mut Bench {
+        for n in (0..9).rev() {
+            let name = |n: usize| match n {
+                0 => "a.log".to_owned(),
+                n => format!("a.log.{n}"),
+            };
+            if self.path(&name(n)).exists() {
+                self.rename(&name(n), &name(n + 1));
+            }
+        }
         self
     }
 
@@ -352,6 +456,14 @@ impl Bench {
         log.iter()
             .filter(|line| line.contains(&directory) && line.contains(text))
             .count()
+    }
+
+    /// The log lines that name this bench's directory.
+    pub fn log(&self) -> Vec<String> {
+        let directory = self.directory.path().display().to_string();
+        let log = LOG.lock().expect("no panic while held");
+        let ours = log.iter().filter(|line| line.contains(&directory));
+        ours.map(|line| line.replace(&directory, "")).collect()
     }
 
     /// The rows of the database: name without directory, offset, rotated.

@@ -357,3 +357,122 @@ async fn a_stop_that_is_cut_short_keeps_what_was_delivered() {
     bench.follower = None;
     assert_eq!(bench.rows(), [("a.log".to_owned(), 4, false)]);
 }
+
+#[tokio::test]
+async fn generations_that_the_last_instance_did_not_see_are_read_by_the_next() {
+    let mut bench =
+        Bench::new("Path {dir}/a.log\nRead_from_Head on\nDB {dir}/flb.db\nInotify_Watcher off");
+    bench.append("a.log", "0\n").start();
+    bench.remove("a.log").append("a.log", "1\n");
+    bench.rename("a.log", "a.log.1").append("a.log", "2\n");
+    bench.hand_over().await;
+    bench
+        .rename("a.log.1", "a.log.2")
+        .rename("a.log", "a.log.1");
+    bench.append("a.log", "3\n").start();
+    assert_eq!(
+        sorted(&bench),
+        ["0", "0", "0", "1", "2", "3"],
+        "`0` was refused twice"
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_file_goes_on_after_a_handover() {
+    for database in ["", "\nDB {dir}/flb.db"] {
+        let text = format!("Read_from_Head on\nPath {{dir}}/a.log{database}");
+        let mut bench = Bench::new(&text).with_budget(20_000);
+        let lines: String = (0..5_000).map(|n| format!("{n:05}\n")).collect();
+        bench.append("a.log", &lines).start();
+        assert!(bench.lines().len() < 5_000);
+        bench.road.settle_record(0, 0);
+        bench.hand_over().await;
+        bench.remove("a.log").append("a.log", "new\n");
+        bench.road.take();
+        bench.start();
+        let mut seen = bench.lines();
+        for _ in 0..100 {
+            bench.road.settle();
+            bench.run();
+            seen.extend(bench.lines());
+        }
+        seen.sort();
+        let mut expected: Vec<String> = (1..5_000).map(|n| format!("{n:05}")).collect();
+        expected.push("new".to_owned());
+        assert_eq!(seen, expected, "{database}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_database_means_twice_rather_than_never() {
+    let mut bench = Bench::new("DB {dir}/flb.db\nPath {dir}/a.log");
+    bench.append("a.log", "").start();
+    bench.append("a.log", "one\n").run().stop().await;
+    bench.lines();
+    std::fs::write(bench.path("flb.db"), vec![0; 4096]).expect("room");
+    for ending in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(bench.path(&format!("flb.db{ending}")));
+    }
+    bench.append("a.log", "two\n").start();
+    assert_eq!(bench.lines(), ["one", "two"]);
+    assert_eq!(bench.logged("was damaged and is now"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_whose_directory_was_removed_is_made_again() {
+    let mut bench = Bench::new("Read_from_Head on\nDB {dir}/state/flb.db\nPath {dir}/*.log");
+    std::fs::create_dir(bench.path("state")).expect("a directory");
+    bench
+        .append("a.log", "one\n")
+        .append("b.log", "two\n")
+        .start();
+    bench.road.settle();
+    bench.save().await;
+    std::fs::remove_dir_all(bench.path("state")).expect("it exists");
+    bench.append("a.log", "three\n").run();
+    bench.road.settle();
+    bench.save().await;
+    bench.pass(Duration::from_secs(2)).await;
+    bench.save().await;
+    assert_eq!(bench.lines(), ["one", "two", "three"]);
+    bench.crash();
+    bench.append("a.log", "four\n").start();
+    assert_eq!(bench.lines(), ["four"], "both rows are there again");
+}
+
+#[tokio::test]
+async fn old_but_unread_bytes_of_a_known_file_are_read() {
+    let mut bench = Bench::new("Read_from_Head on\nIgnore_Older 1h\nDB {dir}/flb.db");
+    bench.append("a.log", "one\n").start().stop().await;
+    bench.append("a.log", "two\n");
+    for hours in [-2_i64, 9_000] {
+        let now = std::time::SystemTime::now();
+        let shift = Duration::from_secs(hours.unsigned_abs() * 3_600);
+        let time = if hours < 0 { now - shift } else { now + shift };
+        let file = std::fs::File::options()
+            .write(true)
+            .open(bench.path("a.log"));
+        let file = file.expect("it exists");
+        file.set_modified(time).expect("its time can be set");
+        bench.start().stop().await;
+        bench.append("a.log", "three\n");
+    }
+    assert_eq!(bench.lines(), ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn a_content_has_the_same_name_after_a_restart_and_in_a_copy() {
+    let mut bench = Bench::new("Read_from_Head on\nDB {dir}/flb.db\nPath {dir}/a.log");
+    bench.append("a.log", "one\n").start();
+    let first = bench.road.origins();
+    bench.save().await.crash();
+    bench.start();
+    assert_eq!(bench.road.origins(), first, "read again after a crash");
+    bench.stop().await;
+    bench.append("a.log", "two\n").copy("a.log", "a.log.1");
+    bench.truncate("a.log").append("a.log", "uno\n").start();
+    let mut origins = bench.road.origins();
+    assert_eq!(origins.len(), 2);
+    origins.retain(|origin| !first.contains(origin));
+    assert_eq!(origins.len(), 1, "the new content is another one");
+}

@@ -374,3 +374,222 @@ async fn a_followed_file_that_becomes_old_is_left_if_that_is_asked_for() {
     bench.pass(Duration::from_secs(61)).await;
     assert_eq!(bench.lines(), ["1", "2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_was_made_and_rotated_before_anybody_looked_is_found() {
+    let mut bench = Bench::new("Refresh_Interval 3600\nPath {dir}/*.log");
+    bench.start();
+    for generation in 0..5 {
+        for older in (1..=generation).rev() {
+            let to = format!("new.log.{}", older + 1);
+            if bench.path(&format!("new.log.{older}")).exists() {
+                bench.rename(&format!("new.log.{older}"), &to);
+            }
+        }
+        bench.append("new.log", &format!("{generation}\n"));
+        bench.rename("new.log", "new.log.1");
+    }
+    bench.append("new.log", "5\n").run();
+    assert_eq!(sorted(&bench), ["0", "1", "2", "3", "4", "5"]);
+    let tags: Vec<String> = bench.road.take().into_iter().map(|seen| seen.tag).collect();
+    assert!(tags.iter().all(|tag| tag.ends_with(".new.log")), "{tags:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_that_is_made_later_is_looked_into() {
+    let mut bench = Bench::new("Refresh_Interval 3600\nPath {dir}/*/x.log");
+    bench.start();
+    tokio::time::advance(Duration::from_secs(5)).await;
+    std::fs::create_dir(bench.path("pod")).expect("a directory");
+    bench.append("pod/x.log", "1\n").run();
+    bench.pass(Duration::from_millis(200)).await;
+    assert_eq!(bench.lines(), ["1"]);
+    bench
+        .rename("pod/x.log", "pod/x.log.1")
+        .append("pod/x.log", "2\n");
+    bench
+        .rename("pod/x.log", "pod/x.log.2")
+        .append("pod/x.log", "3\n");
+    bench.run();
+    assert_eq!(sorted(&bench), ["2", "3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn generations_that_begin_alike_are_told_apart() {
+    let header = "# the same header in each file\n".repeat(100);
+    let mut bench = Bench::new("Read_from_Head on\nPath {dir}/a.log");
+    bench
+        .append("a.log", &header)
+        .append("a.log", "0\n")
+        .start();
+    bench.rename("a.log", "a.log.2");
+    bench.append("a.log.1", &header).append("a.log.1", "1\n");
+    bench.append("a.log", &header).append("a.log", "2\n").run();
+    let mut lines = bench.lines();
+    assert_eq!(lines.len(), 303);
+    lines.retain(|line| !line.starts_with('#'));
+    lines.sort();
+    assert_eq!(lines, ["0", "1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn regrown_content_is_noticed_also_when_nothing_follows() {
+    let mut bench = Bench::new("Read_from_Head on");
+    let beats = "beat\n".repeat(200);
+    bench
+        .append("a.log", "start 1\n")
+        .append("a.log", &beats)
+        .start();
+    bench.lines();
+    // Within the second in which the beginning is not compared again.
+    bench.truncate("a.log").append("a.log", "start 2\n");
+    bench.append("a.log", &beats).append("a.log", "end\n").run();
+    let early = bench.lines();
+    bench.pass(Duration::from_secs(3)).await;
+    let lines = [early, bench.lines()].concat();
+    assert!(lines.contains(&"start 2".to_owned()), "{}", lines.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_read_with_few_descriptors() {
+    let mut bench = Bench::new("Read_from_Head on\nDB {dir}/flb.db\nRefresh_Interval 3600");
+    for file in 0..60 {
+        bench.append(&format!("f{file}.log"), &format!("{file} a\n"));
+    }
+    bench.start();
+    bench.hold_descriptors(4);
+    let mut lines = bench.lines();
+    for round in ["b", "c"] {
+        bench.append("new.log", &format!("new {round}\n"));
+        bench.run();
+        for file in 0..60 {
+            bench.append(&format!("f{file}.log"), &format!("{file} {round}\n"));
+        }
+        bench.road.settle();
+        bench.pass(Duration::from_secs(3)).await;
+        lines.extend(bench.lines());
+    }
+    let held = bench.follower.as_ref().map(|f| f.descriptors_held());
+    assert!(held < Some(40), "{held:?} of 61 are open");
+    // Rotation of files whose descriptor was given up.
+    for file in 0..60 {
+        let name = format!("f{file}.log");
+        bench.append(&name, &format!("{file} d\n"));
+        bench.rename(&name, &format!("{name}.1"));
+        bench.append(&name, &format!("{file} e\n"));
+    }
+    bench.road.settle();
+    bench.pass(Duration::from_secs(3)).await;
+    bench.pass(Duration::from_secs(3)).await;
+    lines.extend(bench.lines());
+    assert_eq!(lines.len(), 60 * 5 + 2);
+    lines.sort();
+    lines.dedup();
+    assert_eq!(lines.len(), 60 * 5 + 2, "none twice");
+    bench.stop().await;
+    assert!(
+        bench.rows().iter().all(|row| row.1 > 0),
+        "{:?}",
+        bench.rows()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_becomes_readable_is_read() {
+    let mut bench = Bench::new("Read_from_Head on\nRefresh_Interval 3600\nPath {dir}/a*");
+    bench.start();
+    // Nobody may read a directory as a file; then a file takes its place.
+    std::fs::create_dir(bench.path("a")).expect("a directory");
+    bench.run();
+    std::fs::remove_dir(bench.path("a")).expect("it is empty");
+    bench.append("a", "1\n").run();
+    assert_eq!(bench.lines(), ["1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_names_and_odd_files_do_no_harm() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut bench =
+        Bench::new("Read_from_Head on\nPath {dir}/*\nExclude_Path *flb.db*\nDB {dir}/flb.db");
+    let odd = std::ffi::OsStr::from_bytes(b"\xff\n\x1b[31m.log");
+    let long = "x".repeat(250) + ".log";
+    append(&bench.path("").join(odd), b"1\n");
+    bench.append(&long, "2\n");
+    symlink(bench.path("loop"), bench.path("loop")).expect("a link");
+    symlink(bench.path("nowhere"), bench.path("dangling")).expect("a link");
+    symlink("/dev/zero", bench.path("zero")).expect("a link");
+    let fifo = std::ffi::CString::new(bench.path("fifo").as_os_str().as_bytes()).expect("no NUL");
+    // SAFETY: the path ends in NUL.
+    assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+    let sparse = std::fs::File::create(bench.path("sparse")).expect("room");
+    sparse.set_len(1 << 40).expect("no room needed");
+    bench.start();
+    assert_eq!(sorted(&bench), ["1", "2"]);
+    bench.stop().await;
+    bench.start();
+    assert_eq!(bench.lines(), [""; 0]);
+}
+
+fn gzip(bench: &Bench, from: &str, to: &str) {
+    let content = std::fs::read(bench.path(from)).expect("it exists");
+    let file = std::fs::File::create(bench.path(to)).expect("room");
+    let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &content).expect("room");
+    encoder.finish().expect("room");
+    std::fs::remove_file(bench.path(from)).expect("it exists");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_compressed_while_it_is_read_is_finished() {
+    let mut bench = Bench::new("Read_from_Head on\nPath {dir}/*").with_budget(20_000);
+    let lines: String = (0..5_000).map(|n| format!("{n:05}\n")).collect();
+    bench.append("a.log", &lines).start();
+    bench
+        .rename("a.log", "a.log.1")
+        .append("a.log", "new\n")
+        .run();
+    gzip(&bench, "a.log.1", "a.log.1.gz");
+    let mut seen = bench.lines();
+    for _ in 0..40 {
+        bench.road.settle();
+        bench.pass(Duration::from_secs(2)).await;
+        seen.extend(bench.lines());
+    }
+    seen.retain(|line| line != "new");
+    let expected: Vec<String> = (0..5_000).map(|n| format!("{n:05}")).collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_compressed_file_is_read_after_a_restart() {
+    let text = "Read_from_Head on\nPath {dir}/*.log\nDB {dir}/flb.db";
+    let mut bench = Bench::new(text).with_budget(20_000);
+    let lines: String = (0..5_000).map(|n| format!("{n:05}\n")).collect();
+    bench.append("a.log", &lines).start();
+    let mut seen = bench.lines();
+    assert!(seen.len() < 5_000);
+    bench.stop().await;
+    bench.rename("a.log", "a.log.1").append("a.log", "new\n");
+    gzip(&bench, "a.log.1", "a.log.1.gz");
+    bench.start();
+    let begin = std::time::Instant::now();
+    while seen.len() < 5_001 {
+        assert!(begin.elapsed() < Duration::from_secs(20), "{}", seen.len());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        bench.run();
+        seen.extend(bench.lines());
+        bench.road.settle();
+    }
+    assert_eq!(bench.logged("goes on in its archive"), 1);
+    bench.run().stop().await;
+    bench.start();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        bench.run();
+        seen.extend(bench.lines());
+    }
+    seen.retain(|line| line != "new");
+    seen.sort();
+    let expected: Vec<String> = (0..5_000).map(|n| format!("{n:05}")).collect();
+    assert_eq!(seen, expected, "each once");
+}

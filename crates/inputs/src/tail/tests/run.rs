@@ -1,5 +1,6 @@
 //! The input as the engine runs it.
 
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -115,4 +116,76 @@ fn a_bad_database_is_refused_at_the_start() {
         error.to_string().contains("cannot open the database"),
         "{error}"
     );
+}
+
+/// Writes numbered lines, `per_second` of them, and rotates four times a second, until `time` is over; gives how many it wrote.
+fn write_and_rotate(directory: &Path, per_second: usize, time: Duration) -> usize {
+    let log = directory.join("a.log");
+    let generation = |n: usize| directory.join(format!("a.log.{n}"));
+    let open = || {
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log);
+        file.expect("room")
+    };
+    let (begin, mut file, mut written, mut rotations) = (Instant::now(), open(), 0, 0);
+    while begin.elapsed() < time {
+        let due = begin.elapsed().as_millis() as usize * per_second / 1_000;
+        let lines: String = (written..due)
+            .map(|n| format!("line {n:09} {}\n", "x".repeat(80)))
+            .collect();
+        std::io::Write::write_all(&mut file, lines.as_bytes()).expect("room");
+        written = due;
+        if begin.elapsed().as_millis() as usize / 250 > rotations {
+            rotations += 1;
+            for n in (1..5).rev().filter(|n| generation(*n).exists()) {
+                std::fs::rename(generation(n), generation(n + 1)).expect("the same directory");
+            }
+            std::fs::rename(&log, generation(1)).expect("the same directory");
+            file = open();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    written
+}
+
+#[tokio::test]
+async fn nothing_is_lost_at_four_rotations_a_second() {
+    let given = std::env::var("FLUMEN_ROTATION_SECONDS").ok();
+    let seconds = given.and_then(|text| text.parse().ok()).unwrap_or(2);
+    let mut bench = Bench::new("Read_from_Head on\nPath {dir}/a.log\nDB {dir}/flb.db");
+    bench.append("a.log", "");
+    let bench = &bench;
+    LocalSet::new()
+        .run_until(async move {
+            let (handle, run) = spawn(bench);
+            let directory = bench.path("");
+            let writer = std::thread::spawn(move || {
+                write_and_rotate(&directory, 20_000, Duration::from_secs(seconds))
+            });
+            let (mut lines, mut writer) = (Vec::new(), Some(writer));
+            let (mut written, mut last) = (usize::MAX, Instant::now());
+            while lines.len() < written && last.elapsed() < Duration::from_secs(10) {
+                let new = bench.lines();
+                if !new.is_empty() {
+                    last = Instant::now();
+                }
+                lines.extend(new);
+                bench.road.settle();
+                if let Some(done) = writer.take_if(|writer| writer.is_finished()) {
+                    written = done.join().expect("no panic");
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            handle.request();
+            run.await.expect("no panic");
+            let read = lines.len();
+            lines.sort();
+            lines.dedup();
+            let (lost, twice) = (written - lines.len(), read - lines.len());
+            println!("{written} lines written, {lost} lost, {twice} twice");
+            assert_eq!((lost, twice), (0, 0));
+        })
+        .await;
 }

@@ -3,12 +3,13 @@
 //! ```text
 //!  0   2   magic "FL"
 //!  2   1   version, 1
-//!  3   1   kind: 1 the segment's header (JSON, first in every file), 2 what one put call brought
+//!  3   1   kind: 1 the segment's header (JSON, first in every file), 2 what one put call brought, 3 the same with a claim
 //!  4   4   length of the payload   ┐
 //!  8   4   records in the payload  │ little-endian
 //! 12   4   CRC-32 of the payload   │
 //! 16   4   CRC-32 of bytes 0..16   ┘
-//! 20   …   payload: for kind 2 the bytes of the object, delimiters included
+//! 20   …   payload: for kind 2 the bytes of the object, delimiters included; for kind 3 the length of a claim in 4 bytes, the
+//!          claim, which says whose records they are, and then as for kind 2
 //! ```
 //!
 //! One put call is one frame, so that a call that was cut short leaves nothing behind of a batch that was never
@@ -23,11 +24,16 @@ use crate::limits;
 
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 20;
-/// The largest payload of any buffer: a full PutRecords of Kinesis, with what is kept of each record besides its data.
-pub const PAYLOAD_BYTES: usize = limits::DATA_BATCH_BYTES + limits::RECORDS_PER_BATCH * 16 + 64;
+/// The largest payload of any buffer: a full PutRecords of Kinesis, with what is kept of each record besides its data, and
+/// a claim.
+pub const PAYLOAD_BYTES: usize =
+    limits::DATA_BATCH_BYTES + limits::RECORDS_PER_BATCH * 16 + 64 + limits::CLAIM_BYTES;
 
 const MAGIC: [u8; 3] = *b"FL\x01";
 const READ_BYTES: usize = 256 * 1024;
+
+/// Length of a claim's length.
+const CLAIM_LENGTH_BYTES: usize = 4;
 
 /// What a frame's payload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +45,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn byte(self) -> u8 {
-        match self {
-            Kind::Segment => 1,
-            Kind::Records => 2,
+    fn byte(self, claimed: bool) -> u8 {
+        match (self, claimed) {
+            (Kind::Segment, _) => 1,
+            (Kind::Records, false) => 2,
+            (Kind::Records, true) => 3,
         }
     }
 
-    fn from_byte(byte: u8) -> Option<Self> {
+    fn from_byte(byte: u8) -> Option<(Self, bool)> {
         match byte {
-            1 => Some(Kind::Segment),
-            2 => Some(Kind::Records),
+            1 => Some((Kind::Segment, false)),
+            2 => Some((Kind::Records, false)),
+            3 => Some((Kind::Records, true)),
             _ => None,
         }
     }
@@ -59,22 +67,47 @@ impl Kind {
 ///
 /// The caller keeps payloads within [`PAYLOAD_BYTES`]; a longer one would be written and then not read back.
 pub fn header(kind: Kind, records: u32, payload: &[u8]) -> [u8; HEADER_BYTES] {
-    debug_assert!(payload.len() <= PAYLOAD_BYTES);
+    seal(kind.byte(false), records, &[payload])
+}
+
+/// What stands in front of the payload of a frame that holds `records` records: its header and, if it is not empty,
+/// `claim`.
+pub fn head(kind: Kind, records: u32, claim: &[u8], payload: &[u8]) -> Vec<u8> {
+    if claim.is_empty() {
+        return header(kind, records, payload).to_vec();
+    }
+    let length = (claim.len() as u32).to_le_bytes();
+    let header = seal(kind.byte(true), records, &[&length, claim, payload]);
+    [&header[..], &length, claim].concat()
+}
+
+fn seal(kind: u8, records: u32, payload: &[&[u8]]) -> [u8; HEADER_BYTES] {
+    let length: usize = payload.iter().map(|part| part.len()).sum();
+    debug_assert!(length <= PAYLOAD_BYTES);
+    let mut checksum = crc32fast::Hasher::new();
+    payload.iter().for_each(|part| checksum.update(part));
     let mut header = [0; HEADER_BYTES];
     header[..3].copy_from_slice(&MAGIC);
-    header[3] = kind.byte();
-    header[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    header[3] = kind;
+    header[4..8].copy_from_slice(&(length as u32).to_le_bytes());
     header[8..12].copy_from_slice(&records.to_le_bytes());
-    header[12..16].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    header[12..16].copy_from_slice(&checksum.finalize().to_le_bytes());
     let checksum = crc32fast::hash(&header[..16]);
     header[16..].copy_from_slice(&checksum.to_le_bytes());
     header
+}
+
+/// The claim and the records of a payload that has both.
+fn split_claim(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = payload.split_first_chunk::<CLAIM_LENGTH_BYTES>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
 /// A header whose checksum holds.
 #[derive(Debug, Clone, Copy)]
 struct Header {
     kind: Kind,
+    claimed: bool,
     length: usize,
     records: u32,
     payload_checksum: u32,
@@ -91,8 +124,10 @@ impl Header {
         let length = usize::try_from(word(4))
             .ok()
             .filter(|&length| length <= PAYLOAD_BYTES)?;
+        let (kind, claimed) = Kind::from_byte(bytes[3])?;
         Some(Self {
-            kind: Kind::from_byte(bytes[3])?,
+            kind,
+            claimed,
             length,
             records: word(8),
             payload_checksum: word(12),
@@ -109,7 +144,9 @@ pub enum Found<'a> {
         kind: Kind,
         /// Records in it.
         records: u32,
-        /// The payload.
+        /// Whose they are; empty if nobody said so.
+        claim: &'a [u8],
+        /// The payload, without the claim.
         payload: &'a [u8],
     },
     /// Bytes that are no frame, followed by one that is or by the end of the file.
@@ -157,10 +194,14 @@ impl<R: Read> FrameReader<R> {
         if let Some(header) = self.whole_frame()? {
             let start = self.at + HEADER_BYTES;
             self.at = start + header.length;
-            let payload = &self.window[start..self.at];
+            let whole = &self.window[start..self.at];
+            // A frame whose checksum holds was written whole: one without room for its claim has none.
+            let split = header.claimed.then(|| split_claim(whole)).flatten();
+            let (claim, payload) = split.unwrap_or((&[], whole));
             return Ok(Some(Found::Frame {
                 kind: header.kind,
                 records: header.records,
+                claim,
                 payload,
             }));
         }
@@ -315,6 +356,28 @@ mod tests {
         let expected =
             b"FL\x01\x02\x0c\0\0\0\x01\0\0\0\xfd\x4a\x07\xe6\x16\x08\x80\x25{\"log\":\"a\"}\n";
         assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
+    }
+
+    #[test]
+    fn a_claim_stands_in_front_of_the_records() {
+        let bytes = [&head(Kind::Records, 1, b"me", b"{}")[..], b"{}"].concat();
+        let expected =
+            b"FL\x01\x03\x08\0\0\0\x01\0\0\0\xbd\x53\x28\x42\xb2\x75\x54\xb0\x02\0\0\0me{}";
+        assert_eq!(bytes, expected, "{}", bytes.escape_ascii());
+        let mut reader = FrameReader::new(&bytes[..]);
+        let found = reader.next().unwrap();
+        let whole = Found::Frame {
+            kind: Kind::Records,
+            records: 1,
+            claim: b"me",
+            payload: b"{}",
+        };
+        assert_eq!(found, Some(whole));
+        assert_eq!(reader.offset(), bytes.len() as u64);
+        assert_eq!(
+            head(Kind::Records, 1, b"", b"{}"),
+            header(Kind::Records, 1, b"{}")
+        );
     }
 
     #[test]

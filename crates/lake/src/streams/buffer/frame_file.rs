@@ -3,13 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::frame::{self, Kind};
 
 /// A file of frames, open at its end.
 #[derive(Debug)]
 pub struct FrameFile {
-    file: File,
+    /// Shared with whoever syncs it.
+    file: Arc<File>,
     length: u64,
     /// A failed write could not be taken back: nothing may be appended any more.
     spoilt: bool,
@@ -23,7 +25,7 @@ impl FrameFile {
             .create_new(true)
             .open(path)?;
         Ok(Self {
-            file,
+            file: Arc::new(file),
             length: 0,
             spoilt: false,
         })
@@ -34,23 +36,30 @@ impl FrameFile {
         let file = OpenOptions::new().append(true).open(path)?;
         file.set_len(length)?;
         Ok(Self {
-            file,
+            file: Arc::new(file),
             length,
             spoilt: false,
         })
     }
 
-    /// Appends a frame. When this returns, it outlives the process. If it fails, nothing of it is in the file.
-    pub fn append(&mut self, kind: Kind, records: u32, payload: &[u8]) -> io::Result<()> {
+    /// Appends a frame, with `claim` if it is not empty. When this returns, it outlives the process. If it fails, nothing of
+    /// it is in the file.
+    pub fn append(
+        &mut self,
+        kind: Kind,
+        records: u32,
+        claim: &[u8],
+        payload: &[u8],
+    ) -> io::Result<()> {
         if self.spoilt {
             return Err(io::Error::other(
                 "an earlier write to the buffer failed and could not be taken back",
             ));
         }
-        let header = frame::header(kind, records, payload);
-        match write_all(&mut self.file, &header, payload) {
+        let head = frame::head(kind, records, claim, payload);
+        match write_all(&self.file, &head, payload) {
             Ok(()) => {
-                self.length += (header.len() + payload.len()) as u64;
+                self.length += (head.len() + payload.len()) as u64;
                 Ok(())
             }
             Err(error) => {
@@ -58,6 +67,20 @@ impl FrameFile {
                 Err(error)
             }
         }
+    }
+
+    /// Takes back what stands behind `length`; nothing can be appended any more. What a failed sync was about must never be
+    /// taken for durable because a later sync succeeds.
+    pub fn abandon(&mut self, length: u64) -> io::Result<()> {
+        self.spoilt = true;
+        self.file.set_len(length)?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// The file, to be synced.
+    pub fn handle(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Whether nothing can be appended safely any more.
@@ -72,7 +95,7 @@ impl FrameFile {
 }
 
 /// Writes both slices one after the other, in one system call as a rule.
-fn write_all(file: &mut File, header: &[u8], payload: &[u8]) -> io::Result<()> {
+fn write_all(mut file: &File, header: &[u8], payload: &[u8]) -> io::Result<()> {
     let written = loop {
         match file.write_vectored(&[IoSlice::new(header), IoSlice::new(payload)]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 
 use super::Buffer;
 use super::frame::{self, Found, FrameReader, Kind};
-use super::segment::{Contents, FileName, Label, OpenSegment, SealedSegment};
+use super::segment::{Contents, FileName, Label, OpenSegment, SealedSegment, Size};
+use crate::delivered::Claim;
+use crate::durability::SyncMode;
 
 /// What was found of an earlier run.
 #[derive(Debug, Default)]
@@ -20,14 +22,16 @@ pub struct Recovered {
     pub records: u64,
     /// What had to be done about files that were not as they should be, for the log.
     pub notes: Vec<String>,
+    /// What the records that are not sealed yet claim.
+    pub claims: Vec<Claim>,
 }
 
-/// Takes up what is in `folder`. `label` makes a label for a segment that lost its own, from the time its file was
+/// Takes up what is in `folder`, for objects of `size` bytes that are kept as `sync` says. `label` makes a label for a segment that lost its own, from the time its file was
 /// written last.
 pub fn recover(
     folder: &Path,
     quarantine: &Path,
-    size: u64,
+    (size, sync): (u64, SyncMode),
     label: impl Fn(Timestamp) -> Label,
 ) -> io::Result<(Buffer, Recovered)> {
     fs::create_dir_all(folder)?;
@@ -42,11 +46,13 @@ pub fn recover(
     }
     files.sort_unstable_by_key(|(name, _)| name.sequence);
     let next_sequence = files.last().map_or(1, |(name, _)| name.sequence + 1);
-    let mut buffer = Buffer::new(folder.to_owned(), next_sequence, size);
+    let mut buffer = Buffer::new(folder.to_owned(), next_sequence, size, sync);
     let mut recovered = Recovered::default();
-    let recovery = Recovery {
+    let mut recovery = Recovery {
         quarantine,
         label: &label,
+        sync,
+        claims: Vec::new(),
     };
     for (name, path) in files {
         match recovery.take_up(&mut buffer, name, &path) {
@@ -57,18 +63,22 @@ pub fn recover(
         }
     }
     recovered.records = buffer.records();
+    recovered.claims = recovery.claims;
+    sync.folder(folder)?;
     Ok((buffer, recovered))
 }
 
 struct Recovery<'a> {
     quarantine: &'a Path,
     label: &'a dyn Fn(Timestamp) -> Label,
+    sync: SyncMode,
+    claims: Vec<Claim>,
 }
 
 impl Recovery<'_> {
     /// Adds the segment at `path` to `buffer`; gives what is worth telling about it.
     fn take_up(
-        &self,
+        &mut self,
         buffer: &mut Buffer,
         name: FileName,
         path: &Path,
@@ -89,13 +99,15 @@ impl Recovery<'_> {
         }
         let length = fs::metadata(path)?.len();
         match read_contents(path)? {
-            Read::Whole(contents) => {
-                let torn = length - contents.length;
+            Read::Whole(mut contents) => {
+                let torn = length - contents.size.length;
+                self.claims.append(&mut contents.claims);
                 buffer.add_open(OpenSegment::reopen(
                     path.to_owned(),
                     name.sequence,
                     contents,
-                )?)?;
+                    self.sync,
+                )?);
                 let note = format!(
                     "{}: {torn} bytes of an unfinished write were cut off",
                     path.display()
@@ -114,14 +126,14 @@ impl Recovery<'_> {
     }
 
     /// Copies what can be read of a segment that lost its label into a new one and keeps the original.
-    fn relabel(&self, buffer: &mut Buffer, name: FileName, path: &Path) -> io::Result<String> {
+    fn relabel(&mut self, buffer: &mut Buffer, name: FileName, path: &Path) -> io::Result<String> {
         let written: Timestamp = fs::metadata(path)?
             .modified()?
             .try_into()
             .unwrap_or_else(|_| Timestamp::now());
         let label = (self.label)(written);
         let copy = path.with_extension("copy");
-        let records = copy_records(path, &copy, &label)?;
+        let records = copy_records(path, &copy, &label, &mut self.claims)?;
         fs::create_dir_all(self.quarantine)?;
         let kept = self
             .quarantine
@@ -172,9 +184,8 @@ fn read_contents(path: &Path) -> io::Result<Read> {
     };
     let mut contents = Contents {
         label,
-        records: 0,
-        object_bytes: 0,
-        length: 0,
+        size: Size::default(),
+        claims: Vec::new(),
     };
     loop {
         let offset = reader.offset();
@@ -182,18 +193,20 @@ fn read_contents(path: &Path) -> io::Result<Read> {
             Some(Found::Frame {
                 kind: Kind::Records,
                 records,
+                claim,
                 payload,
             }) => {
-                contents.records += u64::from(records);
-                contents.object_bytes += payload.len() as u64;
+                contents.size.records += u64::from(records);
+                contents.size.object_bytes += payload.len() as u64;
+                contents.claims.extend(Claim::decode(claim));
             }
             Some(Found::Torn { offset }) => {
-                contents.length = offset;
+                contents.size.length = offset;
                 return Ok(Read::Whole(contents));
             }
             Some(_) => {}
             None => {
-                contents.length = offset;
+                contents.size.length = offset;
                 return Ok(Read::Whole(contents));
             }
         }
@@ -219,8 +232,9 @@ fn label_in(found: &Found<'_>) -> Option<Label> {
     }
 }
 
-/// Writes a segment with `label` and all records that can be read from `from`; gives their number.
-fn copy_records(from: &Path, to: &Path, label: &Label) -> io::Result<u64> {
+/// Writes a segment with `label` and all records that can be read from `from`; gives their number, and adds what they
+/// claim.
+fn copy_records(from: &Path, to: &Path, label: &Label, claims: &mut Vec<Claim>) -> io::Result<u64> {
     let mut out = BufWriter::new(File::create(to)?);
     let label = serde_json::to_vec(label)?;
     out.write_all(&frame::header(Kind::Segment, 0, &label))?;
@@ -231,11 +245,13 @@ fn copy_records(from: &Path, to: &Path, label: &Label) -> io::Result<u64> {
         if let Found::Frame {
             kind: Kind::Records,
             records,
+            claim,
             payload,
         } = found
         {
-            out.write_all(&frame::header(Kind::Records, records, payload))?;
+            out.write_all(&frame::head(Kind::Records, records, claim, payload))?;
             out.write_all(payload)?;
+            claims.extend(Claim::decode(claim));
             copied += u64::from(records);
         }
     }

@@ -32,6 +32,7 @@ fn payload(more: &[(&str, &str)]) -> Payload {
         escape_unicode: true,
         nan_to_null: false,
         config_dir: ".".into(),
+        writers: Default::default(),
     };
     Payload::new(&options(more), Dialect::Core, &context).unwrap_or_else(|error| panic!("{error}"))
 }

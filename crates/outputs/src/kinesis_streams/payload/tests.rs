@@ -35,6 +35,7 @@ fn context() -> OutputContext {
         escape_unicode: true,
         nan_to_null: false,
         config_dir: ".".into(),
+        writers: Default::default(),
     }
 }
 

@@ -1,0 +1,153 @@
+//! Who this router is, to services that keep track of what they were sent: an id as old as its state, and an epoch that
+//! grows with each start.
+//!
+//! Both stand in the file `writer` of the state directory: `1 ID EPOCH`, with the version of the form in front.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use config::ServiceOptions;
+use plugin::{Log, Writer, WriterSource};
+
+const FILE: &str = "writer";
+const VERSION: &str = "1";
+
+/// Who the router is whose state is in the first of `places` that can be written. The file is read and written when
+/// somebody asks; a router that is not asked has none. What goes wrong is told to `log`: the router is nobody then.
+pub fn source(places: Vec<PathBuf>, log: Log) -> WriterSource {
+    WriterSource::new(move || {
+        let mut refused = Vec::new();
+        for place in &places {
+            match of(place) {
+                Ok(writer) => return Some(writer),
+                Err(error) => refused.push(format!("{}: {error}", place.join(FILE).display())),
+            }
+        }
+        let why = match refused.is_empty() {
+            true => "'storage.path' names no folder".to_owned(),
+            false => refused.join(", "),
+        };
+        log.warn(format_args!(
+            "nothing says who this router is ({why}): a lake does not recognise what is sent again after a crash"
+        ));
+        None
+    })
+}
+
+/// Where the router's state may be, the best place first.
+pub fn places(service: &ServiceOptions) -> Vec<PathBuf> {
+    // systemd may name several, separated by colons; the first is ours.
+    let managed = || {
+        let all = std::env::var("STATE_DIRECTORY").ok()?;
+        all.split(':').next().map(PathBuf::from)
+    };
+    let place = service.storage_path.clone().or_else(managed);
+    place.into_iter().collect()
+}
+
+/// The same for all pipelines of this process: one that a reload has replaced still delivers what it holds.
+fn of(directory: &Path) -> io::Result<Writer> {
+    static KNOWN: Mutex<Option<HashMap<PathBuf, Writer>>> = Mutex::new(None);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = known.get_or_insert_default();
+    if let Some(writer) = known.get(directory) {
+        return Ok(*writer);
+    }
+    let writer = start(directory)?;
+    known.insert(directory.to_owned(), writer);
+    Ok(writer)
+}
+
+/// Begins a new epoch.
+fn start(directory: &Path) -> io::Result<Writer> {
+    fs::create_dir_all(directory)?;
+    let path = directory.join(FILE);
+    let before = match fs::read_to_string(&path) {
+        Ok(text) => Some(parse(&text).ok_or_else(|| {
+            let message = format!("'{}' is not a version, an id and an epoch", text.trim());
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0, |now| now.as_nanos() as u64);
+    let writer = match before {
+        // A clock that was set back does not make this start an earlier one.
+        Some(before) => Writer {
+            epoch: now.max(before.epoch + 1),
+            ..before
+        },
+        None => Writer {
+            id: random()?,
+            epoch: now,
+        },
+    };
+    store(&path, directory, writer)?;
+    Ok(writer)
+}
+
+fn parse(text: &str) -> Option<Writer> {
+    let mut words = text.split_whitespace();
+    let version = words.next()?;
+    let id = u128::from_str_radix(words.next()?, 16).ok()?.to_be_bytes();
+    let epoch = words.next()?.parse().ok()?;
+    (version == VERSION && words.next().is_none()).then_some(Writer { id, epoch })
+}
+
+fn store(path: &Path, directory: &Path, writer: Writer) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new)?;
+    let id = u128::from_be_bytes(writer.id);
+    writeln!(file, "{VERSION} {id:032x} {}", writer.epoch)?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(directory)?.sync_all()
+}
+
+fn random() -> io::Result<[u8; 16]> {
+    let mut id = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut id)?;
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_stays_and_the_epoch_grows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("state");
+        let one = start(&state).expect("a first start");
+        let two = start(&state).expect("a second");
+        assert!(one.id == two.id && one.epoch < two.epoch);
+        // The clock was an hundred years ahead then.
+        let ahead = Writer {
+            epoch: 5_000_000_000_000_000_000,
+            ..one
+        };
+        store(&state.join(FILE), &state, ahead).expect("stored");
+        let three = start(&state).expect("a third");
+        assert_eq!(three.epoch, ahead.epoch + 1);
+        let other = start(&folder.path().join("other")).expect("another router");
+        assert_ne!(one.id, other.id);
+        assert_eq!(of(&state).ok(), of(&state).ok(), "one epoch per process");
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(FILE);
+        for text in ["", "1", "1 zz 5", "2 00 5", "1 00 5 6"] {
+            fs::write(&path, text).expect("written");
+            let error = start(folder.path()).expect_err(text).to_string();
+            assert!(error.contains("is not a version"), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("there"), text);
+        }
+    }
+}

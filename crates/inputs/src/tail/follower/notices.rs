@@ -1,0 +1,91 @@
+//! What the kernel's notices and the clock say, and what is looked at because of it.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::super::watch::Notice;
+use super::{Follower, Number};
+
+/// A clock that went back by less counts as even.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
+
+impl Follower {
+    pub(super) fn take_notices(&mut self, now: Instant) {
+        let Some(watch) = &self.watch else {
+            return;
+        };
+        let mut notices = Vec::new();
+        watch.drain(|notice| notices.push(notice));
+        for notice in notices {
+            match notice {
+                Notice::Changed(id) => {
+                    if let Some(&number) = self.by_watch.get(&id) {
+                        self.look_at(number);
+                    }
+                }
+                Notice::Moved(id) => {
+                    if let Some(&number) = self.by_watch.get(&id) {
+                        self.look_at(number);
+                        self.check_path(number, now);
+                    } else {
+                        self.directory_changed(id, now);
+                    }
+                }
+                Notice::Entry(id, name, change) => self.take_entry(id, &name, change, now),
+                Notice::Directory(_) => self.scan_soon(now),
+                Notice::Ended(id) => self.directory_ended(id, now),
+                Notice::Overflow => {
+                    let log = &self.setup.log;
+                    log.warn(format_args!(
+                        "inotify event queue overflow, reconciling files"
+                    ));
+                    self.times.check = now;
+                    self.times.scan = now;
+                }
+            }
+        }
+        self.look_at_entries(now);
+    }
+
+    /// When the clock was set back, files that are made now seem older than those that were found before.
+    pub(super) fn allow_for_clock(&mut self, time: SystemTime, now: Instant) {
+        let (then, since) = std::mem::replace(&mut self.clock, (time, now));
+        let expected = then + now.duration_since(since);
+        let Ok(back) = expected.duration_since(time) else {
+            return;
+        };
+        if back < CLOCK_STEP {
+            return;
+        }
+        for file in self.files.values_mut() {
+            file.found = file.found.checked_sub(back).unwrap_or(file.found);
+        }
+        self.scanned = self.scanned.and_then(|scanned| scanned.checked_sub(back));
+    }
+
+    /// Looks at every file and its path.
+    pub(super) fn check_all(&mut self, now: Instant) {
+        let numbers: Vec<Number> = self.files.keys().copied().collect();
+        for number in numbers {
+            self.look_at(number);
+            self.check_path(number, now);
+            self.close_if_finished(number, now);
+        }
+    }
+
+    pub(super) fn look_at(&mut self, number: Number) {
+        if let Some(file) = self.files.get_mut(&number)
+            && !file.flags.looked_for
+        {
+            file.flags.looked_for = true;
+            self.to_look_at.push(number);
+        }
+    }
+
+    pub(super) fn look_at_unwatched(&mut self) {
+        let unwatched = self.files.iter().filter(|(_, file)| file.watch.is_none());
+        let numbers: Vec<Number> = unwatched.map(|(number, _)| *number).collect();
+        numbers.into_iter().for_each(|number| self.look_at(number));
+    }
+}

@@ -1,1 +1,0 @@
-//! Groups of lines over batches, stops and crashes.
