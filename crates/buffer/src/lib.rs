@@ -1,7 +1,9 @@
-//! What must survive the process: how far each source was delivered.
+//! What must survive the process: how far each source was delivered, and what cannot be read again.
 //!
-//! [`positions`] keeps the place in every file that `tail` follows, in Fluent Bit's own database.
+//! [`positions`] keeps the place in every file that `tail` follows, in Fluent Bit's own database. [`fs`] is the door to
+//! files for everything else.
 //!
 //! Invariants: everything that touches a disk runs on a thread of its own, never on a shard; nothing here knows a plugin.
 
+pub mod fs;
 pub mod positions;
