@@ -42,6 +42,7 @@ pub struct Outcome {
 pub fn run(seed: u64, mutation: Option<Mutation>, is_traced: bool) -> Outcome {
     panics::watch();
     fastrand::seed(seed);
+    record::trim();
     let runtime = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -184,7 +185,7 @@ fn stopped_well(world: &World, counters: &Counters) {
         world.violated(format!("{held} bytes are held after the router has stopped"));
     }
     let is_idle = counters.outputs.iter().all(|output| output.in_flight() == 0);
-    if is_idle && !panicked {
+    if is_idle && !panicked && (world.is_healed() || !world.positions_fail()) {
         let unwritten = world.book.borrow().uncovered(None);
         world.check(unwritten.map_or(Ok(()), |id| {
             Err(format!("{id:?} is delivered, and after a stop no position says so"))
@@ -194,8 +195,7 @@ fn stopped_well(world: &World, counters: &Counters) {
 
 /// Before a crash: what was delivered a while ago is covered.
 fn commits_in_time(world: &World) {
-    let fails = world.scenario.tails.iter().any(|plan| plan.write_fails > 0.0);
-    if fails || world.meant_panics.take() > 0 || world.life_time() < COMMIT_LAG {
+    if world.positions_fail() || world.meant_panics.take() > 0 || world.life_time() < COMMIT_LAG {
         return;
     }
     let before = world.now().saturating_sub(COMMIT_LAG);

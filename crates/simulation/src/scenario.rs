@@ -188,7 +188,7 @@ fn sender(dice: &mut Dice) -> SenderPlan {
         records: dice.pick(&[1, 5, 12]),
         pause: dice.pick(&[ms(5), ms(100), ms(1000)]),
         window: dice.pick(&[1, 3, 20]),
-        patience: dice.pick(&[ms(5_000), ms(60_000)]),
+        patience: dice.pick(&[ms(12_000), ms(60_000)]),
         cut_after: dice.pick(&[None, None, Some(ms(3_000))]),
         logged: dice.chance(0.6),
     }
@@ -236,15 +236,4 @@ fn faults(dice: &mut Dice) -> Faults {
 fn outage(dice: &mut Dice) -> (Duration, Duration) {
     let start = dice.time(ms(0)..ms(20_000));
     (start, start + dice.time(ms(500)..ms(20_000)))
-}
-
-impl Scenario {
-    /// The most bytes of text that an input reads at once.
-    pub fn largest_read(&self) -> usize {
-        /// A record's text with its newline.
-        const TEXT: usize = 100;
-        let files = self.tails.iter().map(|plan| plan.read as usize + TEXT);
-        let chunks = self.senders.iter().map(|plan| plan.records as usize * TEXT);
-        files.chain(chunks).max().unwrap_or_default()
-    }
 }

@@ -104,7 +104,7 @@ impl Service {
 
     async fn handle(&self, world: &World, call: Call) {
         let faults = self.faults(world);
-        let mut way = || world.dice(|dice| dice.time(Duration::from_micros(100)..faults.latency));
+        let way = || world.dice(|dice| dice.time(Duration::from_micros(100)..faults.latency));
         let (there, back) = (way(), way());
         tokio::time::sleep(there).await;
         if self.is_away(world) || world.dice(|dice| dice.chance(faults.cut_before)) {

@@ -27,8 +27,6 @@ thread_local! {
 
 /// The world of one history. One per thread at a time, because plugins are built without being told where they are.
 pub struct World {
-    /// The seed.
-    pub seed: u64,
     /// What was decided before.
     pub scenario: Scenario,
     /// What is broken on purpose.
@@ -69,7 +67,6 @@ impl World {
         let scenario = Scenario::new(&mut dice);
         let services = (0..scenario.outputs.len()).map(Service::new);
         let world = Rc::new(World {
-            seed,
             mutation,
             trace: Trace::new(is_traced),
             book: RefCell::new(Book::new(&scenario)),
@@ -147,7 +144,6 @@ impl World {
         }
         self.say(say);
         self.steps.set(self.steps.get() + 1);
-        self.check_budgets();
         if self.dies_at.get() == Some(self.steps.get()) {
             self.die();
             return false;
@@ -175,9 +171,11 @@ impl World {
         self.dead.get()
     }
 
-    /// Completes when the router has died.
+    /// Completes when the router has died, or something is wrong.
     pub async fn died(&self) {
-        self.died.notified().await;
+        while !self.dead.get() && self.violation.borrow().is_none() {
+            self.died.notified().await;
+        }
     }
 
     /// No fault happens any more.
@@ -215,6 +213,11 @@ impl World {
         self.now().saturating_sub(self.life_began.get())
     }
 
+    /// Whether writing positions may fail.
+    pub fn positions_fail(&self) -> bool {
+        self.scenario.tails.iter().any(|plan| plan.write_fails > 0.0)
+    }
+
     /// A panic of the router that nobody meant is wrong.
     pub fn check_panics(&self) {
         if let Some(panic) = panics::seen() {
@@ -236,21 +239,15 @@ impl World {
         }
     }
 
-    /// Memory: a permit is taken before reading, so that more than the limit is held only by what the last batch that was
-    /// let in grew to.
-    fn check_budgets(&self) {
-        /// A batch takes up to so many times the bytes that were read: records and fields beside the text.
-        const GROWTH: usize = 12;
-        for budget in self.budgets.borrow().iter() {
-            let largest = self.scenario.largest_read();
-            let most = budget.limit().max(largest) + GROWTH * largest;
-            if budget.used() > most {
-                let used = budget.used();
-                return self.violated(format!(
-                    "{used} bytes are held, allowed are {} and what a batch grows to",
-                    budget.limit()
-                ));
-            }
+    /// Memory: a permit for `bytes` was just given out of `budget`. What a batch grows to while it travels is counted too, so
+    /// that more than the limit may be held, but then nothing more is let in.
+    pub fn check_permit(&self, budget: &Budget, bytes: usize) {
+        if budget.used() > budget.limit().max(bytes) {
+            self.violated(format!(
+                "{} bytes are held and {bytes} more are read; {} are allowed",
+                budget.used() - bytes,
+                budget.limit()
+            ));
         }
     }
 }

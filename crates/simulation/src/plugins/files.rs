@@ -84,15 +84,18 @@ impl Input for SimTail {
         let committer = tokio::task::spawn_local(commit_often(self.committer()));
         let world = Rc::clone(&self.world);
         loop {
-            let Some(range) = self.next_range() else {
+            let Some((range, wait)) = self.next_range() else {
                 tokio::select! {
                     biased;
                     () = stop.requested() => break,
-                    () = self.changed.notified() => tokio::time::sleep(REFUSED_WAIT).await,
+                    () = self.changed.notified() => {}
                     () = world.files[self.index].grown.notified() => {}
                 }
                 continue;
             };
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
             let permit = tokio::select! {
                 biased;
                 () = stop.requested() => break,
@@ -120,16 +123,17 @@ impl SimTail {
         }
     }
 
-    /// What to read next: first what was refused, or never handed over before a range that was delivered.
-    fn next_range(&self) -> Option<Range<u64>> {
+    /// What to read next, and how long to wait before: first what was refused, or never handed over before a range that was
+    /// delivered.
+    fn next_range(&self) -> Option<(Range<u64>, Duration)> {
         let file = &self.world.files[self.index];
         let refused = match self.world.is_mutated(Mutation::ForgetsRefused) {
             true => None,
             false => self.ledger.refused().into_iter().next(),
         };
-        let (start, end) = match refused {
-            Some(range) => (range.start, range.end),
-            None => (self.read_to, file.end()),
+        let (start, end, wait) = match refused {
+            Some(range) => (range.start, range.end, REFUSED_WAIT),
+            None => (self.read_to, file.end(), Duration::ZERO),
         };
         if start == end {
             return None;
@@ -140,7 +144,7 @@ impl SimTail {
                 .violated(format!("{range:?} of a file is refused: no whole lines"));
             return None;
         }
-        Some(start..file.lines_end(start, end, self.plan.read))
+        Some((start..file.lines_end(start, end, self.plan.read), wait))
     }
 
     async fn permit(&self, range: &Range<u64>) -> Permit {
@@ -153,6 +157,7 @@ impl SimTail {
     }
 
     async fn hand_over(&mut self, range: Range<u64>, permit: Permit, emitter: &Emitter) {
+        self.world.check_permit(&self.context.budget, permit.bytes());
         self.world
             .live_step(|| format!("file {} is read: {range:?}", self.index))
             .await;

@@ -112,6 +112,10 @@ impl Connection {
         let texts: Vec<String> = chunk.ids().map(|id| id.text()).collect();
         let source = Bytes::from(texts.concat());
         let permit = self.context.budget.take(source.len()).await;
+        self.world.check_permit(&self.context.budget, permit.bytes());
+        if self.link.is_closed() {
+            return;
+        }
         self.world
             .live_step(|| format!("input {} has chunk {}", self.index, chunk.number))
             .await;

@@ -59,7 +59,9 @@ fn retagged(batch: &Batch, index: u32, obligation: Obligation) -> Batch {
     let record = batch.records()[index as usize];
     let source = Bytes::copy_from_slice(text(batch, &record).unwrap_or_default());
     let whole = 0..source.len();
-    let mut moved = Batch::new(Tag::from("r"), source).with_obligation(obligation);
+    let mut moved = Batch::new(Tag::from("r.0"), source)
+        .with_obligation(obligation)
+        .with_awaited(batch.is_awaited());
     let key = moved.put(b"log");
     let value = Value::Str(moved.span(whole));
     let mark = moved.mark();
