@@ -18,6 +18,7 @@ mod plan;
 mod retry;
 mod road;
 mod runner;
+mod storage;
 
 pub use pipeline::{Pipeline, PipelineError};
 pub use plan::{Plan, Registry};

@@ -22,6 +22,7 @@ use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation, InputRoad, Road};
 use crate::runner::{self, RunnerSettings};
+use crate::storage::{DefaultStorage, Storage, StorageSettings, Way};
 
 /// Bytes of records that may be between inputs and answers, when nothing else limits them.
 const MEMORY: usize = 16 << 20;
@@ -39,7 +40,8 @@ pub struct PipelineError(pub Vec<String>);
 pub struct Pipeline {
     counters: monitor::Pipeline,
     road: Rc<Road>,
-    inputs: Vec<(Rc<str>, Box<dyn RunInput>, InputCounters)>,
+    storage: Option<Rc<Storage>>,
+    inputs: Vec<BuiltInput>,
     outputs: Vec<OutputTask>,
     stop_handle: StopHandle,
     stop: Stop,
@@ -47,6 +49,9 @@ pub struct Pipeline {
     log: Log,
     grace: Option<Duration>,
 }
+
+/// Its name, itself, what it counts, and whether what it hands over is kept on the disk.
+type BuiltInput = (Rc<str>, Box<dyn RunInput>, InputCounters, bool);
 
 /// What one output's task owns.
 struct OutputTask {
@@ -62,12 +67,21 @@ impl Pipeline {
     pub fn build(plan: Plan, level: Level) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
         let mut builder = Builder::new(&plan, level, stop.clone());
-        let (outputs, exits) = builder.outputs(plan.outputs);
+        let storage_settings = StorageSettings::new(&plan);
+        let (outputs, exits, ways) = builder.outputs(plan.outputs);
         let filters = builder.filters(plan.filters);
         let inputs = builder.inputs(plan.inputs);
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
+        let storage = Storage::for_pipeline(
+            storage_settings,
+            ways,
+            inputs.iter().any(|(.., is_stored)| *is_stored),
+            Arc::clone(&builder.memory),
+            Log::new("storage", level),
+        )
+        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))?;
         let emitter = InputCounters::new("emitter".into(), Metrics::default());
         let log = Log::new("engine", level);
         let grace = match plan.service.grace {
@@ -76,7 +90,8 @@ impl Pipeline {
         };
         Ok(Pipeline {
             counters: builder.counters,
-            road: Rc::new(Road::new(filters, exits, emitter)),
+            road: Rc::new(Road::new(filters, exits, emitter).with_storage(storage.clone())),
+            storage,
             inputs,
             outputs,
             stop_handle,
@@ -96,6 +111,7 @@ impl Pipeline {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Pipeline {
             road,
+            storage,
             inputs,
             outputs,
             stop_handle,
@@ -104,6 +120,7 @@ impl Pipeline {
             grace,
             counters,
         } = self;
+        let feeders = storage.as_ref().map_or_else(Vec::new, Storage::feed);
         let runners: Vec<JoinHandle<()>> = outputs
             .into_iter()
             .map(|output| spawn_local(drive(output)))
@@ -129,6 +146,9 @@ impl Pipeline {
         }
         stop_handle.request();
         road.expire(true);
+        if storage.as_ref().is_none_or(|storage| !storage.is_flushed_on_stop()) {
+            feeders.iter().for_each(JoinHandle::abort);
+        }
         log_stop(&log, grace);
         let deadline = grace.map(|grace| Instant::now() + grace);
         let drained = drain(&mut running, &mut pending, deadline, &log).await;
@@ -137,12 +157,19 @@ impl Pipeline {
         // Inputs are gone; without them nothing can wait for an answer any more.
         drop(running);
         drop(road);
+        feeders.iter().for_each(JoinHandle::abort);
+        if let Some(storage) = &storage {
+            storage.detach();
+        }
         if drained {
             for runner in runners {
                 let _ = within(deadline, runner).await;
             }
         } else {
             runners.into_iter().for_each(|runner| runner.abort());
+        }
+        if let Some(storage) = &storage {
+            storage.close().await;
         }
         let left: u64 = counters.outputs.iter().map(OutputCounters::in_flight).sum();
         log.info(format_args!(
@@ -155,16 +182,17 @@ type RunningInputs =
     FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = (Rc<str>, Option<Ended>)>>>>;
 
 fn start_inputs(
-    inputs: Vec<(Rc<str>, Box<dyn RunInput>, InputCounters)>,
+    inputs: Vec<BuiltInput>,
     road: &Rc<Road>,
     stop: &Stop,
 ) -> RunningInputs {
     inputs
         .into_iter()
-        .map(|(name, input, counters)| {
+        .map(|(name, input, counters, is_stored)| {
             let emitter = Emitter::new(Rc::new(InputRoad {
                 road: Rc::clone(road),
                 counters,
+                is_stored,
             }));
             let task = spawn_local(input.run(emitter, stop.clone()));
             let abort = AbortOnDrop(task);
@@ -319,6 +347,7 @@ struct Builder {
     escape_unicode: bool,
     nan_to_null: bool,
     counters: monitor::Pipeline,
+    default_storage: DefaultStorage,
     failures: Vec<String>,
 }
 
@@ -341,6 +370,7 @@ impl Builder {
             escape_unicode: service.escape_unicode.0,
             nan_to_null: service.nan_to_null.0,
             counters: monitor::Pipeline::default(),
+            default_storage: DefaultStorage::new(service),
             failures: Vec::new(),
         }
     }
@@ -359,8 +389,11 @@ impl Builder {
         ));
     }
 
-    fn outputs(&mut self, planned: Vec<PlannedOutput>) -> (Vec<OutputTask>, Vec<Exit>) {
-        let (mut tasks, mut exits) = (Vec::new(), Vec::new());
+    fn outputs(
+        &mut self,
+        planned: Vec<PlannedOutput>,
+    ) -> (Vec<OutputTask>, Vec<Exit>, Vec<Rc<Way>>) {
+        let (mut tasks, mut exits, mut ways) = (Vec::new(), Vec::new(), Vec::new());
         for PlannedOutput {
             identity,
             common,
@@ -388,6 +421,13 @@ impl Builder {
             let counters = OutputCounters::new(Arc::clone(&identity.name), metrics);
             self.counters.outputs.push(counters.clone());
             let (sender, deliveries) = unbounded_channel();
+            ways.push(Way::new(
+                Arc::clone(&identity.name),
+                ways.len(),
+                sender.clone(),
+                counters.clone(),
+                common.total_limit_size.0,
+            ));
             exits.push(Exit {
                 matcher,
                 deliveries: sender,
@@ -402,7 +442,7 @@ impl Builder {
                 deliveries,
             });
         }
-        (tasks, exits)
+        (tasks, exits, ways)
     }
 
     fn runner_settings(
@@ -456,10 +496,7 @@ impl Builder {
         stations
     }
 
-    fn inputs(
-        &mut self,
-        planned: Vec<PlannedInput>,
-    ) -> Vec<(Rc<str>, Box<dyn RunInput>, InputCounters)> {
+    fn inputs(&mut self, planned: Vec<PlannedInput>) -> Vec<BuiltInput> {
         let mut inputs = Vec::new();
         for PlannedInput {
             identity,
@@ -487,7 +524,8 @@ impl Builder {
                 Ok(input) => {
                     let counters = InputCounters::new(Arc::clone(&identity.name), metrics);
                     self.counters.inputs.push(counters.clone());
-                    inputs.push((Rc::from(&*identity.name), input, counters));
+                    let is_stored = self.default_storage.is_stored(common.storage_type);
+                    inputs.push((Rc::from(&*identity.name), input, counters, is_stored));
                 }
                 Err(error) => self.failed("input", &identity, &error),
             }

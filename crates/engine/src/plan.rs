@@ -32,6 +32,8 @@ pub struct Plan {
     pub parsers: Arc<dyn Parsers>,
     /// The directory of the main configuration file.
     pub config_dir: PathBuf,
+    /// What tells this configuration from others in places where each has a folder of its own.
+    pub state_name: String,
     /// Whether the user named a base or a cap of the waits between retries.
     pub(crate) scheduler_is_configured: bool,
     pub(crate) inputs: Vec<PlannedInput>,
@@ -112,6 +114,7 @@ impl Plan {
             service: service?,
             parsers,
             config_dir,
+            state_name: "flumen".to_owned(),
             scheduler_is_configured,
             inputs,
             filters,

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::instance::TagMatcher;
+use crate::storage::Storage;
 
 /// A batch on its way into one output, with what is owed for it there.
 #[derive(Debug)]
@@ -49,17 +50,21 @@ pub struct Road {
     emitter: InputCounters,
     /// Told when a filter may have got a deadline.
     filtered: Notify,
+    /// Where records wait on the disk, if any may.
+    storage: Option<Rc<Storage>>,
 }
 
 /// The road as one input sees it.
 pub struct InputRoad {
     pub road: Rc<Road>,
     pub counters: InputCounters,
+    /// Whether what it hands over is kept on the disk until it is delivered.
+    pub is_stored: bool,
 }
 
 impl Emit for InputRoad {
     fn emit(&self, batch: Batch) {
-        self.road.travel(batch, &self.counters);
+        self.road.travel(batch, &self.counters, self.is_stored);
         self.road.travel_emitted();
         if !self.road.filters.is_empty() {
             self.road.filtered.notify_one();
@@ -85,7 +90,14 @@ impl Road {
             emitted: RefCell::default(),
             emitter,
             filtered: Notify::new(),
+            storage: None,
         }
+    }
+
+    /// The same; `storage` has the exits in the same order.
+    pub fn with_storage(mut self, storage: Option<Rc<Storage>>) -> Road {
+        self.storage = storage;
+        self
     }
 
     /// Lets filters emit what they held long enough, until dropped; everything when `all` is requested by the caller of
@@ -127,13 +139,13 @@ impl Road {
         loop {
             let next = self.emitted.borrow_mut().pop_front();
             match next {
-                Some(batch) => self.travel(batch, &self.emitter),
+                Some(batch) => self.travel(batch, &self.emitter, false),
                 None => return,
             }
         }
     }
 
-    fn travel(&self, mut batch: Batch, input: &InputCounters) {
+    fn travel(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
         input.records.add(batch.len() as u64);
         input.bytes.add(batch.source().len() as u64);
         for station in &self.filters {
@@ -144,10 +156,20 @@ impl Road {
                 }
             }
         }
-        self.route(batch, input);
+        self.route(batch, input, is_stored);
     }
 
-    fn route(&self, batch: Batch, input: &InputCounters) {
+    fn route(&self, batch: Batch, input: &InputCounters, is_stored: bool) {
+        if let Some(storage) = &self.storage
+            && !batch.is_empty()
+        {
+            let exits = self.exits.iter().enumerate();
+            let matching = exits.filter(|(_, exit)| exit.matcher.matches(batch.tag()));
+            let routes: Vec<usize> = matching.map(|(index, _)| index).collect();
+            if !routes.is_empty() {
+                return storage.route(batch, &routes, is_stored);
+            }
+        }
         let (batch, receipt) = batch.freeze();
         if batch.is_empty() {
             receipt.settle_all();

@@ -206,7 +206,8 @@ where
             Event::Delivery(Some(delivery)) => self.accept(delivery),
             Event::Delivery(None) => self.seal(),
             Event::Answer(flight, answer, sent) => {
-                self.pace.answered(sent, answer.is_throttled());
+                let all = flight.request.parts.len();
+                self.pace.answered(sent, answer.is_throttled(all));
                 self.answered(flight, answer);
             }
             Event::FlushIsDue | Event::MemoryIsWanted => self.seal(),

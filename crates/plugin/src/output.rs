@@ -185,18 +185,16 @@ impl Answer {
         }
     }
 
-    /// Whether the service has too much to do.
-    pub fn is_throttled(&self) -> bool {
-        matches!(
-            self,
-            Answer::Again {
-                throttled: true,
-                ..
-            } | Answer::Except {
-                throttled: true,
-                ..
-            }
-        )
+    /// Whether the service has too much to do for as many requests at once as there are, when this one had `of` records.
+    /// It has not if it took half of them: fewer requests would only be slower then.
+    pub fn is_throttled(&self, of: u32) -> bool {
+        match self {
+            Answer::Again { throttled, .. } => *throttled,
+            Answer::Except {
+                records, throttled, ..
+            } => *throttled && records.len() as u64 * 2 > u64::from(of),
+            Answer::Done | Answer::Never { .. } => false,
+        }
     }
 }
 

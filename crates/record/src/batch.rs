@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::builder::Builder;
 use crate::pool::Storage;
 use crate::span::MAX_OFFSET;
-use crate::{Field, Fields, Key, Obligation, Permit, Receipt, Span, Tag, Time, Value};
+use crate::{Field, Fields, Key, Obligation, Origin, Permit, Receipt, Span, Tag, Time, Value};
 
 /// What a batch carries. Only logs are taken apart; the other kinds travel as the encoding they arrived in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -78,6 +78,7 @@ pub struct Batch {
     storage: Storage,
     receipt: Receipt,
     permit: Option<Permit>,
+    origin: Origin,
     awaited: bool,
 }
 
@@ -97,6 +98,7 @@ impl Batch {
             storage: Storage::take(),
             receipt: Receipt::none(),
             permit: None,
+            origin: Origin::NONE,
             awaited: false,
         }
     }
@@ -117,6 +119,19 @@ impl Batch {
     pub fn with_permit(mut self, permit: Permit) -> Batch {
         self.permit = Some(permit);
         self
+    }
+
+    /// Says which source the positions of the records belong to. A filter that puts records into a batch of its own, under
+    /// another tag say, hands the origin on with their positions.
+    pub fn with_origin(mut self, origin: Origin) -> Batch {
+        self.origin = origin;
+        self
+    }
+
+    /// Which source the positions of the records belong to; [`Origin::NONE`] if they mean nothing after a restart.
+    #[inline]
+    pub fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// Marks that someone waits for the answer (an acknowledgement, say): outputs send it at once.

@@ -64,6 +64,20 @@ impl Budget {
         }
     }
 
+    /// A permit for no bytes, also while the limit is reached: for bytes that come to exist without anybody waiting
+    /// ([`Permit::resize`]).
+    pub fn nothing(self: &Arc<Budget>) -> Permit {
+        Permit {
+            budget: Arc::clone(self),
+            bytes: 0,
+        }
+    }
+
+    /// Whether the limit is reached.
+    pub fn is_full(&self) -> bool {
+        self.limit != 0 && self.used() >= self.limit
+    }
+
     /// Waits until [`Budget::try_take`] succeeds.
     pub async fn take(self: &Arc<Budget>, bytes: usize) -> Permit {
         poll_fn(|context| {

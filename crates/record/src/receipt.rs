@@ -1,5 +1,6 @@
 //! The obligations of a batch's records.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::{Batch, Obligation};
@@ -9,11 +10,14 @@ use crate::{Batch, Obligation};
 /// Record `i` answers for the positions from its own up to the next record's, the last one up to the end: what a filter
 /// removed is answered for together with its neighbour, and the common road needs no entry per record. Where records
 /// part ways, or several records come from one, the extra obligations stand beside.
-#[derive(Debug)]
 pub struct Receipt {
     main: Obligation,
     /// Named by [`crate::Record::extra`], counted from 1.
     extras: Vec<Option<Obligation>>,
+    /// Record `i` answers for the position so much later than this, whatever its own says.
+    first: Option<u64>,
+    /// Kept for as long as the receipt.
+    guard: Option<Box<dyn Send + Sync>>,
 }
 
 impl Receipt {
@@ -22,7 +26,24 @@ impl Receipt {
         Receipt {
             main: obligation,
             extras: Vec::new(),
+            first: None,
+            guard: None,
         }
+    }
+
+    /// A receipt by which record `i` of a batch answers for the position `first + i`, whatever its own is: for records
+    /// that are numbered by who keeps them, while their positions go on to say where they come from.
+    pub fn numbered(obligation: Obligation, first: u64) -> Receipt {
+        Receipt {
+            first: Some(first),
+            ..Receipt::new(obligation)
+        }
+    }
+
+    /// Lets the receipt keep `guard` until everything is answered for or refused.
+    pub fn with_guard(mut self, guard: impl Send + Sync + 'static) -> Receipt {
+        self.guard = Some(Box::new(guard));
+        self
     }
 
     /// A receipt for records that nobody waits for.
@@ -40,6 +61,8 @@ impl Receipt {
         Receipt {
             main: self.main.fork(),
             extras,
+            first: self.first,
+            guard: None,
         }
     }
 
@@ -81,7 +104,12 @@ impl Receipt {
                 }
             }
         }
-        Receipt { main, extras }
+        Receipt {
+            main,
+            extras,
+            first: self.first,
+            guard: None,
+        }
     }
 
     /// Joins `other` into this receipt: record `extra` of the batch (see the returned number) answers for it.
@@ -101,6 +129,9 @@ impl Receipt {
     }
 
     fn positions(&self, batch: &Batch, records: &Range<u32>) -> Range<u64> {
+        if let Some(first) = self.first {
+            return first + u64::from(records.start)..first + u64::from(records.end);
+        }
         let all = batch.records();
         let offset = |index: u32| all.get(index as usize).map(|record| record.position.offset);
         let start = if records.start == 0 {
@@ -109,5 +140,15 @@ impl Receipt {
             offset(records.start).unwrap_or(u64::MAX)
         };
         start..offset(records.end).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt")
+            .field("main", &self.main)
+            .field("extras", &self.extras)
+            .field("first", &self.first)
+            .finish_non_exhaustive()
     }
 }

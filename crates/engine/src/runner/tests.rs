@@ -236,6 +236,32 @@ async fn exactly_the_failed_records_are_sent_again() {
     world.assert_settled(6);
 }
 
+/// How many of four requests may still be under way at once after so many of four records were refused for want of
+/// capacity, and then taken.
+async fn limit_after_refusals(refused: u32) -> u64 {
+    let records = (0..refused).map(|record| (record, RecordAnswer::Again));
+    let answers = vec![Answer::Except {
+        records: records.collect(),
+        why: "Slow down.".into(),
+        throttled: true,
+    }];
+    let world = run_in_lanes(1, 4, RetryLimit::Unset, answers, &[0..4]).await;
+    world.assert_settled(4);
+    let metrics = world.counters.own.all();
+    let limit = metrics
+        .iter()
+        .find(|metric| metric.name == "concurrency_limit");
+    limit.expect("every output has it").number.get()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_most_of_a_request_refused_brings_concurrency_down() {
+    assert_eq!(limit_after_refusals(1).await, 4);
+    assert_eq!(limit_after_refusals(2).await, 4, "half of it was taken");
+    assert_eq!(limit_after_refusals(3).await, 2);
+    assert_eq!(limit_after_refusals(4).await, 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_request_is_sent_again_as_it_was() {
     let world = run(

@@ -1,0 +1,155 @@
+//! Where the router keeps what must survive: one folder for each configuration, for one router at a time.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A router that ends, or hands over to this one, has so long to let go of the folder.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Places for the state of the configuration `name`, the best first: what the configuration says and nothing else, or
+/// what the service manager says, the system's place, the user's place.
+pub fn candidates(
+    configured: Option<&Path>,
+    name: &str,
+    variable: impl Fn(&str) -> Option<PathBuf>,
+) -> Vec<PathBuf> {
+    if let Some(path) = configured {
+        return vec![path.to_owned()];
+    }
+    // systemd may name several, separated by colons; the first is ours.
+    let managed = variable("STATE_DIRECTORY").map(|list| {
+        let list = list.to_string_lossy().into_owned();
+        PathBuf::from(list.split(':').next().unwrap_or_default())
+    });
+    let home = variable("HOME").map(|home| home.join(".local/state"));
+    let user = variable("XDG_STATE_HOME").or(home);
+    let system = Some(Path::new("/var/lib/flumen").join(name));
+    let user = user.map(|folder| folder.join("flumen").join(name));
+    [managed, system, user]
+        .into_iter()
+        .flatten()
+        .filter(|path| path.is_absolute())
+        .collect()
+}
+
+/// A folder that this router alone uses, until it is dropped.
+#[derive(Debug)]
+pub struct Directory {
+    /// The folder.
+    pub path: PathBuf,
+    /// Its lock goes with it.
+    _lock: File,
+}
+
+/// Why there is no folder.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Another router uses it.
+    #[error(
+        "{} is used by another router: stop it, or give each its own 'storage.path'",
+        .0.display()
+    )]
+    Used(PathBuf),
+    /// None of the places can be written.
+    #[error("nothing can be kept: {}; set 'storage.path' to a folder that can be written", .0.join(", "))]
+    Unwritable(Vec<String>),
+}
+
+impl Directory {
+    /// Takes the first of `candidates` that can be written.
+    ///
+    /// # Errors
+    /// When there is none, or another router uses it.
+    pub fn take(candidates: &[PathBuf]) -> Result<Directory, DirectoryError> {
+        let mut refused = Vec::new();
+        for path in candidates {
+            match lock(path) {
+                Ok(Some(lock)) => {
+                    return Ok(Directory {
+                        path: path.clone(),
+                        _lock: lock,
+                    });
+                }
+                Ok(None) => return Err(DirectoryError::Used(path.clone())),
+                Err(error) => refused.push(format!("{}: {error}", path.display())),
+            }
+        }
+        Err(DirectoryError::Unwritable(refused))
+    }
+}
+
+/// The folder's lock; `None` when somebody else holds it and does not let go.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("flumen.lock"))?;
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if waited < PATIENCE => {
+                std::thread::sleep(LOOK_EVERY);
+                waited += LOOK_EVERY;
+            }
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_in_their_order() {
+        let none = |_: &str| None;
+        let configured = Path::new("/data/state");
+        assert_eq!(candidates(Some(configured), "n", none), [configured]);
+        assert_eq!(
+            candidates(None, "n", none),
+            [Path::new("/var/lib/flumen/n")]
+        );
+        let all = |name: &str| match name {
+            "STATE_DIRECTORY" => Some("/var/lib/service:/var/lib/other".into()),
+            "HOME" => Some("/home/me".into()),
+            _ => None,
+        };
+        let expected = [
+            "/var/lib/service",
+            "/var/lib/flumen/n",
+            "/home/me/.local/state/flumen/n",
+        ];
+        assert_eq!(candidates(None, "n", all), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn one_router_at_a_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").expect("written");
+        let places = [file.join("below"), folder.path().join("state")];
+        let taken = Directory::take(&places).expect("the second can be written");
+        assert_eq!(taken.path, places[1]);
+        assert!(matches!(
+            Directory::take(&places),
+            Err(DirectoryError::Used(path)) if path == places[1]
+        ));
+        drop(taken);
+        Directory::take(&places).expect("free again");
+        assert!(matches!(
+            Directory::take(&places[..1]),
+            Err(DirectoryError::Unwritable(_))
+        ));
+    }
+}

@@ -1,0 +1,284 @@
+//! Routes that lag, inputs that are answered early, and what a restart finds.
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use plugin::{Level, Metrics};
+use record::{Field, Key, Ledger, Record, Tag, Time, Value};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::LocalSet;
+
+use super::*;
+
+const MIB: usize = 1 << 20;
+
+struct Rig {
+    storage: Rc<Storage>,
+    ways: Vec<UnboundedReceiver<Delivery>>,
+    counters: Vec<OutputCounters>,
+    memory: Arc<Budget>,
+    ledger: Arc<Ledger>,
+    next: u64,
+}
+
+impl Rig {
+    fn new(folder: &Path, names: &[&str], total: Option<u64>) -> Rig {
+        let memory = Budget::new(2 * MIB);
+        let settings = StorageSettings {
+            candidates: vec![folder.to_owned()],
+            durability: Durability::Durable,
+            backlog_bytes: MIB,
+            is_flushed_on_stop: false,
+        };
+        let (mut ways, mut receivers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, name) in names.iter().enumerate() {
+            let (sender, receiver) = unbounded_channel();
+            let counted = OutputCounters::new(Arc::from(*name), Metrics::default());
+            ways.push(Way::new(
+                Arc::from(*name),
+                index,
+                sender,
+                counted.clone(),
+                total,
+            ));
+            receivers.push(receiver);
+            counters.push(counted);
+        }
+        let log = Log::new("storage", Level::Off);
+        let storage = Storage::for_pipeline(settings, ways, true, Arc::clone(&memory), log)
+            .expect("a folder");
+        Rig {
+            storage: storage.expect("a stored input"),
+            ways: receivers,
+            counters,
+            memory,
+            ledger: Ledger::new(0),
+            next: 0,
+        }
+    }
+
+    /// A batch of `records` records of a kilobyte, whose texts start with their number.
+    fn batch(&mut self, records: u64) -> Batch {
+        let range = self.next..self.next + records;
+        self.next = range.end;
+        let mut batch = Batch::new(Tag::from("app"), Bytes::new());
+        for number in range.clone() {
+            let key = batch.put(b"log");
+            let text = batch.put(format!("{number:-<1000}").as_bytes());
+            let mark = batch.mark();
+            batch.push(Field {
+                key: Key::text(key),
+                value: Value::Str(text),
+            });
+            let body = batch.close(mark);
+            batch.push_record(Record {
+                time: Time::new(1_700_000_000, 0),
+                body,
+                position: Position {
+                    offset: number,
+                    len: 1,
+                },
+                ..Record::default()
+            });
+        }
+        let mut permit = self.memory.nothing();
+        permit.resize(batch.footprint());
+        batch
+            .with_obligation(self.ledger.open(range))
+            .with_permit(permit)
+    }
+
+    /// Ends it as a kill would, but for what the storage thread is just writing.
+    async fn end(self) {
+        self.storage.detach();
+        self.storage.close().await;
+    }
+}
+
+fn numbers(delivery: &Delivery) -> Vec<u64> {
+    let batch = &delivery.batch;
+    let number = |record: &Record| {
+        let Some(Value::Str(text)) = batch.get(record.body, b"log") else {
+            panic!("no text")
+        };
+        let text = std::str::from_utf8(batch.bytes(text)).expect("text");
+        let number = text.split('-').next().expect("a number");
+        number.parse().expect("a number")
+    };
+    batch.records().iter().map(number).collect()
+}
+
+async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    for _ in 0..20_000 {
+        if is_true() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("{what}");
+}
+
+fn all(records: Range<u64>) -> Vec<u64> {
+    records.collect()
+}
+
+#[tokio::test]
+async fn a_stored_input_is_answered_when_the_disk_has_its_records() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async {
+        let mut rig = Rig::new(folder.path(), &["live", "slow"], None);
+        let batch = rig.batch(10);
+        rig.storage.route(batch, &[0, 1], true);
+        let ledger = Arc::clone(&rig.ledger);
+        until("answered", || ledger.discharged() == 10).await;
+        let live = rig.ways[0].recv().await.expect("handed over");
+        assert_eq!(numbers(&live), all(0..10));
+        assert!(
+            !live.batch.origin().is_none() && live.batch.records()[3].position.offset == 3,
+            "they are named by the log"
+        );
+        live.receipt.settle_all();
+        let mut slow = rig.ways[1].recv().await.expect("handed over");
+        slow.receipt.settle(&slow.batch, 0..2);
+        slow.receipt.settle(&slow.batch, 5..6);
+        let origin = slow.batch.origin();
+        drop(slow);
+        rig.end().await;
+        origin
+    };
+    let origin = LocalSet::new().run_until(run).await;
+    let again = async {
+        let mut rig = Rig::new(folder.path(), &["live", "slow"], None);
+        let _feeders = rig.storage.feed();
+        let (mut found, mut positions) = (Vec::new(), Vec::new());
+        while found.len() < 7 {
+            let delivery = rig.ways[1].recv().await.expect("read again");
+            assert_eq!(delivery.batch.origin(), origin, "by the same name");
+            found.extend(numbers(&delivery));
+            let records = delivery.batch.records();
+            positions.extend(records.iter().map(|record| record.position.offset));
+            delivery.receipt.settle_all();
+        }
+        assert_eq!(found, [2, 3, 4, 6, 7, 8, 9]);
+        assert_eq!(positions, found, "with the same positions");
+        assert!(rig.ways[0].try_recv().is_err(), "nothing twice");
+        rig.end().await;
+    };
+    LocalSet::new().run_until(again).await;
+    let wal = std::fs::read_dir(folder.path().join("wal")).expect("a folder");
+    let left = wal
+        .filter(|entry| {
+            let path = entry.as_ref().expect("an entry").path();
+            path.extension().is_some_and(|extension| extension == "wal")
+        })
+        .count();
+    assert_eq!(left, 0, "everything is delivered");
+}
+
+#[tokio::test]
+async fn a_dead_output_stops_no_live_one_and_gets_everything_later() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async {
+        let mut rig = Rig::new(folder.path(), &["live", "dead"], None);
+        let _feeders = rig.storage.feed();
+        let mut live = Vec::new();
+        // Sixteen times the memory.
+        for _ in 0..320 {
+            while rig.memory.used() > MIB * 3 / 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let batch = rig.batch(100);
+            rig.storage.route(batch, &[0, 1], false);
+            let delivery = rig.ways[0].recv().await.expect("handed over");
+            live.extend(numbers(&delivery));
+            delivery.receipt.settle_all();
+        }
+        assert_eq!(live, all(0..32_000));
+        // What the dead output holds in memory stays unanswered; all the rest is safe.
+        let held: u64 = rig.ways[1].len() as u64;
+        let ledger = Arc::clone(&rig.ledger);
+        let safe = move || {
+            let beyond: u64 = ledger
+                .discharged_beyond()
+                .iter()
+                .map(|range| range.end - range.start)
+                .sum();
+            ledger.discharged() + beyond
+        };
+        assert!(held > 0 && held * 100 < 3000, "{held} batches");
+        until("the rest is on the disk", || safe() == 32_000 - held * 100).await;
+        let mut late = Vec::new();
+        while late.len() < 32_000 {
+            let delivery = rig.ways[1].recv().await.expect("read again");
+            late.extend(numbers(&delivery));
+            delivery.receipt.settle_all();
+        }
+        assert_eq!(late, all(0..32_000), "all, once, and in order");
+        until("nothing is owed", || rig.ledger.is_settled()).await;
+        let open = rig.storage.opened().expect("open");
+        until("it has caught up", || open.writer.behind(1).is_none()).await;
+        let batch = rig.batch(1);
+        rig.storage.route(batch, &[0, 1], false);
+        let delivery = rig.ways[1].recv().await.expect("directly");
+        assert_eq!(numbers(&delivery), [32_000]);
+        assert_eq!(rig.counters[1].routed.get(), 32_001);
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+#[tokio::test]
+async fn what_an_output_has_refused_comes_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async {
+        let mut rig = Rig::new(folder.path(), &["only"], None);
+        let _feeders = rig.storage.feed();
+        let batch = rig.batch(10);
+        rig.storage.route(batch, &[0], true);
+        let mut first = rig.ways[0].recv().await.expect("handed over");
+        first.receipt.settle(&first.batch, 3..6);
+        drop(first);
+        let mut found = Vec::new();
+        while found.len() < 7 {
+            let delivery = rig.ways[0].recv().await.expect("once more");
+            found.extend(numbers(&delivery));
+            delivery.receipt.settle_all();
+        }
+        assert_eq!(found, [0, 1, 2, 6, 7, 8, 9]);
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+#[tokio::test]
+async fn the_oldest_records_go_at_the_total_limit_and_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async {
+        let mut rig = Rig::new(folder.path(), &["dead", "live"], Some(MIB as u64));
+        let _feeders = rig.storage.feed();
+        for _ in 0..100 {
+            let batch = rig.batch(100);
+            rig.storage.route(batch, &[0, 1], true);
+            let delivery = rig.ways[1].recv().await.expect("handed over");
+            delivery.receipt.settle_all();
+            let ledger = Arc::clone(&rig.ledger);
+            let next = rig.next;
+            until("the disk has it", || ledger.discharged() == next).await;
+        }
+        let dropped = || rig.counters[0].dropped.get();
+        until("it is dropped", || dropped() > 7000).await;
+        let mut late = Vec::new();
+        let mut receivers = rig.ways.into_iter();
+        let mut dead = receivers.next().expect("the first");
+        while late.last() != Some(&9999) {
+            let delivery = dead.recv().await.expect("read again");
+            late.extend(numbers(&delivery));
+            delivery.receipt.settle_all();
+        }
+        let dropped = rig.counters[0].dropped.get();
+        assert_eq!(late.len() as u64 + dropped, 10_000);
+        assert_eq!(rig.counters[0].routed.get(), 10_000);
+        assert!(late.windows(2).all(|pair| pair[0] < pair[1]));
+    };
+    LocalSet::new().run_until(run).await;
+}
