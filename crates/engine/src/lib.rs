@@ -22,3 +22,4 @@ mod storage;
 
 pub use pipeline::{Pipeline, PipelineError};
 pub use plan::{Plan, Registry};
+pub use storage::SimulatedDisk;

@@ -12,6 +12,7 @@ use plugin::{
 };
 
 use crate::instance::TagMatcher;
+use crate::storage::SimulatedDisk;
 
 /// The plugins that are compiled in. The application lists them; the engine knows none.
 #[derive(Clone, Copy)]
@@ -34,6 +35,8 @@ pub struct Plan {
     pub config_dir: PathBuf,
     /// What tells this configuration from others in places where each has a folder of its own.
     pub state_name: String,
+    /// What stands for the machine's disk in a simulation.
+    pub(crate) disk: Option<SimulatedDisk>,
     /// Whether the user named a base or a cap of the waits between retries.
     pub(crate) scheduler_is_configured: bool,
     pub(crate) inputs: Vec<PlannedInput>,
@@ -115,11 +118,20 @@ impl Plan {
             parsers,
             config_dir,
             state_name: "flumen".to_owned(),
+            disk: None,
             scheduler_is_configured,
             inputs,
             filters,
             outputs,
         })
+    }
+}
+
+impl Plan {
+    /// The same on a simulated disk: nothing touches the machine's.
+    pub fn with_disk(mut self, disk: SimulatedDisk) -> Plan {
+        self.disk = Some(disk);
+        self
     }
 }
 

@@ -11,12 +11,12 @@
 //! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use buffer::fs::Disk;
+use buffer::fs::{Disk, Fs};
 use buffer::wal::{self, Append, Durability, OpenError, Report, Settings, Writer};
 use config::{ServiceOptions, StorageSync, StorageType};
 use monitor::OutputCounters;
@@ -52,6 +52,25 @@ pub struct StorageSettings {
     pub backlog_bytes: usize,
     /// `storage.backlog.flush_on_shutdown`.
     pub is_flushed_on_stop: bool,
+    /// What stands for the machine's disk.
+    pub disk: Option<SimulatedDisk>,
+}
+
+/// A disk of a simulation: the log stands on it at `/wal`, and works on the shard's own thread and clock.
+#[derive(Clone)]
+pub struct SimulatedDisk {
+    /// The file system.
+    pub fs: Arc<dyn Fs>,
+    /// Gives the numbers that nobody gave before.
+    pub new_uuid: fn() -> [u8; 16],
+    /// The length at which a new segment is begun.
+    pub segment_bytes: u64,
+}
+
+impl std::fmt::Debug for SimulatedDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SimulatedDisk")
+    }
 }
 
 impl StorageSettings {
@@ -68,6 +87,7 @@ impl StorageSettings {
             },
             backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
             is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
+            disk: plan.disk.clone(),
         }
     }
 }
@@ -143,7 +163,8 @@ enum Opened {
 /// An open log.
 struct Open {
     writer: Writer,
-    directory: Directory,
+    folder: PathBuf,
+    _directory: Option<Directory>,
 }
 
 /// Why the router cannot start.
@@ -211,8 +232,11 @@ impl Storage {
         if matches!(*self.opened.borrow(), Opened::Yes(_)) {
             return Ok(());
         }
+        if let Some(disk) = &self.settings.disk {
+            return self.open_simulated(disk);
+        }
         let directory = Directory::take(&self.settings.candidates)?;
-        let mut settings = Settings::new(directory.path.join("wal"), self.settings.durability);
+        let mut settings = self.log_settings(&directory.path);
         let smallest = self.ways.iter().filter_map(|way| way.bytes_max).min();
         if let Some(smallest) = smallest {
             // Whole segments are dropped at the limit: they should be a small part of it.
@@ -220,14 +244,46 @@ impl Storage {
         }
         let (log, recovered) = wal::Log::open(Arc::new(Disk), settings)?;
         report::recovered(&self.log, &directory.path, &recovered, &self.ways);
+        let told = report::teller(&self.log, &self.ways);
+        let writer =
+            Writer::start(log, &recovered, self.routes(), told).map_err(StorageError::Thread)?;
+        *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open {
+            writer,
+            folder: directory.path.clone(),
+            _directory: Some(directory),
+        }));
+        Ok(())
+    }
+
+    fn log_settings(&self, folder: &Path) -> Settings {
+        Settings::new(folder.join("wal"), self.settings.durability)
+    }
+
+    fn routes(&self) -> Vec<wal::Route> {
         let routes = self.ways.iter().map(|way| wal::Route {
             name: Arc::clone(&way.name),
             bytes_max: way.bytes_max,
         });
+        routes.collect()
+    }
+
+    fn open_simulated(&self, disk: &SimulatedDisk) -> Result<(), StorageError> {
+        let folder = PathBuf::from("/");
+        let settings = Settings {
+            new_uuid: disk.new_uuid,
+            segment_bytes: disk.segment_bytes,
+            ..self.log_settings(&folder)
+        };
+        let (log, recovered) = wal::Log::open(Arc::clone(&disk.fs), settings)?;
+        report::recovered(&self.log, &folder, &recovered, &self.ways);
         let told = report::teller(&self.log, &self.ways);
-        let writer =
-            Writer::start(log, &recovered, routes.collect(), told).map_err(StorageError::Thread)?;
-        *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open { writer, directory }));
+        let (writer, driver) = Writer::driven(log, &recovered, self.routes(), told);
+        spawn_local(driver.run(tokio::time::sleep_until));
+        *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open {
+            writer,
+            folder,
+            _directory: None,
+        }));
         Ok(())
     }
 
@@ -239,6 +295,10 @@ impl Storage {
 
     /// Whether an earlier run left a log in one of the places.
     pub fn has_backlog(&self) -> bool {
+        if let Some(disk) = &self.settings.disk {
+            let names = disk.fs.list(Path::new("/wal"));
+            return names.is_ok_and(|names| !names.is_empty());
+        }
         let has_log = |folder: &PathBuf| {
             let entries = std::fs::read_dir(folder.join("wal"));
             entries.is_ok_and(|mut entries| entries.next().is_some())
@@ -327,7 +387,7 @@ impl Storage {
         self.log.info(format_args!(
             "output {} cannot keep up: what comes for it waits in {}",
             way.name,
-            open.directory.path.display()
+            open.folder.display()
         ));
         open.writer.fall_behind(way.index);
         way.held.changed.notify_one();
@@ -449,7 +509,7 @@ impl Storage {
         if !open.writer.flush().await {
             self.log.error(format_args!(
                 "{} cannot be written: what is not safe stays with its sources",
-                open.directory.path.display()
+                open.folder.display()
             ));
         }
         for way in &self.ways {
@@ -459,7 +519,7 @@ impl Storage {
                     "output {}: up to {} records stay in {} and are sent after the next start",
                     way.name,
                     waiting.records,
-                    open.directory.path.display()
+                    open.folder.display()
                 ));
             }
         }

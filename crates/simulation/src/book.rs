@@ -19,6 +19,8 @@ pub struct Book {
     sources: Vec<Source>,
     outputs: Vec<Output>,
     filters: bool,
+    /// Records of files may wait in the log as well, for outputs that lag.
+    spills: bool,
 }
 
 struct Source {
@@ -46,6 +48,8 @@ struct Fate {
     held: u32,
     /// Delivered, rejected or filtered at least once.
     done: bool,
+    /// An earlier life ended with durable knowledge of a delivery.
+    remembered: bool,
     /// When the last answer about it was heard.
     heard: Option<Duration>,
 }
@@ -94,6 +98,7 @@ impl Book {
                 })
                 .collect(),
             filters: scenario.filters,
+            spills: scenario.outputs.len() > 1,
         }
     }
 
@@ -244,7 +249,7 @@ impl Book {
 
     /// A durable position of a file, or an acknowledgement, covers `id` from now on.
     pub fn covered(&mut self, id: Id) -> Result<(), Finding> {
-        let is_logged = self.sources[usize::from(id.source)].is_logged;
+        let may_be_logged = self.spills || self.sources[usize::from(id.source)].is_logged;
         let gives_up: [bool; MAX_OUTPUTS] =
             std::array::from_fn(|index| self.outputs.get(index).is_some_and(|o| o.gives_up));
         let record = self.record(id);
@@ -255,7 +260,7 @@ impl Book {
             .zip(gives_up)
             .position(|(fate, gives_up)| fate.expected && !fate.done && !gives_up);
         match owing {
-            Some(output) if !is_logged => Err(format!(
+            Some(output) if !may_be_logged => Err(format!(
                 "{id:?} is covered by a position or an acknowledgement, and output {output} has not delivered it"
             )),
             _ => Ok(()),
@@ -276,11 +281,13 @@ impl Book {
             for record in &mut source.records {
                 record.emitted = false;
                 for fate in &mut record.routes {
-                    let is_old = |heard| lag.is_some_and(|lag| heard + lag < now);
+                    let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
+                    let is_noted = fate.heard.is_some_and(is_old) || fate.remembered;
                     let remembered = match source.is_logged {
-                        true => fate.heard.is_some_and(is_old),
-                        false => record.covered,
+                        true => is_noted,
+                        false => record.covered && (is_noted || !self.spills),
                     };
+                    fate.remembered = remembered && fate.claims > 0;
                     fate.claims = match remembered {
                         true => fate.claims.min(1),
                         false => 0,

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use engine::Pipeline;
 use monitor::{OutputCounters, Pipeline as Counters};
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
@@ -25,6 +26,11 @@ const DRAIN: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_millis(250);
 /// What was delivered is covered by a durable position after this long.
 const COMMIT_LAG: Duration = Duration::from_millis(1_500);
+
+/// What was delivered is noted in the log's cursors after this long.
+const CURSOR_LAG: Duration = Duration::from_millis(50);
+/// A router that could not start is started again after this long.
+const START_AGAIN: Duration = Duration::from_secs(1);
 
 /// What came of a seed.
 #[derive(Debug)]
@@ -78,6 +84,7 @@ async fn history(world: Rc<World>) {
     for index in 0..world.ports.len() {
         spawn_local(sender::send(Rc::clone(&world), index));
     }
+    spawn_local(fill_disk(Rc::clone(&world)));
     for ending in world.scenario.lives.clone() {
         live(&world, ending).await;
         if world.violation().is_some() {
@@ -97,6 +104,36 @@ async fn history(world: Rc<World>) {
     }
 }
 
+/// Builds the router on `shard`. Nothing if the disk prevents that.
+async fn start(world: &Rc<World>, shard: &LocalSet) -> Option<(Pipeline, Counters)> {
+    let built = shard.run_until(async { router::build(world) }).await;
+    world.say(|| format!("the disk has {}", world.disk.describe()));
+    match built {
+        Ok(pipeline) => {
+            let counters = pipeline.counters().clone();
+            Some((pipeline, counters))
+        }
+        Err(error) => {
+            world.say(|| format!("the router does not start: {error}"));
+            if world.is_healed() {
+                world.violated(format!("the router does not start: {error}"));
+            }
+            None
+        }
+    }
+}
+
+/// Fills the disk up and makes room again, as planned.
+async fn fill_disk(world: Rc<World>) {
+    for (start, end) in world.scenario.disk.full.clone() {
+        for (at, is_full) in [(start, true), (end, false)] {
+            sleep(at.saturating_sub(world.now())).await;
+            world.disk.set_full(is_full && !world.is_healed());
+            world.say(|| format!("disk: full is {is_full}"));
+        }
+    }
+}
+
 /// One life of the router.
 async fn live(world: &Rc<World>, ending: Ending) {
     let (dies_at, lasts, is_stop) = match ending {
@@ -107,9 +144,10 @@ async fn live(world: &Rc<World>, ending: Ending) {
         }
     };
     world.begin_life(dies_at);
-    let pipeline = router::build(&world.scenario);
-    let counters = pipeline.counters().clone();
     let shard = LocalSet::new();
+    let Some((pipeline, counters)) = start(world, &shard).await else {
+        return after(world, ending, &Counters::default());
+    };
     let life = async {
         let shutdown = async {
             sleep(lasts).await;
@@ -125,6 +163,10 @@ async fn live(world: &Rc<World>, ending: Ending) {
         }
     };
     let stopped = shard.run_until(life).await;
+    if stopped {
+        // What works for the pipeline sees its end.
+        shard.run_until(sleep(Duration::from_millis(1))).await;
+    }
     drop(shard);
     world.check_panics();
     if stopped {
@@ -156,7 +198,17 @@ fn after(world: &World, ending: Ending, counters: &Counters) {
             });
         }
     }
-    book.crashed(now, None);
+    let disk_is_well = !world.disk_fails();
+    let lag = match ending {
+        Ending::Stop(_) if disk_is_well => Some(Duration::ZERO),
+        Ending::Kill(_) if disk_is_well => Some(CURSOR_LAG),
+        _ => None,
+    };
+    book.crashed(now, lag);
+    match ending {
+        Ending::PowerLoss(_) => world.disk.lose_power(),
+        Ending::Kill(_) | Ending::Stop(_) => world.disk.kill(),
+    }
 }
 
 /// After a stop: counts are balanced, no memory is held.
@@ -207,9 +259,14 @@ fn commits_in_time(world: &World) {
 /// The life in which everything heals: all that is owed is delivered, and then nothing is under way.
 async fn last_life(world: &Rc<World>, written: impl Future<Output = ()>) {
     world.begin_life(None);
-    let pipeline = router::build(&world.scenario);
-    let counters = pipeline.counters().clone();
     let shard = LocalSet::new();
+    let (pipeline, counters) = loop {
+        match start(world, &shard).await {
+            Some(started) => break started,
+            None => sleep(START_AGAIN).await,
+        }
+        world.heal();
+    };
     let drained = async {
         sleep(world.dice(|dice| dice.time(Duration::from_millis(1)..Duration::from_secs(5)))).await;
         world.heal();
@@ -224,6 +281,7 @@ async fn last_life(world: &Rc<World>, written: impl Future<Output = ()>) {
         }
     };
     shard.run_until(life).await;
+    shard.run_until(sleep(Duration::from_millis(1))).await;
     drop(shard);
     world.check_panics();
     if world.violation().is_some() {
@@ -264,8 +322,10 @@ fn is_idle(world: &World, output: &OutputCounters) -> bool {
 /// One more life, in which nothing may be sent.
 async fn nothing_is_left(world: &Rc<World>) {
     world.begin_life(None);
-    let pipeline = router::build(&world.scenario);
     let shard = LocalSet::new();
+    let Some((pipeline, _)) = start(world, &shard).await else {
+        return world.violated("the router does not start on a disk that is well".to_owned());
+    };
     let life = async {
         tokio::select! {
             biased;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Diagnostics, Document, Entry, LogLevel, Position, Section, SectionKind, SystemHost};
-use engine::{Pipeline, Plan};
+use engine::{Pipeline, PipelineError, Plan, SimulatedDisk};
 use plugin::{Parser, Parsers};
 
 use crate::plugins::REGISTRY;
 use crate::scenario::Scenario;
+use crate::world::World;
 
 /// `Grace`: how long a stop may take.
 pub const GRACE: Duration = Duration::from_secs(5);
@@ -26,11 +27,15 @@ impl Parsers for NoParsers {
     }
 }
 
-/// Builds the router of a scenario.
+/// Builds the router of a scenario, inside of its shard.
+///
+/// # Errors
+/// When the disk does not let it start.
 ///
 /// # Panics
 /// When the configuration is refused: it is the simulation's own.
-pub fn build(scenario: &Scenario) -> Pipeline {
+pub fn build(world: &World) -> Result<Pipeline, PipelineError> {
+    let scenario = &world.scenario;
     let mut diagnostics = Diagnostics::new();
     let sections = sections(scenario);
     let document = Document::load(&SystemHost, None, sections, &mut diagnostics);
@@ -42,13 +47,20 @@ pub fn build(scenario: &Scenario) -> Pipeline {
         &mut diagnostics,
     );
     let plan = plan.unwrap_or_else(|| panic!("{diagnostics}"));
-    Pipeline::build(plan, LogLevel::Off).unwrap_or_else(|error| panic!("{error}"))
+    let plan = plan.with_disk(SimulatedDisk {
+        fs: world.disk.mount(),
+        new_uuid: || fastrand::u128(..).to_le_bytes(),
+        segment_bytes: scenario.disk.segment_bytes,
+    });
+    Pipeline::build(plan, LogLevel::Off)
 }
 
 fn sections(scenario: &Scenario) -> Vec<Section> {
+    let sync = if scenario.disk.syncs { "full" } else { "normal" };
     let mut service = vec![
         ("flush", scenario.flush.as_secs_f64().to_string()),
         ("grace", GRACE.as_secs().to_string()),
+        ("storage.sync", sync.to_owned()),
     ];
     if let Some((base, cap)) = scenario.scheduler {
         service.push(("scheduler.base", base.to_string()));
@@ -56,10 +68,11 @@ fn sections(scenario: &Scenario) -> Vec<Section> {
     }
     let mut sections = vec![section(SectionKind::Service, "SERVICE", service)];
     for part in 0..scenario.tails.len() {
-        sections.push(input("sim_tail", "t", part, scenario));
+        sections.push(input("sim_tail", "t", part, "memory", scenario));
     }
-    for part in 0..scenario.senders.len() {
-        sections.push(input("sim_forward", "f", part, scenario));
+    for (part, plan) in scenario.senders.iter().enumerate() {
+        let storage = if plan.logged { "filesystem" } else { "memory" };
+        sections.push(input("sim_forward", "f", part, storage, scenario));
     }
     if scenario.filters {
         let keys = vec![("name", "sim_sieve".into()), ("match", "*".into())];
@@ -79,12 +92,13 @@ fn sections(scenario: &Scenario) -> Vec<Section> {
     sections
 }
 
-fn input(name: &str, tag: &str, part: usize, scenario: &Scenario) -> Section {
+fn input(name: &str, tag: &str, part: usize, storage: &str, scenario: &Scenario) -> Section {
     let keys = vec![
         ("name", name.to_owned()),
         ("part", part.to_string()),
         ("tag", format!("{tag}.{part}")),
         ("mem_buf_limit", scenario.memory.to_string()),
+        ("storage.type", storage.to_owned()),
     ];
     section(SectionKind::Input, "INPUT", keys)
 }

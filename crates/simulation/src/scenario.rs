@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::dice::Dice;
+use crate::disk::DiskFaults;
 
 /// The most outputs of a scenario.
 pub const MAX_OUTPUTS: usize = 3;
@@ -28,6 +29,8 @@ pub struct Scenario {
     pub flush: Duration,
     /// `Mem_Buf_Limit` of every input.
     pub memory: usize,
+    /// The disk of the write-ahead log.
+    pub disk: DiskPlan,
     /// Whether `scheduler.base` and `scheduler.cap` are configured.
     pub scheduler: Option<(u64, u64)>,
 }
@@ -50,6 +53,19 @@ pub enum When {
     At(Duration),
     /// At this step of it: a request that leaves, an answer that comes, a write, a sync.
     Step(u64),
+}
+
+/// The disk of the write-ahead log.
+#[derive(Clone, Debug)]
+pub struct DiskPlan {
+    /// `storage.sync full`: acknowledged means on the disk. Otherwise it means given to the system.
+    pub syncs: bool,
+    /// What goes wrong.
+    pub faults: DiskFaults,
+    /// When it is full, since the beginning of the history.
+    pub full: Vec<(Duration, Duration)>,
+    /// The length at which a segment ends.
+    pub segment_bytes: u64,
 }
 
 /// A file that somebody writes and the router follows.
@@ -144,10 +160,14 @@ impl Faults {
 impl Scenario {
     /// What `dice` make of it. Every kind of fault is left out of many histories, so that each is also seen alone.
     pub fn new(dice: &mut Dice) -> Scenario {
+        let disk = disk(dice);
         let tails = dice.count(0..3);
         let senders = dice.count(usize::from(tails == 0)..3);
         Scenario {
-            lives: (0..dice.count(0..5)).map(|_| ending(dice)).collect(),
+            lives: (0..dice.count(0..5))
+                .map(|_| ending(&disk, dice))
+                .collect(),
+            disk,
             tails: (0..tails).map(|_| tail(dice)).collect(),
             senders: (0..senders).map(|_| sender(dice)).collect(),
             outputs: (0..dice.pick(&[1, 1, 1, 2, 2, MAX_OUTPUTS]))
@@ -161,14 +181,33 @@ impl Scenario {
     }
 }
 
-fn ending(dice: &mut Dice) -> Ending {
+fn disk(dice: &mut Dice) -> DiskPlan {
+    let mut rate = || match dice.chance(0.2) {
+        true => dice.pick(&[0.02, 0.2]),
+        false => 0.0,
+    };
+    let faults = DiskFaults {
+        append: rate(),
+        read: rate(),
+        sync: rate(),
+        names: rate(),
+    };
+    DiskPlan {
+        syncs: dice.chance(0.7),
+        faults,
+        full: (0..dice.pick(&[0, 0, 1])).map(|_| outage(dice)).collect(),
+        segment_bytes: dice.pick(&[500, 4_000, 1 << 20]),
+    }
+}
+
+fn ending(disk: &DiskPlan, dice: &mut Dice) -> Ending {
     let when = match dice.chance(0.5) {
         true => When::At(dice.time(ms(10)..ms(15_000))),
         false => When::Step(dice.number(1..300)),
     };
     match dice.count(0..5) {
         0 => Ending::Stop(dice.time(ms(10)..ms(15_000))),
-        1 | 2 => Ending::PowerLoss(when),
+        1 | 2 if disk.syncs => Ending::PowerLoss(when),
         _ => Ending::Kill(when),
     }
 }

@@ -12,11 +12,12 @@ use tokio::time::Instant;
 
 use crate::book::{Book, Finding};
 use crate::dice::Dice;
+use crate::disk::{DiskFaults, SimDisk};
 use crate::log_file::LogFile;
 use crate::mutation::Mutation;
 use crate::panics;
 use crate::positions::Positions;
-use crate::scenario::Scenario;
+use crate::scenario::{DiskPlan, Scenario};
 use crate::sender::Port;
 use crate::service::Service;
 use crate::trace::Trace;
@@ -39,6 +40,8 @@ pub struct World {
     pub files: Vec<LogFile>,
     /// The durable positions.
     pub positions: Positions,
+    /// The disk of the write-ahead log.
+    pub disk: Arc<SimDisk>,
     /// Where senders connect to.
     pub ports: Vec<Port>,
     /// The services behind the outputs.
@@ -65,6 +68,11 @@ impl World {
     pub fn enter(seed: u64, mutation: Option<Mutation>, is_traced: bool) -> Rc<World> {
         let mut dice = Dice::new(seed);
         let scenario = Scenario::new(&mut dice);
+        let disk = SimDisk::new(seed);
+        disk.set_faults(scenario.disk.faults);
+        if mutation == Some(Mutation::SyncDoesNothing) {
+            disk.sync_nothing();
+        }
         let services = (0..scenario.outputs.len()).map(Service::new);
         let world = Rc::new(World {
             mutation,
@@ -72,6 +80,7 @@ impl World {
             book: RefCell::new(Book::new(&scenario)),
             files: scenario.tails.iter().map(|_| LogFile::default()).collect(),
             positions: Positions::new(scenario.tails.len()),
+            disk,
             ports: scenario.senders.iter().map(|_| Port::default()).collect(),
             services: services.collect(),
             budgets: RefCell::default(),
@@ -182,6 +191,8 @@ impl World {
     pub fn heal(&self) {
         self.say(|| "everything heals".to_owned());
         self.healed.set(true);
+        self.disk.set_faults(DiskFaults::default());
+        self.disk.set_full(false);
     }
 
     /// Whether faults are over.
@@ -216,6 +227,13 @@ impl World {
     /// Whether writing positions may fail.
     pub fn positions_fail(&self) -> bool {
         self.scenario.tails.iter().any(|plan| plan.write_fails > 0.0)
+    }
+
+    /// Whether the disk may fail.
+    pub fn disk_fails(&self) -> bool {
+        let DiskPlan { faults, full, .. } = &self.scenario.disk;
+        let rates = [faults.append, faults.read, faults.sync, faults.names];
+        !self.healed.get() && (rates.iter().any(|rate| *rate > 0.0) || !full.is_empty())
     }
 
     /// A panic of the router that nobody meant is wrong.
