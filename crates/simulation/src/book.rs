@@ -279,7 +279,8 @@ impl Book {
     pub fn crashed(&mut self, now: Duration, lag: Option<Duration>) {
         for source in &mut self.sources {
             for record in &mut source.records {
-                record.emitted = false;
+                // What lies in the log comes as often as it was put there.
+                record.emitted &= source.is_logged;
                 for fate in &mut record.routes {
                     let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
                     let is_noted = fate.heard.is_some_and(is_old) || fate.remembered;
@@ -292,7 +293,10 @@ impl Book {
                         true => fate.claims.min(1),
                         false => 0,
                     };
-                    (fate.extra, fate.held, fate.heard) = (0, 0, None);
+                    if !source.is_logged {
+                        fate.extra = 0;
+                    }
+                    (fate.held, fate.heard) = (0, None);
                 }
             }
         }

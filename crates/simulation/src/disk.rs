@@ -23,7 +23,7 @@ const ENOSPC: i32 = 28;
 pub struct DiskFaults {
     /// Appending fails after a part was written.
     pub append: f64,
-    /// Reading fails.
+    /// Opening or reading a file fails.
     pub read: f64,
     /// Syncing a file fails; what was to be synced is forgotten, as Linux does.
     pub sync: f64,
@@ -106,6 +106,11 @@ impl SimDisk {
     /// Lets calls fail from now on.
     pub fn set_faults(&self, faults: DiskFaults) {
         self.lock().faults = faults;
+    }
+
+    /// Which calls fail now.
+    pub fn faults(&self) -> DiskFaults {
+        self.lock().faults
     }
 
     /// Fills the disk up, or makes room.
@@ -283,7 +288,9 @@ impl Fs for Mount {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let state = self.enter("open", path)?;
+        let mut state = self.disk.lock();
+        let rate = state.faults.read;
+        state.enter(self.process, rate, "open", path)?;
         match state.names.get(path) {
             Some(&file) => Ok(self.handle(path, file)),
             None => Err(ErrorKind::NotFound.into()),

@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
 
+use crate::disk::DiskFaults;
 use crate::mutation::Mutation;
 use crate::panics;
 use crate::router::{self, GRACE};
@@ -106,7 +107,11 @@ async fn history(world: Rc<World>) {
 
 /// Builds the router on `shard`. Nothing if the disk prevents that.
 async fn start(world: &Rc<World>, shard: &LocalSet) -> Option<(Pipeline, Counters)> {
+    let faults = world.disk.faults();
+    // What cannot be read while it starts, the log takes for damaged: it would be lost.
+    world.disk.set_faults(DiskFaults { read: 0.0, ..faults });
     let built = shard.run_until(async { router::build(world) }).await;
+    world.disk.set_faults(faults);
     world.say(|| format!("the disk has {}", world.disk.describe()));
     match built {
         Ok(pipeline) => {
