@@ -276,10 +276,13 @@ impl Book {
 
     /// The router is gone at `now`; what no position, acknowledgement or cursor covers may come again. Cursors of the log
     /// are durable when they are older than `lag`; without it they never are for sure.
-    pub fn crashed(&mut self, now: Duration, lag: Option<Duration>) {
+    /// With `has_log`, records of files may lie in the log for outputs that lag.
+    pub fn crashed(&mut self, now: Duration, lag: Option<Duration>, has_log: bool) {
+        let has_log = has_log && self.spills;
         for source in &mut self.sources {
             for record in &mut source.records {
-                // What lies in the log comes as often as it was put there.
+                // What lies in the log comes as often as it was put there, and from its file as well if no position tells.
+                let comes_twice = has_log && record.emitted && !record.covered;
                 record.emitted &= source.is_logged;
                 for fate in &mut record.routes {
                     let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
@@ -293,7 +296,9 @@ impl Book {
                         true => fate.claims.min(1),
                         false => 0,
                     };
-                    if !source.is_logged {
+                    if source.is_file && has_log {
+                        fate.extra += u32::from(comes_twice);
+                    } else if source.is_file || !source.is_logged {
                         fate.extra = 0;
                     }
                     (fate.held, fate.heard) = (0, None);

@@ -158,6 +158,11 @@ impl SimDisk {
         }
     }
 
+    /// Whether no file was ever made.
+    pub fn is_unused(&self) -> bool {
+        self.lock().files.is_empty()
+    }
+
     /// The files there are and their lengths, for traces.
     pub fn describe(&self) -> String {
         let state = self.lock();

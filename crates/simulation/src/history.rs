@@ -209,7 +209,7 @@ fn after(world: &World, ending: Ending, counters: &Counters) {
         Ending::Kill(_) if disk_is_well => Some(CURSOR_LAG),
         _ => None,
     };
-    book.crashed(now, lag);
+    book.crashed(now, lag, !world.disk.is_unused());
     match ending {
         Ending::PowerLoss(_) => world.disk.lose_power(),
         Ending::Kill(_) | Ending::Stop(_) => world.disk.kill(),
