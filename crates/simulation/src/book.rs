@@ -276,17 +276,18 @@ impl Book {
 
     /// The router is gone at `now`; what no position, acknowledgement or cursor covers may come again. Cursors of the log
     /// are durable when they are older than `lag`; without it they never are for sure.
-    /// With `has_log`, records of files may lie in the log for outputs that lag.
+    /// With `has_log`, records of any source may lie in the log for outputs that lag.
     pub fn crashed(&mut self, now: Duration, lag: Option<Duration>, has_log: bool) {
         let has_log = has_log && self.spills;
         for source in &mut self.sources {
             for record in &mut source.records {
-                // What lies in the log comes as often as it was put there, and from its file as well if no position tells.
+                // What lies in the log comes as often as it was put there, and from its source as well if nothing tells.
                 let comes_twice = has_log && record.emitted && !record.covered;
                 record.emitted &= source.is_logged;
                 for fate in &mut record.routes {
                     let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
-                    let is_noted = fate.heard.is_some_and(is_old) || fate.remembered;
+                    let is_noted =
+                        lag.is_some() && (fate.remembered || fate.heard.is_some_and(is_old));
                     let remembered = match source.is_logged {
                         true => is_noted,
                         false => record.covered && (is_noted || !self.spills),
@@ -296,9 +297,9 @@ impl Book {
                         true => fate.claims.min(1),
                         false => 0,
                     };
-                    if source.is_file && has_log {
+                    if has_log && !source.is_logged {
                         fate.extra += u32::from(comes_twice);
-                    } else if source.is_file || !source.is_logged {
+                    } else if !source.is_logged {
                         fate.extra = 0;
                     }
                     (fate.held, fate.heard) = (0, None);
@@ -333,13 +334,19 @@ impl Book {
     /// A record of a file that was delivered wherever it had to be, before `before` if that is given, and that no durable
     /// position covers.
     pub fn uncovered(&self, before: Option<Duration>) -> Option<Id> {
-        let files = self.sources.iter().enumerate().filter(|(_, source)| source.is_file);
+        let files = self
+            .sources
+            .iter()
+            .enumerate()
+            .filter(|(_, source)| source.is_file);
         files
             .flat_map(|(source, book)| (0..).zip(&book.records).map(move |record| (source, record)))
             .find(|(_, (_, record))| {
                 let mut routes = record.routes.iter().filter(|fate| fate.expected).peekable();
                 let is_settled = |fate: &Fate| {
-                    let heard = fate.heard.is_some_and(|heard| before.is_none_or(|before| heard < before));
+                    let heard = fate
+                        .heard
+                        .is_some_and(|heard| before.is_none_or(|before| heard < before));
                     fate.held == 0 && heard
                 };
                 !record.covered && routes.peek().is_some() && routes.all(is_settled)

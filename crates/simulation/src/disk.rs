@@ -345,11 +345,7 @@ impl Fs for Mount {
 }
 
 impl Handle {
-    fn enter(
-        &self,
-        rate: fn(&DiskFaults) -> f64,
-        call: &str,
-    ) -> io::Result<MutexGuard<'_, State>> {
+    fn enter(&self, rate: fn(&DiskFaults) -> f64, call: &str) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.disk.lock();
         let rate = rate(&state.faults);
         state.enter(self.process, rate, call, &self.path)?;
@@ -361,10 +357,7 @@ impl File for Handle {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let (entered, error) = match self.enter(|faults| faults.append, "append") {
             Ok(state) if !state.is_full => (Some(state), None),
-            Ok(state) => (
-                Some(state),
-                Some(io::Error::from_raw_os_error(ENOSPC)),
-            ),
+            Ok(state) => (Some(state), Some(io::Error::from_raw_os_error(ENOSPC))),
             Err(error) => (None, Some(error)),
         };
         let mut state = entered.unwrap_or_else(|| self.disk.lock());

@@ -80,7 +80,8 @@ async fn history(world: Rc<World>) {
     for service in &world.services {
         spawn_local(Rc::clone(service).run(Rc::clone(&world)));
     }
-    let files = (0..world.files.len()).map(|index| spawn_local(log_file::write(Rc::clone(&world), index)));
+    let files =
+        (0..world.files.len()).map(|index| spawn_local(log_file::write(Rc::clone(&world), index)));
     let writers: Vec<_> = files.collect();
     for index in 0..world.ports.len() {
         spawn_local(sender::send(Rc::clone(&world), index));
@@ -109,7 +110,10 @@ async fn history(world: Rc<World>) {
 async fn start(world: &Rc<World>, shard: &LocalSet) -> Option<(Pipeline, Counters)> {
     let faults = world.disk.faults();
     // What cannot be read while it starts, the log takes for damaged: it would be lost.
-    world.disk.set_faults(DiskFaults { read: 0.0, ..faults });
+    world.disk.set_faults(DiskFaults {
+        read: 0.0,
+        ..faults
+    });
     let built = shard.run_until(async { router::build(world) }).await;
     world.disk.set_faults(faults);
     world.say(|| format!("the disk has {}", world.disk.describe()));
@@ -237,27 +241,45 @@ fn stopped_well(world: &World, counters: &Counters) {
             ));
         }
     }
-    let held: usize = world.budgets.borrow().iter().map(|budget| budget.used()).sum();
+    let held: usize = world
+        .budgets
+        .borrow()
+        .iter()
+        .map(|budget| budget.used())
+        .sum();
     if held > 0 {
-        world.violated(format!("{held} bytes are held after the router has stopped"));
+        world.violated(format!(
+            "{held} bytes are held after the router has stopped"
+        ));
     }
-    let is_idle = counters.outputs.iter().all(|output| output.in_flight() == 0);
+    let is_idle = counters
+        .outputs
+        .iter()
+        .all(|output| output.in_flight() == 0);
     if is_idle && !panicked && (world.is_healed() || !world.positions_fail()) {
         let unwritten = world.book.borrow().uncovered(None);
         world.check(unwritten.map_or(Ok(()), |id| {
-            Err(format!("{id:?} is delivered, and after a stop no position says so"))
+            Err(format!(
+                "{id:?} is delivered, and after a stop no position says so"
+            ))
         }));
     }
 }
 
 /// Before a crash: what was delivered a while ago is covered.
 fn commits_in_time(world: &World) {
-    if world.positions_fail() || world.meant_panics.take() > 0 || world.life_time() < COMMIT_LAG {
+    if world.positions_fail()
+        || world.disk_fails()
+        || world.meant_panics.take() > 0
+        || world.life_time() < COMMIT_LAG
+    {
         return;
     }
     let before = world.now().saturating_sub(COMMIT_LAG);
     if let Some(id) = world.book.borrow().uncovered(Some(before)) {
-        world.violated(format!("{id:?} was delivered a while ago, and no position says so"));
+        world.violated(format!(
+            "{id:?} was delivered a while ago, and no position says so"
+        ));
     }
 }
 
@@ -316,7 +338,11 @@ async fn drained(world: &World, counters: &Counters) {
 }
 
 fn dropped(counters: &Counters) -> Vec<u64> {
-    counters.outputs.iter().map(|output| output.dropped.get()).collect()
+    counters
+        .outputs
+        .iter()
+        .map(|output| output.dropped.get())
+        .collect()
 }
 
 /// Whether an output has nothing to do. After a panic its count of what is in flight says nothing.

@@ -59,7 +59,13 @@ impl LogFile {
 
     /// Whether a line begins at `position`, or the file ends there.
     pub fn is_boundary(&self, position: u64) -> bool {
-        position == self.end() || self.content.borrow().starts.binary_search(&position).is_ok()
+        position == self.end()
+            || self
+                .content
+                .borrow()
+                .starts
+                .binary_search(&position)
+                .is_ok()
     }
 
     /// The bytes of `range`.

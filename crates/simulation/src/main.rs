@@ -32,7 +32,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn read() -> Result<Asked, lexopt::Error> {
@@ -50,7 +54,8 @@ fn read() -> Result<Asked, lexopt::Error> {
             Long("mutation") => {
                 let name = arguments.value()?.string()?;
                 let known = Mutation::named(&name);
-                asked.mutation = Some(known.ok_or_else(|| format!("there is no mutation '{name}'"))?);
+                asked.mutation =
+                    Some(known.ok_or_else(|| format!("there is no mutation '{name}'"))?);
             }
             other => return Err(other.unexpected()),
         }

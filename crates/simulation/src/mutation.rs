@@ -49,6 +49,9 @@ impl Mutation {
     /// The one with this name.
     pub fn named(name: &str) -> Option<Mutation> {
         let is_it = |mutation: &&Mutation| format!("{mutation:?}").eq_ignore_ascii_case(name);
-        Mutation::ALL.iter().copied().find(|mutation| is_it(&mutation))
+        Mutation::ALL
+            .iter()
+            .copied()
+            .find(|mutation| is_it(&mutation))
     }
 }

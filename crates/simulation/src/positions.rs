@@ -87,7 +87,9 @@ impl Open {
         let changes = Changes { rows, scan: None };
         self.store.apply(&changes).expect("in memory");
         let before = world.positions.durable(self.file);
-        world.positions.0[self.file].borrow_mut().push(position.clone());
+        world.positions.0[self.file]
+            .borrow_mut()
+            .push(position.clone());
         if let Some(before) = before {
             is_monotone(&before, &position)?;
         }

@@ -56,7 +56,11 @@ pub fn build(world: &World) -> Result<Pipeline, PipelineError> {
 }
 
 fn sections(scenario: &Scenario) -> Vec<Section> {
-    let sync = if scenario.disk.syncs { "full" } else { "normal" };
+    let sync = if scenario.disk.syncs {
+        "full"
+    } else {
+        "normal"
+    };
     let mut service = vec![
         ("flush", scenario.flush.as_secs_f64().to_string()),
         ("grace", GRACE.as_secs().to_string()),

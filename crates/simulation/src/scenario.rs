@@ -164,9 +164,7 @@ impl Scenario {
         let tails = dice.count(0..3);
         let senders = dice.count(usize::from(tails == 0)..3);
         Scenario {
-            lives: (0..dice.count(0..5))
-                .map(|_| ending(&disk, dice))
-                .collect(),
+            lives: (0..dice.count(0..5)).map(|_| ending(&disk, dice)).collect(),
             disk,
             tails: (0..tails).map(|_| tail(dice)).collect(),
             senders: (0..senders).map(|_| sender(dice)).collect(),
@@ -186,14 +184,19 @@ fn disk(dice: &mut Dice) -> DiskPlan {
         true => dice.pick(&[0.02, 0.2]),
         false => 0.0,
     };
-    let faults = DiskFaults {
+    let mut faults = DiskFaults {
         append: rate(),
         read: rate(),
         sync: rate(),
         names: rate(),
     };
+    let syncs = dice.chance(0.7);
+    if !syncs && faults.sync > 0.0 {
+        // What a failed sync forgot, the log reads again once; it cannot do that on a disk that cannot be read either.
+        faults.read = 0.0;
+    }
     DiskPlan {
-        syncs: dice.chance(0.7),
+        syncs,
         faults,
         full: (0..dice.pick(&[0, 0, 1])).map(|_| outage(dice)).collect(),
         segment_bytes: dice.pick(&[500, 4_000, 1 << 20]),

@@ -200,13 +200,21 @@ impl Sender {
 
     fn make(&mut self) -> u32 {
         let source = self.world.files.len() + self.index;
-        let records = self.world.dice(|dice| dice.number(1..u64::from(self.plan.records) + 1));
+        let records = self
+            .world
+            .dice(|dice| dice.number(1..u64::from(self.plan.records) + 1));
         let mut book = self.world.book.borrow_mut();
         let first = book.add(source);
         let last = (1..records).fold(first, |_, _| book.add(source));
         let number = self.made.len() as u32;
-        let end = Id { number: last.number + 1, ..last };
-        self.made.push(Chunk { number, records: first..end });
+        let end = Id {
+            number: last.number + 1,
+            ..last
+        };
+        self.made.push(Chunk {
+            number,
+            records: first..end,
+        });
         self.unacknowledged.insert(number);
         number
     }
@@ -214,13 +222,16 @@ impl Sender {
     /// Puts a chunk on the wire, where it takes a moment.
     async fn transmit(&mut self, number: u32, link: &Link) {
         let chunk = self.made[number as usize].clone();
-        let latency = self.world.dice(|dice| dice.time(Duration::from_micros(100)..Duration::from_millis(20)));
+        let latency = self
+            .world
+            .dice(|dice| dice.time(Duration::from_micros(100)..Duration::from_millis(20)));
         tokio::time::sleep(latency).await;
         if link.is_closed() {
             return;
         }
         if !self.was_sent.insert(number) {
-            self.world.say(|| format!("sender {} sends chunk {number} again", self.index));
+            self.world
+                .say(|| format!("sender {} sends chunk {number} again", self.index));
             self.world.book.borrow_mut().resent(chunk.records.clone());
         }
         link.chunks.borrow_mut().push_back(chunk);
@@ -231,7 +242,8 @@ impl Sender {
     fn hear(&mut self, link: &Link) -> bool {
         let acks: Vec<u32> = link.acks.borrow_mut().drain(..).collect();
         for chunk in &acks {
-            self.world.say(|| format!("sender {}: chunk {chunk} is acknowledged", self.index));
+            self.world
+                .say(|| format!("sender {}: chunk {chunk} is acknowledged", self.index));
             if self.unacknowledged.remove(chunk) {
                 for id in self.made[*chunk as usize].ids() {
                     let covered = self.world.book.borrow_mut().covered(id);

@@ -99,7 +99,10 @@ impl Service {
     fn is_away(&self, world: &World) -> bool {
         let now = world.now();
         let outages = &world.scenario.outputs[self.output].outages;
-        !world.is_healed() && outages.iter().any(|(start, end)| *start <= now && now < *end)
+        !world.is_healed()
+            && outages
+                .iter()
+                .any(|(start, end)| *start <= now && now < *end)
     }
 
     async fn handle(&self, world: &World, call: Call) {
@@ -143,7 +146,11 @@ impl Service {
             };
         }
         let is_partial = world.dice(|dice| dice.chance(faults.partial));
-        let share = if is_partial { faults.partial_share } else { 0.0 };
+        let share = if is_partial {
+            faults.partial_share
+        } else {
+            0.0
+        };
         let mut exceptions = Vec::new();
         for (index, id) in (0..).zip(&call.ids) {
             if id.nature() == Nature::Poison {

@@ -226,7 +226,10 @@ impl World {
 
     /// Whether writing positions may fail.
     pub fn positions_fail(&self) -> bool {
-        self.scenario.tails.iter().any(|plan| plan.write_fails > 0.0)
+        self.scenario
+            .tails
+            .iter()
+            .any(|plan| plan.write_fails > 0.0)
     }
 
     /// Whether the disk may fail.

@@ -8,7 +8,11 @@ use simulation::{Mutation, run, sweep};
 
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions.txt");
 /// How many seeds are run; `SIMULATION_SEEDS=FIRST..END` names others.
-const SEEDS: u64 = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
+const SEEDS: u64 = if cfg!(debug_assertions) {
+    1_000
+} else {
+    10_000
+};
 /// Every mutation is to be seen within so many seeds.
 const SEEN_WITHIN: u64 = 1_500;
 
@@ -39,7 +43,10 @@ fn nothing_is_wrong_in_many_seeds() {
     for (seed, finding) in &found {
         keep(*seed, finding);
         let _ = writeln!(report, "seed {seed}: {finding}");
-        let _ = writeln!(report, "  cargo run --release -p simulation -- --seed {seed}");
+        let _ = writeln!(
+            report,
+            "  cargo run --release -p simulation -- --seed {seed}"
+        );
     }
     let trace = run(*first, None, true).trace;
     let last = trace.len().saturating_sub(200);
@@ -50,7 +57,10 @@ fn nothing_is_wrong_in_many_seeds() {
 fn keep(seed: u64, finding: &str) {
     let line = format!("{seed} {finding}\n");
     let known = read_to_string(REGRESSIONS).unwrap_or_default();
-    if !known.lines().any(|known| known.split(' ').next() == Some(&*seed.to_string())) {
+    if !known
+        .lines()
+        .any(|known| known.split(' ').next() == Some(&*seed.to_string()))
+    {
         let file = OpenOptions::new().append(true).open(REGRESSIONS);
         // The tree may be read-only; the report says everything.
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));

@@ -47,13 +47,13 @@ impl Input for SimTail {
     fn build(options: Part, context: InputContext, _: Handover) -> Result<SimTail, BuildError> {
         let world = World::current();
         let index = options.part as usize;
-        world
-            .budgets
-            .borrow_mut()
-            .push(Arc::clone(&context.budget));
+        world.budgets.borrow_mut().push(Arc::clone(&context.budget));
         let store = world.positions.open(index);
         let (offset, mut delivered) = match &store.position {
-            Some(position) => (position.offset, position.facts.clone().unwrap_or_default().delivered),
+            Some(position) => (
+                position.offset,
+                position.facts.clone().unwrap_or_default().delivered,
+            ),
             None => (0, Vec::new()),
         };
         if world.is_mutated(Mutation::ForgetsDelivered) {
@@ -153,18 +153,23 @@ impl SimTail {
             permit.resize((range.end - range.start) as usize);
             return permit;
         }
-        self.context.budget.take((range.end - range.start) as usize).await
+        self.context
+            .budget
+            .take((range.end - range.start) as usize)
+            .await
     }
 
     async fn hand_over(&mut self, range: Range<u64>, permit: Permit, emitter: &Emitter) {
-        self.world.check_permit(&self.context.budget, permit.bytes());
+        self.world
+            .check_permit(&self.context.budget, permit.bytes());
         self.world
             .live_step(|| format!("file {} is read: {range:?}", self.index))
             .await;
         self.read_to = self.read_to.max(range.end);
         let obligation = self.ledger.open(range.clone());
         let bytes = Bytes::from(self.world.files[self.index].read(range.clone()));
-        let mut batch = Batch::new(self.context.static_tag(), bytes.clone()).with_obligation(obligation);
+        let mut batch =
+            Batch::new(self.context.static_tag(), bytes.clone()).with_obligation(obligation);
         batch = match self.world.is_mutated(Mutation::LeaksMemory) {
             true => {
                 std::mem::forget(permit);
@@ -199,7 +204,11 @@ impl SimTail {
     /// Whether everything that was handed over is answered for, in one way or the other.
     fn is_answered(&self) -> bool {
         let beyond = self.ledger.discharged_beyond();
-        let ranges = beyond.iter().chain(&self.ledger.refused()).map(|r| r.end - r.start).sum::<u64>();
+        let ranges = beyond
+            .iter()
+            .chain(&self.ledger.refused())
+            .map(|r| r.end - r.start)
+            .sum::<u64>();
         self.ledger.discharged() + ranges >= self.read_to
     }
 }
@@ -233,7 +242,11 @@ impl Committer {
             offset = world.files[index].end();
         }
         let new = position(index, offset, self.ledger.discharged_beyond());
-        if world.positions.durable(index).is_some_and(|durable| durable == new) {
+        if world
+            .positions
+            .durable(index)
+            .is_some_and(|durable| durable == new)
+        {
             return;
         }
         let takes = world.dice(|dice| dice.time(Duration::from_millis(1)..COMMIT_TAKES));

@@ -220,7 +220,11 @@ impl Client {
             Answer::Done => &[],
             Answer::Except { records, .. } => records,
             Answer::Never { .. } if ids.len() == 1 => {
-                let dropped = self.world.book.borrow_mut().dropped(self.index, ids[0], now);
+                let dropped = self
+                    .world
+                    .book
+                    .borrow_mut()
+                    .dropped(self.index, ids[0], now);
                 return self.world.check(dropped);
             }
             Answer::Again { .. } | Answer::Never { .. } => return,

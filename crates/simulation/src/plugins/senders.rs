@@ -30,10 +30,7 @@ impl Input for SimForward {
     fn build(options: Part, context: InputContext, _: Handover) -> Result<SimForward, BuildError> {
         let world = World::current();
         let index = options.part as usize;
-        world
-            .budgets
-            .borrow_mut()
-            .push(Arc::clone(&context.budget));
+        world.budgets.borrow_mut().push(Arc::clone(&context.budget));
         world.ports[index].listen();
         Ok(SimForward {
             world,
@@ -112,7 +109,8 @@ impl Connection {
         let texts: Vec<String> = chunk.ids().map(|id| id.text()).collect();
         let source = Bytes::from(texts.concat());
         let permit = self.context.budget.take(source.len()).await;
-        self.world.check_permit(&self.context.budget, permit.bytes());
+        self.world
+            .check_permit(&self.context.budget, permit.bytes());
         if self.link.is_closed() {
             return;
         }
@@ -135,13 +133,7 @@ impl Connection {
         tokio::task::yield_now().await;
     }
 
-    fn batch(
-        &self,
-        source: Bytes,
-        texts: &[String],
-        first: u64,
-        obligation: Obligation,
-    ) -> Batch {
+    fn batch(&self, source: Bytes, texts: &[String], first: u64, obligation: Obligation) -> Batch {
         let mut batch = Batch::new(self.context.static_tag(), source)
             .with_obligation(obligation)
             .with_awaited(true);
@@ -149,7 +141,10 @@ impl Connection {
         let mut start = 0;
         for (offset, text) in (first..).zip(texts) {
             let mark = batch.mark();
-            batch.push(Field::new(key, Value::Str(batch.span(start..start + text.len()))));
+            batch.push(Field::new(
+                key,
+                Value::Str(batch.span(start..start + text.len())),
+            ));
             start += text.len();
             let body = batch.close(mark);
             batch.push_record(Record {
@@ -165,7 +160,8 @@ impl Connection {
     async fn answer(&mut self) {
         let (prefix, beyond) = (self.ledger.discharged(), self.ledger.discharged_beyond());
         let is_due = |range: &Range<u64>| {
-            let within = |own: &Range<u64>| own.start <= range.start.max(prefix) && range.end <= own.end;
+            let within =
+                |own: &Range<u64>| own.start <= range.start.max(prefix) && range.end <= own.end;
             range.end <= prefix || beyond.iter().any(within)
         };
         let (due, owed) = std::mem::take(&mut self.owed)
@@ -179,7 +175,8 @@ impl Connection {
             self.link.acknowledge(chunk.number);
         }
         if !self.ledger.refused().is_empty() && !self.world.is_mutated(Mutation::ForgetsRefused) {
-            self.world.say(|| format!("input {} is refused something", self.index));
+            self.world
+                .say(|| format!("input {} is refused something", self.index));
             self.link.close();
         }
     }

@@ -22,8 +22,16 @@ impl Filter for Sieve {
     }
 
     fn filter(&mut self, batch: &mut Batch, call: &FilterCall<'_>) {
-        let ways: Vec<Way> = batch.records().iter().map(|record| way(batch, record)).collect();
-        for (index, _) in ways.iter().enumerate().filter(|(_, way)| **way == Way::Retag) {
+        let ways: Vec<Way> = batch
+            .records()
+            .iter()
+            .map(|record| way(batch, record))
+            .collect();
+        for (index, _) in ways
+            .iter()
+            .enumerate()
+            .filter(|(_, way)| **way == Way::Retag)
+        {
             let index = index as u32;
             let mut obligations = batch.carve(index..index + 1).into_obligations();
             let obligation = obligations.next().unwrap_or_else(Obligation::none);
@@ -44,7 +52,9 @@ fn way(batch: &Batch, record: &Record) -> Way {
     if batch.tag().as_bytes().starts_with(b"r") {
         return Way::Pass;
     }
-    text(batch, record).and_then(Id::read).map_or(Way::Pass, Id::way)
+    text(batch, record)
+        .and_then(Id::read)
+        .map_or(Way::Pass, Id::way)
 }
 
 fn text<'a>(batch: &'a Batch, record: &Record) -> Option<&'a [u8]> {
