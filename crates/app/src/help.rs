@@ -19,19 +19,23 @@ pub const COMMANDS: &[(&str, &str)] = &[
     #[cfg(feature = "bench")]
     (
         "bench",
-        "write load, count what arrives, play AWS's load matrix: flumen bench matrix",
+        "write load, count what arrives, play AWS's load matrix, inject faults: flumen bench faults",
     ),
-    #[cfg(feature = "lake")]
+    #[cfg(feature = "query")]
     (
         "demo",
         "play the whole story on this machine: two clusters, routers, delivery streams, SQL",
+    ),
+    (
+        "dlq",
+        "look at records that outputs gave up, and send them once more: flumen dlq ls -c FILE",
     ),
     #[cfg(feature = "lake")]
     (
         "lake",
         "run Firehose, Kinesis, CloudWatch Logs, S3, STS and IAM on this machine: flumen lake --data DIR",
     ),
-    #[cfg(feature = "lake")]
+    #[cfg(feature = "query")]
     (
         "query",
         "ask in Athena's SQL: flumen query --data DIR \"SELECT …\"",
@@ -48,7 +52,7 @@ pub fn overview() -> String {
     for (name, what) in COMMANDS {
         text.push_str(&format!("  {name:<7} {what}\n"));
     }
-    let first = if cfg!(feature = "lake") {
+    let first = if cfg!(feature = "query") {
         "flumen demo"
     } else {
         "flumen -i dummy -o stdout"

@@ -5,12 +5,27 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use plugin::{Level, LogSink};
+use config::ServiceOptions;
+use plugin::{Level, Log, LogSink};
 
 /// Appends messages to a file, never rotating it.
 pub struct LogFile(Mutex<File>);
 
 impl LogFile {
+    /// Sends all messages to the configured file from now on. One that was moved away is made anew.
+    pub fn install(service: &ServiceOptions) {
+        let Some(path) = &service.log_file else {
+            return;
+        };
+        match LogFile::open(path) {
+            Ok(file) => Log::install(file),
+            Err(error) => eprintln!(
+                "flumen: cannot write the log file {}: {error}",
+                path.display()
+            ),
+        }
+    }
+
     /// Opens `path`, or says why it cannot be written.
     pub fn open(path: &Path) -> io::Result<LogFile> {
         let file = OpenOptions::new().append(true).create(true).open(path)?;

@@ -3,19 +3,23 @@
 //! Called as `fluent-bit` it is the router alone.
 
 mod aws_doctor;
+mod dlq;
 mod help;
 mod log_file;
+mod monitoring;
+mod operator;
 #[cfg(test)]
 mod reference;
 mod registry;
 mod router;
 mod signals;
+mod upgrade;
 
-#[cfg(feature = "lake")]
+#[cfg(feature = "query")]
 mod demo;
 #[cfg(feature = "lake")]
 mod lake;
-#[cfg(feature = "lake")]
+#[cfg(feature = "query")]
 mod query;
 
 use std::ffi::OsString;
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         "run" => router::main(arguments[1..].to_vec()),
         "aws" => aws_doctor::main(&arguments[1..]),
         "check" => router::check(arguments[1..].to_vec()),
+        "dlq" => dlq::main(&arguments[1..]),
         _ if command.starts_with('-') => router::main(arguments),
         _ => subcommand(command, &arguments),
     }
@@ -64,13 +69,13 @@ fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
         #[command(subcommand)]
         Bench(bench::BenchCommand),
         /// Plays the whole story on this machine: two clusters, routers, delivery streams, table, view, top ten.
-        #[cfg(feature = "lake")]
+        #[cfg(feature = "query")]
         Demo(demo::DemoCommand),
         /// Runs the AWS services of the log path on this machine: Firehose, Kinesis, CloudWatch Logs, S3, STS and IAM.
         #[cfg(feature = "lake")]
         Lake(lake::LakeCommand),
         /// Asks about delivered logs in Athena's SQL.
-        #[cfg(feature = "lake")]
+        #[cfg(feature = "query")]
         Query(query::QueryCommand),
     }
 
@@ -82,11 +87,11 @@ fn subcommand(command: &str, arguments: &[OsString]) -> ExitCode {
     ) {
         #[cfg(feature = "bench")]
         Command::Bench(bench) => bench.run(),
-        #[cfg(feature = "lake")]
+        #[cfg(feature = "query")]
         Command::Demo(demo) => demo.run(),
         #[cfg(feature = "lake")]
         Command::Lake(lake) => lake.run(),
-        #[cfg(feature = "lake")]
+        #[cfg(feature = "query")]
         Command::Query(query) => query.run(),
     }
 }

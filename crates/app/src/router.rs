@@ -7,19 +7,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use config::{
-    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, SectionKind, ServiceOptions,
-    Severity, SystemHost,
+    Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, Options, SectionKind,
+    ServiceOptions, Severity, SystemHost,
 };
-use engine::{Pipeline, Plan};
-use monitor::{HealthLimits, Monitor};
+use engine::{Handovers, Pipeline, PipelineError, Plan};
 use parsers::Definitions;
 use plugin::Log;
-use tokio::net::TcpListener;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::LocalSet;
 
+use crate::help;
 use crate::log_file::LogFile;
-use crate::registry::{self, REGISTRY};
-use crate::{help, signals};
+use crate::monitoring::{self, MonitorSettings};
+use crate::operator::{Leave, Operator};
+use crate::registry::REGISTRY;
+use crate::signals::Signals;
+use crate::upgrade::{self, Program};
 
 /// The exit status of a configuration that cannot be loaded, as upstream's.
 const CANNOT_LOAD: u8 = 1;
@@ -30,6 +32,7 @@ const CANNOT_START: u8 = 255;
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let mut diagnostics = Diagnostics::new();
     let command_line = CommandLine::parse(arguments, &mut diagnostics);
+    let command_line = Rc::new(command_line);
     match &command_line.action {
         Action::Version => {
             println!(
@@ -41,6 +44,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         Action::Help(topic) => return print_help(topic),
         Action::Run => {}
     }
+    // Both look at the process as it was started.
+    let (program, handovers) = match (Program::this(), upgrade::take()) {
+        (Ok(program), Ok(handovers)) => (program, handovers),
+        (Err(error), _) => return fail(&format!("cannot find this program: {error}")),
+        (_, Err(why)) => return fail(&why),
+    };
     if let Some(folder) = &command_line.working_directory
         && let Err(error) = std::env::set_current_dir(folder)
     {
@@ -55,10 +64,17 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return dry_run(&diagnostics);
     }
     match loaded {
-        Some(plan) if !diagnostics.prevents_start() => start(plan, &command_line),
+        Some(plan) if !diagnostics.prevents_start() => {
+            start(plan, &command_line, program, handovers)
+        }
         _ if diagnostics.has_errors() => ExitCode::from(CANNOT_LOAD),
         _ => ExitCode::from(CANNOT_START),
     }
+}
+
+fn fail(why: &str) -> ExitCode {
+    eprintln!("flumen: {why}");
+    ExitCode::from(CANNOT_START)
 }
 
 /// `flumen check`: every finding, and an exit status that says whether the router would start.
@@ -97,7 +113,8 @@ fn dry_run(diagnostics: &Diagnostics) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Plan> {
+/// Loads the configuration that the command line names.
+pub fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Plan> {
     let main = command_line.config_file.as_deref();
     let document = Document::load(
         &SystemHost,
@@ -105,25 +122,28 @@ fn load(command_line: &CommandLine, diagnostics: &mut Diagnostics) -> Option<Pla
         command_line.sections.clone(),
         diagnostics,
     );
-    let parsers = Definitions::new(&document.parsers, command_line.log_level, diagnostics);
+    // Its mistakes are reported when the plan is made.
+    let service = ServiceOptions::read(&document.service, &mut Diagnostics::new());
+    let limit = service.map_or(0, |service| service.multiline_buffer_limit.0 as usize);
+    let parsers = Definitions::new(&document.parsers, command_line.log_level, diagnostics)
+        .with_multiline(&document.multiline_parsers, limit, diagnostics);
     let folder = document
         .folder
         .clone()
         .unwrap_or_else(|| PathBuf::from("."));
-    Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)
+    let mut plan = Plan::new(&document, REGISTRY, Arc::new(parsers), folder, diagnostics)?;
+    plan.state_name = engine::state_name(main);
+    Some(plan)
 }
 
-fn start(plan: Plan, command_line: &CommandLine) -> ExitCode {
+fn start(
+    plan: Plan,
+    command_line: &Rc<CommandLine>,
+    program: Program,
+    handovers: Handovers,
+) -> ExitCode {
     let level = LogLevel::in_effect(command_line.log_level, plan.service.log_level, &SystemHost);
-    if let Some(path) = &plan.service.log_file {
-        match LogFile::open(path) {
-            Ok(file) => Log::install(file),
-            Err(error) => eprintln!(
-                "flumen: cannot write the log file {}: {error}",
-                path.display()
-            ),
-        }
-    }
+    LogFile::install(&plan.service);
     let log = Log::new("flumen", level);
     log.info(format_args!(
         "version={}, pid={}",
@@ -134,6 +154,10 @@ fn start(plan: Plan, command_line: &CommandLine) -> ExitCode {
         log.warn(format_args!(
             "'daemon on' is not supported: the router stays in the foreground"
         ));
+    }
+    // Before there are other threads, so that it holds for all of them.
+    if let Err(error) = rustix::thread::set_no_new_privs(true) {
+        log.warn(format_args!("cannot set no_new_privs: {error}"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -146,66 +170,85 @@ fn start(plan: Plan, command_line: &CommandLine) -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    runtime.block_on(LocalSet::new().run_until(run(plan, level, log)))
+    runtime.block_on(LocalSet::new().run_until(run(plan, command_line, program, handovers, level)))
 }
 
-async fn run(plan: Plan, level: LogLevel, log: Log) -> ExitCode {
-    let monitor = MonitorSettings::new(&plan.service);
-    let pipeline = match Pipeline::build(plan, level) {
-        Ok(pipeline) => pipeline,
-        Err(error) => {
-            error
-                .0
-                .iter()
-                .for_each(|failure| log.error(format_args!("{failure}")));
-            return ExitCode::from(CANNOT_START);
-        }
-    };
-    if let Some(monitor) = monitor {
-        match TcpListener::bind(&monitor.address).await {
-            Ok(listener) => monitor.serve(listener, pipeline.counters().clone(), level),
-            Err(error) => {
-                log.error(format_args!(
-                    "[http_server] cannot listen on {}: {error}",
-                    monitor.address
-                ));
-                return ExitCode::from(CANNOT_START);
+/// Runs one pipeline after the other: another one only if the process could not go on as another binary.
+async fn run(
+    mut plan: Plan,
+    command_line: &Rc<CommandLine>,
+    program: Program,
+    mut handovers: Handovers,
+    level: LogLevel,
+) -> ExitCode {
+    let log = Log::new("engine", level);
+    let operator = Operator::new(Rc::clone(command_line), program, log.clone());
+    let mut signals = Signals::listen(log.clone());
+    loop {
+        let monitor = MonitorSettings::new(&plan.service);
+        operator.note(&plan);
+        let inherited = handovers.remove(monitoring::NAME);
+        let pipeline = match Pipeline::resume(plan, level, std::mem::take(&mut handovers)) {
+            Ok(pipeline) => pipeline,
+            Err(error) => return cannot_start(&error, &log),
+        };
+        let (limit, records) = pipeline.memory();
+        log.info(format_args!(
+            "memory limit {limit} bytes, of which {records} for records between reading and delivery"
+        ));
+        let control = operator.take_over(pipeline.controller());
+        let serving = match monitor {
+            None => None,
+            Some(monitor) => {
+                let watched = pipeline.watched().clone();
+                match monitor
+                    .serve(watched, inherited, Rc::clone(&control), level)
+                    .await
+                {
+                    Ok(serving) => Some(serving),
+                    Err(why) => {
+                        log.error(format_args!("[http_server] {why}"));
+                        return ExitCode::from(CANNOT_START);
+                    }
+                }
             }
-        }
-    }
-    pipeline
-        .run(signals::shutdown(Log::new("engine", level)))
-        .await;
-    ExitCode::SUCCESS
-}
-
-/// What the monitoring server needs of `[SERVICE]`.
-struct MonitorSettings {
-    address: String,
-    limits: HealthLimits,
-    health_check: bool,
-}
-
-impl MonitorSettings {
-    fn new(service: &ServiceOptions) -> Option<MonitorSettings> {
-        let count = |value: i64| u64::try_from(value).unwrap_or(0);
-        service.http_server.0.then(|| MonitorSettings {
-            address: format!("{}:{}", service.http_listen, service.http_port),
-            limits: HealthLimits {
-                errors: count(service.health_errors),
-                retries_failed: count(service.health_retry_failures),
-                period_seconds: service.health_period.0.as_secs() as usize,
+        };
+        let shutdown = Rc::clone(&control);
+        let (given_up, asked) = tokio::join!(
+            async {
+                let given_up = pipeline.run(async move { shutdown.shutdown().await }).await;
+                control.ended();
+                given_up
             },
-            health_check: service.health_check.0,
-        })
+            control.attend(&mut signals),
+        );
+        if asked != Leave::Upgrade {
+            return ExitCode::SUCCESS;
+        }
+        handovers = given_up;
+        if let Some(serving) = serving {
+            handovers.extend(serving.give_up());
+        }
+        let (error, kept) = operator.program.become_successor(handovers);
+        log.error(format_args!(
+            "[upgrade] cannot go on as another binary, this one goes on: {error}"
+        ));
+        handovers = kept;
+        plan = match operator.load() {
+            Ok((plan, _)) => plan,
+            Err(why) => {
+                log.error(format_args!("[upgrade] {why}"));
+                return ExitCode::from(CANNOT_LOAD);
+            }
+        };
     }
+}
 
-    fn serve(self, listener: TcpListener, counters: monitor::Pipeline, level: LogLevel) {
-        let log = Log::new("http_server", level);
-        log.info(format_args!("listen iface={}", self.address));
-        let monitor = Monitor::new(counters, self.limits, self.health_check, registry::names());
-        spawn_local(monitor::serve(listener, Rc::new(monitor), log));
+fn cannot_start(error: &PipelineError, log: &Log) -> ExitCode {
+    for failure in &error.0 {
+        log.error(format_args!("{failure}"));
     }
+    ExitCode::from(CANNOT_START)
 }
 
 /// The help of everything, or of the plugin that was named before the flag.

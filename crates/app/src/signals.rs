@@ -1,37 +1,60 @@
-//! The signals that end the router.
+//! The signals that tell the router something.
 
 use plugin::Log;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Completes at the first SIGTERM, SIGINT or SIGQUIT, after saying so. SIGHUP is answered: reloading is not built yet.
-pub async fn shutdown(log: Log) {
-    let listen = |kind| signal(kind).ok();
-    let (mut term, mut int) = (
-        listen(SignalKind::terminate()),
-        listen(SignalKind::interrupt()),
-    );
-    let (mut quit, mut hup) = (listen(SignalKind::quit()), listen(SignalKind::hangup()));
-    loop {
-        let name = tokio::select! {
-            () = received(&mut term) => "SIGTERM",
-            () = received(&mut int) => "SIGINT",
-            () = received(&mut quit) => "SIGQUIT",
-            () = received(&mut hup) => {
-                log.warn(format_args!("SIGHUP: hot reloading is not enabled"));
-                continue;
-            }
-        };
-        log.info(format_args!("caught signal ({name})"));
-        return;
-    }
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGTERM, SIGINT, SIGQUIT: leave in order.
+    Stop,
+    /// SIGHUP: load the configuration anew.
+    Reload,
+    /// SIGUSR2: go on as the binary that stands in the place of this one.
+    Upgrade,
 }
 
-/// Waits for a signal; for ever if it could not be listened for.
-async fn received(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => {
-            signal.recv().await;
+/// Listens for signals.
+pub struct Signals {
+    listening: Vec<(Signal, &'static str, Asked)>,
+    log: Log,
+}
+
+impl Signals {
+    /// Listens from now on. Signals that cannot be listened for keep their usual effect.
+    pub fn listen(log: Log) -> Signals {
+        let kinds = [
+            (SignalKind::terminate(), "SIGTERM", Asked::Stop),
+            (SignalKind::interrupt(), "SIGINT", Asked::Stop),
+            (SignalKind::quit(), "SIGQUIT", Asked::Stop),
+            (SignalKind::hangup(), "SIGHUP", Asked::Reload),
+            (SignalKind::user_defined2(), "SIGUSR2", Asked::Upgrade),
+        ];
+        let listening = kinds.into_iter().filter_map(|(kind, name, asked)| {
+            let listening = signal(kind);
+            if let Err(error) = &listening {
+                log.warn(format_args!("cannot listen for {name}: {error}"));
+            }
+            Some((listening.ok()?, name, asked))
+        });
+        Signals {
+            listening: listening.collect(),
+            log,
         }
-        None => std::future::pending().await,
+    }
+
+    /// The next signal, after saying so.
+    pub async fn next(&mut self) -> Asked {
+        let (name, asked) = std::future::poll_fn(|context| {
+            for (signal, name, asked) in &mut self.listening {
+                if signal.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready((*name, *asked));
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await;
+        self.log.info(format_args!("caught signal ({name})"));
+        asked
     }
 }

@@ -97,6 +97,30 @@ pub struct Progress {
 }
 
 impl GenerateCommand {
+    /// One writer of plain lines to the standard output, as without any option.
+    pub fn plain() -> GenerateCommand {
+        GenerateCommand {
+            kind: Kind::Plain,
+            size: 1000,
+            wrap: Wrap::None,
+            rate: None,
+            bytes_per_second: None,
+            count: None,
+            duration: None,
+            each_line: false,
+            path: None,
+            writers: 1,
+            rotate_every: None,
+            keep: 5,
+            forward: None,
+            mode: Mode::Message,
+            acks: false,
+            tag: "bench".to_owned(),
+            tcp: None,
+            sent: None,
+        }
+    }
+
     /// Writes until the count, the time or a signal ends it.
     pub fn run(self) -> ExitCode {
         let progress = Arc::new(Progress::default());

@@ -1,18 +1,21 @@
-//! The load generator, the sink, the verifier, and the matrix that puts a router between them.
+//! The load generator, the sink, the verifier, and what puts a router between them: the load matrix and the faults.
 //!
 //! A generator marks each line with its writer and its number ([`Mark`]); a [`Tally`] keeps a bit for each line that
 //! arrives, so that lost, repeated and late lines are told apart, exactly and in little memory.
 //!
 //! Invariants: it speaks with both ends of the road over their protocols only and knows no station; it keeps no record.
 
+mod faults;
 mod generate;
 mod line;
 mod mark;
 mod matrix;
+mod process;
 mod quantity;
 mod report;
 mod scan;
 mod sink;
+mod table;
 mod tally;
 mod verify;
 
@@ -34,6 +37,12 @@ pub enum BenchCommand {
     Verify(verify::VerifyCommand),
     /// Plays the load matrix that AWS runs on each release of its Fluent Bit distribution
     Matrix(matrix::MatrixCommand),
+    /// Measures CPU and memory in the cases of AWS's post, for this program and its rivals
+    Table(table::TableCommand),
+    /// Does to a router what goes wrong in production, and says what was lost and what came twice
+    Faults(faults::FaultsCommand),
+    /// Kills a router again and again while it delivers to a lake, and looks through the lake's objects
+    Kill(faults::KillCommand),
 }
 
 impl BenchCommand {
@@ -44,6 +53,9 @@ impl BenchCommand {
             BenchCommand::Sink(sink) => sink.run(),
             BenchCommand::Verify(verify) => verify.run(),
             BenchCommand::Matrix(matrix) => matrix.run(),
+            BenchCommand::Table(table) => table.run(),
+            BenchCommand::Faults(faults) => faults.run(),
+            BenchCommand::Kill(kill) => kill.run(),
         }
     }
 }

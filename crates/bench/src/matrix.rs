@@ -5,7 +5,6 @@ mod case;
 mod configuration;
 mod endpoint;
 mod fault_set;
-mod process;
 mod published;
 mod result;
 mod router;

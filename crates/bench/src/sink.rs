@@ -1,7 +1,7 @@
 //! `flumen bench sink`: Firehose, Kinesis, CloudWatch Logs and S3 as far as a router needs them, which count every line
 //! and fail as they are told. It keeps no record, only a bit for each line.
 
-mod certificate;
+pub mod certificate;
 mod faults;
 mod firehose;
 mod kinesis;
@@ -14,13 +14,13 @@ mod state;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::report::{Report, Sent};
-pub use faults::Faults;
+pub use faults::{Faults, Outage};
 use state::State;
 
 /// What `flumen bench sink` is started with.
@@ -52,7 +52,7 @@ pub struct Sink(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
-    faults: Faults,
+    faults: RwLock<Arc<Faults>>,
 }
 
 impl Sink {
@@ -60,8 +60,17 @@ impl Sink {
     pub fn new(faults: Faults, short_ids: bool) -> Sink {
         Sink(Arc::new(Inner {
             state: Mutex::new(State::new(&faults, short_ids)),
-            faults,
+            faults: RwLock::new(Arc::new(faults)),
         }))
+    }
+
+    /// Has other things go wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        *self
+            .0
+            .faults
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(faults);
     }
 
     /// What has arrived; see [`crate::Tally::report`].
@@ -76,11 +85,12 @@ impl Sink {
 
     fn state(&self) -> MutexGuard<'_, State> {
         let state = self.0.state.lock();
-        state.unwrap_or_else(std::sync::PoisonError::into_inner)
+        state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn faults(&self) -> &Faults {
-        &self.0.faults
+    fn faults(&self) -> Arc<Faults> {
+        let faults = self.0.faults.read();
+        Arc::clone(&faults.unwrap_or_else(PoisonError::into_inner))
     }
 }
 

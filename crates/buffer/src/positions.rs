@@ -6,7 +6,7 @@
 //! | table | holds |
 //! |---|---|
 //! | `in_tail_files` | name, inode, offset, and a hash of the up to 32 bytes before the offset |
-//! | `flumen_tail_files` | the file's first name, real path, device, birth and the hash of its head; what was delivered beyond the offset |
+//! | `flumen_tail_files` | the file's first name, real path, device and birth; hashes of its head and of more bytes before the offset; what was delivered beyond the offset |
 //! | `flumen_tail_scans` | when the files of an instance were last looked for |
 //!
 //! A row of `flumen_tail_files` repeats the inode, offset and marker of its partner. When they differ, Fluent Bit has
@@ -52,6 +52,9 @@ pub struct Position {
 /// How many bytes before the offset Fluent Bit hashes.
 pub const MARKER_SIZE: usize = 32;
 
+/// How many bytes before the offset are hashed besides: lines that repeat often look alike over 32 bytes.
+pub const TAIL_SIZE: usize = 4096;
+
 /// What tells a file from others and what else was delivered of it.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Facts {
@@ -65,6 +68,12 @@ pub struct Facts {
     pub birth: Option<i64>,
     /// Of the first bytes of the file.
     pub head: Fingerprint,
+    /// Of the up to [`TAIL_SIZE`] bytes before the offset.
+    pub tail: Fingerprint,
+    /// How often its content was replaced.
+    pub generation: u32,
+    /// Names this content wherever it lies, also in a copy.
+    pub source: Option<[u8; 16]>,
     /// Delivered ranges beyond the offset: ascending, without overlap.
     pub delivered: Vec<Range<u64>>,
 }

@@ -15,10 +15,10 @@
 //! [`Writer`] is the thread that owns one while the router runs.
 
 mod cursors;
-mod format;
+pub(crate) mod format;
 mod log;
 mod progress;
-mod scan;
+pub(crate) mod scan;
 mod segment;
 mod writer;
 
@@ -119,7 +119,7 @@ fn now() -> i64 {
 }
 
 /// Sixteen bytes from the system's random numbers, which no two processes share.
-fn random_uuid() -> [u8; 16] {
+pub(crate) fn random_uuid() -> [u8; 16] {
     use std::hash::{BuildHasher, RandomState};
     // The standard library's source of randomness, and what tells this moment of this process from others.
     let half = || {

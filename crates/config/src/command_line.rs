@@ -26,6 +26,8 @@ pub struct CommandLine {
     pub log_level: LogLevel,
     /// The folder to change to before anything is read.
     pub working_directory: Option<PathBuf>,
+    /// Whether the router gives up the right to touch anything that its configuration does not name.
+    pub sandbox: bool,
     /// Whether a parent process starts the router again when it fails.
     pub supervisor: bool,
     /// Whether to print a report for those who help.
@@ -106,6 +108,7 @@ impl<'a> Reading<'a> {
                 dry_run: false,
                 log_level: LogLevel::Info,
                 working_directory: None,
+                sandbox: false,
                 supervisor: false,
                 support_report: false,
                 stream_tasks: Vec::new(),
@@ -221,6 +224,7 @@ impl<'a> Reading<'a> {
             Effect::DryRun => self.result.dry_run = true,
             Effect::Verbose => self.result.log_level = louder(self.result.log_level),
             Effect::Quiet => self.result.log_level = LogLevel::Off,
+            Effect::Sandbox => self.result.sandbox = true,
             Effect::Supervisor => self.result.supervisor = true,
             Effect::SupportReport => self.result.support_report = true,
             Effect::Version => self.result.action = Action::Version,

@@ -70,11 +70,15 @@ pub struct ServiceOptions {
     #[option(name = "http_server", default = "off")]
     pub http_server: Switch,
     /// The address that the monitoring server listens on.
-    #[option(name = "http_listen", default = "0.0.0.0")]
+    #[option(name = "http_listen", default = "127.0.0.1")]
     pub http_listen: String,
     /// The port that the monitoring server listens on.
     #[option(name = "http_port", default = "2020", bad_value = "refused")]
     pub http_port: u16,
+    /// A file with the token that callers from other machines must name to reload the configuration
+    /// (`Authorization: Bearer TOKEN`). Without it, the environment variable `FLUMEN_ADMIN_TOKEN` is taken.
+    #[option(name = "admin_token_file")]
+    pub admin_token_file: Option<PathBuf>,
     /// Whether the monitoring server answers `/api/v1/health`.
     #[option(name = "health_check", default = "off")]
     pub health_check: Switch,
@@ -96,6 +100,10 @@ pub struct ServiceOptions {
     /// Seconds after which a reload that has not finished ends the process; 0 is no limit.
     #[option(name = "hot_reload.timeout", default = "0")]
     pub hot_reload_timeout: WholeSeconds,
+    /// The memory that the whole process may take (powers of 1024). Without it, 64 MiB, or three quarters of what its
+    /// control group allows if that is less. Nothing is read for which there is no room.
+    #[option(name = "memory_limit")]
+    pub memory_limit: Option<BinarySize>,
     /// The stack of a coroutine in bytes. Accepted; Flumen has no such stacks.
     #[option(
         name = "coro_stack_size",
@@ -163,15 +171,15 @@ pub struct ServiceOptions {
     /// Whether inputs without a `storage.type` take the one above.
     #[option(name = "storage.inherit", default = "off")]
     pub storage_inherit: Switch,
-    /// Whether chunks that no output could deliver are kept.
-    #[option(name = "storage.keep.rejected", default = "off")]
+    /// Whether records that no output could deliver are kept, for `flumen dlq`.
+    #[option(name = "storage.keep.rejected", default = "on")]
     pub keep_rejected: Switch,
-    /// The folder below `storage.path` for chunks that no output could deliver.
+    /// The folder below `storage.path` for records that no output could deliver.
     #[option(name = "storage.rejected.path", default = "rejected")]
     pub rejected_path: String,
-    /// The most bytes of such chunks; at the limit new ones are not kept.
-    #[option(name = "storage.rejected.limit")]
-    pub rejected_limit: Option<Size>,
+    /// The most bytes of such records; at the limit new ones are not kept, and counted.
+    #[option(name = "storage.rejected.limit", default = "100M")]
+    pub rejected_limit: Size,
     /// Whether the monitoring server can trace chunks. Accepted; without effect.
     #[option(name = "enable_chunk_trace", default = "off")]
     pub chunk_trace: Switch,

@@ -11,15 +11,27 @@
 //! Invariants: the engine knows no plugin by name; nothing here waits while a batch is routed (what limits inputs is their
 //! budget); a record's obligation is settled only by an answer, a counted drop or a filter, and a panic refuses it.
 
+mod builder;
+mod conservation;
+mod idle;
+mod input_task;
 mod instance;
+mod letters;
+mod memory;
+mod output_task;
+mod oversight;
 mod pace;
 mod pipeline;
 mod plan;
+mod reload;
 mod retry;
 mod road;
 mod runner;
 mod storage;
+mod watchdog;
 
-pub use pipeline::{Pipeline, PipelineError};
+pub use letters::{DeadLetter, LetterBox, LettersRead, Replay};
+pub use memory::LIMIT_MIN as MEMORY_LIMIT_MIN;
+pub use pipeline::{Controller, Handovers, Pipeline, PipelineError, Reloaded};
 pub use plan::{Plan, Registry};
-pub use storage::SimulatedDisk;
+pub use storage::{SimulatedDisk, state_name};

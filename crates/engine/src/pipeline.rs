@@ -1,535 +1,624 @@
-//! A running plan.
+//! A running plan: what reads, what delivers, and how that ends or becomes another.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use config::{Grace, RetryLimit};
-use futures_util::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use monitor::{FilterCounters, InputCounters, OutputCounters};
-use plugin::{
-    BuildError, BuildOutput, Emitter, Ended, FilterContext, Handover, InputContext, Level, Log,
-    Metrics, OutputContext, Parsers, RunInput, RunOutput, Stop, StopHandle,
-};
-use record::Budget;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use config::Grace;
+use monitor::{Alarms, Watched};
+use plugin::{Ended, Handover, Level, Log, Stop, StopHandle};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
-use crate::retry::Backoff;
-use crate::road::{Delivery, Exit, FilterStation, InputRoad, Road};
-use crate::runner::{self, RunnerSettings};
-use crate::storage::{DefaultStorage, Storage, StorageSettings, Way};
+use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Seat};
+use crate::conservation;
+use crate::idle;
+use crate::input_task::{InputEvent, Next, RunningInput};
+use crate::memory::Memory;
+use crate::output_task::{RetiringOutput, RunningOutput};
+use crate::plan::Plan;
+use crate::road::Road;
+use crate::storage::{DeadLetters, Storage, StorageSettings};
+use crate::watchdog;
 
-/// Bytes of records that may be between inputs and answers, when nothing else limits them.
-const MEMORY: usize = 16 << 20;
-/// After a panic an output is built anew, but not more often than this.
-const REBUILD_WAIT: Duration = Duration::from_secs(1);
-/// How often an idle process gives memory back.
-const TRIM_PERIOD: Duration = Duration::from_secs(5);
+pub use crate::reload::Reloaded;
+
+/// How often health is looked at.
+const SECOND: Duration = Duration::from_secs(1);
+/// A source that is silent for so long has no writer any more.
+const QUIET: Duration = Duration::from_millis(500);
+/// The part of the grace in which sources are read on for writers that are not done yet.
+const READ_ON: f64 = 0.5;
+/// How long inputs may take to end when all outputs have been given up.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Instances that cannot start, all of them.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct PipelineError(pub Vec<String>);
 
-/// Inputs, filters and outputs of one shard, built and ready to run on the current thread.
-pub struct Pipeline {
-    counters: monitor::Pipeline,
-    road: Rc<Road>,
-    storage: Option<Rc<Storage>>,
-    inputs: Vec<BuiltInput>,
-    outputs: Vec<OutputTask>,
-    stop_handle: StopHandle,
-    stop: Stop,
-    /// Told to the runners: inputs have ended or are about to, nothing should wait.
-    log: Log,
-    grace: Option<Duration>,
+/// What inputs gave up, by the names of the instances.
+pub type Handovers = HashMap<String, Handover>;
+
+/// What a running pipeline can be told.
+enum Command {
+    Reload(
+        Box<Plan>,
+        Level,
+        oneshot::Sender<Result<Reloaded, PipelineError>>,
+    ),
+    Stop,
 }
 
-/// Its name, itself, what it counts, and whether what it hands over is kept on the disk.
-type BuiltInput = (Rc<str>, Box<dyn RunInput>, InputCounters, bool);
+/// Tells a running pipeline what to do. Cheap to clone.
+#[derive(Clone)]
+pub struct Controller(UnboundedSender<Command>);
 
-/// What one output's task owns.
-struct OutputTask {
-    settings: RunnerSettings,
-    build: Rc<BuildOutput>,
-    context: OutputContext,
-    first: RunOutput,
-    deliveries: UnboundedReceiver<Delivery>,
+impl Controller {
+    /// Puts `plan` in the place of what runs. Instances whose sections and surroundings are the same run on; of the others,
+    /// the new ones are built first, and if one cannot be, everything stays as it was. Then inputs that change stop, and
+    /// their successors start with what they give up; outputs that change leave what they have not sent to theirs.
+    pub async fn reload(&self, plan: Plan, level: Level) -> Result<Reloaded, PipelineError> {
+        let gone = || PipelineError(vec!["the pipeline has ended".to_owned()]);
+        let (sender, answer) = oneshot::channel();
+        let command = Command::Reload(Box::new(plan), level, sender);
+        self.0.send(command).map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Ends it: inputs read no more from now on, also if they were just reading on for their last writers.
+    pub fn stop(&self) {
+        // It has ended already if nobody listens.
+        let _ = self.0.send(Command::Stop);
+    }
+}
+
+/// Inputs, filters and outputs of one shard, built and ready to run on the current thread.
+pub struct Pipeline {
+    built_inputs: Vec<BuiltInput>,
+    built_outputs: Vec<BuiltOutput>,
+    counters: monitor::Pipeline,
+    running: Running,
+    commands: UnboundedReceiver<Command>,
+    controller: Controller,
+    events: UnboundedReceiver<InputEvent>,
+}
+
+/// What runs.
+pub(crate) struct Running {
+    pub level: Level,
+    pub log: Log,
+    pub memory: Memory,
+    pub counts: Counts,
+    pub watched: Watched,
+    pub road: Rc<Road>,
+    /// Where records wait on the disk.
+    pub storage: Option<Rc<Storage>>,
+    pub dead_letters: DeadLetters,
+    /// What the filters were made from.
+    pub filter_fingerprints: Vec<u64>,
+    pub inputs: Vec<RunningInput>,
+    pub outputs: Vec<RunningOutput>,
+    pub retiring: Vec<RetiringOutput>,
+    pub grace: Option<Duration>,
+    /// Told to outputs.
+    pub stop: Stop,
+    pub events: UnboundedSender<InputEvent>,
+    pub next_id: u64,
+    stop_handle: StopHandle,
+    deadlines: Option<JoinHandle<()>>,
 }
 
 impl Pipeline {
     /// Builds every instance of `plan`: listeners are bound, files opened. All failures are reported at once.
     pub fn build(plan: Plan, level: Level) -> Result<Pipeline, PipelineError> {
+        Pipeline::resume(plan, level, Handovers::new())
+    }
+
+    /// The same with what inputs gave up before, by the names of the instances. What nobody takes is closed.
+    pub fn resume(
+        plan: Plan,
+        level: Level,
+        mut handovers: Handovers,
+    ) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
-        let mut builder = Builder::new(&plan, level, stop.clone());
-        let storage_settings = StorageSettings::new(&plan);
-        let (outputs, exits, ways) = builder.outputs(plan.outputs);
+        let memory = Memory::new(plan.memory_limit());
+        let mut counts = Counts::new();
+        let grace = grace(&plan);
+        let filter_fingerprints = plan.filter_fingerprints();
+        let state = plan.state_directory();
+        let storage_log = Log::new("storage", level);
+        let dead_letters = DeadLetters::of(&plan, &state, storage_log.clone());
+        let settings = StorageSettings::new(&plan.service, &state);
+        let storage = plan.replays_into.is_none().then(|| {
+            Rc::new(Storage::new(settings, Arc::clone(&memory.records), storage_log))
+        });
+        let mut builder = Builder::new(
+            &plan,
+            level,
+            stop.clone(),
+            &memory,
+            &mut counts,
+            &dead_letters,
+        );
+        let outputs = plan.outputs.into_iter();
+        let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
+            .filter_map(|planned| builder.output(planned))
+            .unzip();
         let filters = builder.filters(plan.filters);
-        let inputs = builder.inputs(plan.inputs);
+        let mut built_inputs = Vec::new();
+        for planned in plan.inputs {
+            let seat = builder.seat(planned);
+            let handover = handovers.remove(&*seat.identity.name).unwrap_or_default();
+            built_inputs.extend(builder.input(&seat, handover));
+        }
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
-        let storage = Storage::for_pipeline(
-            storage_settings,
-            ways,
-            inputs.iter().any(|(.., is_stored)| *is_stored),
-            Arc::clone(&builder.memory),
-            Log::new("storage", level),
-        )
-        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))?;
-        let emitter = InputCounters::new("emitter".into(), Metrics::default());
         let log = Log::new("engine", level);
-        let grace = match plan.service.grace {
-            Grace::Within(grace) => Some(grace),
-            Grace::Unlimited => None,
+        for name in handovers.keys() {
+            log.warn(format_args!(
+                "nothing takes what was handed over for '{name}': there is no such input"
+            ));
+        }
+        let counters = monitor::Pipeline {
+            inputs: built_inputs
+                .iter()
+                .map(|input| input.seat.counters.clone())
+                .collect(),
+            filters: filters
+                .iter()
+                .map(|station| station.counters.clone())
+                .collect(),
+            outputs: built_outputs
+                .iter()
+                .map(|output| output.counters.clone())
+                .collect(),
+            emitter: Some(counts.emitter.clone()),
         };
+        let road = Road::new(filters.into(), exits, counts.emitter.clone())
+            .with_storage(storage.as_ref());
+        let has_stored = built_inputs.iter().any(|input| input.seat.is_stored);
+        open_storage(storage.as_ref(), has_stored)?;
+        let (sender, commands) = unbounded_channel();
+        let (events_sender, events) = unbounded_channel();
         Ok(Pipeline {
-            counters: builder.counters,
-            road: Rc::new(Road::new(filters, exits, emitter).with_storage(storage.clone())),
-            storage,
-            inputs,
-            outputs,
-            stop_handle,
-            stop,
-            log,
-            grace,
+            built_inputs,
+            built_outputs,
+            running: Running {
+                level,
+                log,
+                memory,
+                counts,
+                watched: Watched::new(counters.clone()),
+                road: Rc::new(road),
+                storage,
+                dead_letters,
+                filter_fingerprints,
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                retiring: Vec::new(),
+                grace,
+                stop,
+                events: events_sender,
+                next_id: 0,
+                stop_handle,
+                deadlines: None,
+            },
+            counters,
+            commands,
+            controller: Controller(sender),
+            events,
         })
     }
 
-    /// What is counted, for the monitor.
+    /// What is counted at the start.
     pub fn counters(&self) -> &monitor::Pipeline {
         &self.counters
     }
 
-    /// Runs until `shutdown` completes or an input ends the process, then stops: inputs read no more, what they handed over
-    /// is sent, and what is not answered when the grace is over stays with its source. Runs inside a `LocalSet`.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+    /// What is counted, also after reloads, and what is wrong.
+    pub fn watched(&self) -> &Watched {
+        &self.running.watched
+    }
+
+    /// What tells it to do something else once it runs.
+    pub fn controller(&self) -> Controller {
+        self.controller.clone()
+    }
+
+    /// How many bytes the process may take, and how many of them records may.
+    pub fn memory(&self) -> (usize, usize) {
+        let memory = &self.running.memory;
+        (memory.limit, memory.records.limit())
+    }
+
+    /// Runs until `shutdown` completes, an input ends the process or it is told to stop. After `shutdown` inputs read on
+    /// until their writers are done, for half the grace at most; then they read no more, what they handed over is sent, and
+    /// what is not answered when the grace is over stays with its source. Returns what the inputs gave up. Runs inside a
+    /// `LocalSet`.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Handovers {
         let Pipeline {
-            road,
-            storage,
-            inputs,
-            outputs,
-            stop_handle,
-            stop,
-            log,
-            grace,
-            counters,
+            built_inputs,
+            built_outputs,
+            mut running,
+            mut commands,
+            mut events,
+            ..
         } = self;
-        let feeders = storage.as_ref().map_or_else(Vec::new, Storage::feed);
-        let runners: Vec<JoinHandle<()>> = outputs
-            .into_iter()
-            .map(|output| spawn_local(drive(output)))
-            .collect();
-        let deadlines = spawn_local({
-            let road = Rc::clone(&road);
-            async move { road.watch_deadlines().await }
-        });
-        let trimming = spawn_local(trim_when_idle(counters.clone()));
-        let mut running = start_inputs(inputs, &road, &stop);
+        running.start(built_inputs, built_outputs);
+        let trimming = spawn_local(idle::trim_when_idle(running.watched.clone()));
+        let mut second = tokio::time::interval(SECOND);
         tokio::pin!(shutdown);
-        let mut pending = running.len();
-        loop {
+        let mut reading_on: Option<ReadingOn> = None;
+        let began = loop {
+            let until = reading_on.as_ref().map(ReadingOn::look_again);
             tokio::select! {
-                () = &mut shutdown => break,
-                Some((name, ended)) = running.next() => {
-                    pending -= 1;
-                    if report_end(&name, ended, &log) {
-                        break;
-                    }
+                () = &mut shutdown, if reading_on.is_none() => {
+                    reading_on = Some(ReadingOn::new(running.grace, running.records_read()));
                 }
+                () = sleep_until(until), if until.is_some() => {}
+                Some(event) = events.recv() => if running.note(event, None) { break Instant::now() },
+                Some(command) = commands.recv() => match command {
+                    Command::Stop => break reading_on.map_or_else(Instant::now, |on| on.began),
+                    Command::Reload(plan, level, answer) => {
+                        // Whoever asked may have gone.
+                        let _ = answer.send(running.reload(*plan, level));
+                    }
+                },
+                _ = second.tick() => running.look(),
+            }
+            if let Some(on) = &mut reading_on
+                && on.is_over(running.records_read())
+            {
+                break on.began;
+            }
+        };
+        trimming.abort();
+        running.end(began, &mut events).await
+    }
+}
+
+/// Sources are read on for writers that are not done yet.
+struct ReadingOn {
+    began: Instant,
+    latest: Instant,
+    /// The records that were read when there was news last, and when that was.
+    seen: (u64, Instant),
+}
+
+impl ReadingOn {
+    fn new(grace: Option<Duration>, read: u64) -> ReadingOn {
+        let now = Instant::now();
+        let most = grace.map_or(Duration::from_secs(5), |grace| grace.mul_f64(READ_ON));
+        ReadingOn {
+            began: now,
+            latest: now + most,
+            seen: (read, now),
+        }
+    }
+
+    fn look_again(&self) -> Instant {
+        (self.seen.1 + QUIET).min(self.latest)
+    }
+
+    fn is_over(&mut self, read: u64) -> bool {
+        let now = Instant::now();
+        if read != self.seen.0 {
+            self.seen = (read, now);
+        }
+        now >= self.look_again()
+    }
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    if let Some(until) = until {
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+/// The grace of `plan`; `None`: without end.
+pub(crate) fn grace(plan: &Plan) -> Option<Duration> {
+    match plan.service.grace {
+        Grace::Within(grace) => Some(grace),
+        Grace::Unlimited => None,
+    }
+}
+
+impl Running {
+    fn start(&mut self, inputs: Vec<BuiltInput>, outputs: Vec<BuiltOutput>) {
+        self.outputs = outputs.into_iter().map(RunningOutput::start).collect();
+        self.watch_deadlines();
+        if let Some(storage) = &self.storage {
+            storage.start(&self.road);
+        }
+        for built in inputs {
+            self.start_input(built);
+        }
+    }
+
+    /// Lets the filters of the present road emit what they held long enough.
+    pub fn watch_deadlines(&mut self) {
+        if let Some(earlier) = self.deadlines.take() {
+            earlier.abort();
+        }
+        let road = Rc::clone(&self.road);
+        self.deadlines = Some(spawn_local(async move { road.watch_deadlines().await }));
+    }
+
+    pub fn start_input(&mut self, built: BuiltInput) {
+        self.next_id += 1;
+        let input = RunningInput::start(self.next_id, built, &self.road, self.events.clone());
+        self.inputs.push(input);
+    }
+
+    /// Takes note of what happened to an input; `handovers` takes what it gave up, else its successor does. Returns whether
+    /// the process should end.
+    fn note(&mut self, event: InputEvent, handovers: Option<&mut Handovers>) -> bool {
+        match event {
+            InputEvent::HandedOver(id, handover) => {
+                self.hand_on(id, handover, handovers);
+                false
+            }
+            InputEvent::Ended(id, ended) => {
+                let panicked = ended.is_none();
+                let Ended {
+                    handover,
+                    ends_process,
+                } = ended.unwrap_or_default();
+                if panicked {
+                    self.report_panic(id);
+                }
+                self.hand_on(id, handover, handovers);
+                self.inputs.retain(|input| input.id != id);
+                ends_process
             }
         }
-        stop_handle.request();
-        road.expire(true);
-        if storage.as_ref().is_none_or(|storage| !storage.is_flushed_on_stop()) {
-            feeders.iter().for_each(JoinHandle::abort);
+    }
+
+    fn report_panic(&self, id: u64) {
+        let Some(input) = self.inputs.iter().find(|input| input.id == id) else {
+            return;
+        };
+        let name = &input.seat.identity.name;
+        self.log.error(format_args!(
+            "input {name} panicked and reads no more; what it had read stays with its source"
+        ));
+        let words = format!("input {name} broke and reads no more");
+        self.watched.alarms.raise(&format!("input {name}"), words);
+    }
+
+    /// What input `id` gave up goes to its successor, which starts with it, once.
+    fn hand_on(&mut self, id: u64, handover: Handover, handovers: Option<&mut Handovers>) {
+        let Some(input) = self.inputs.iter_mut().find(|input| input.id == id) else {
+            return;
+        };
+        if let Some(handovers) = handovers {
+            let name = input.seat.identity.name.to_string();
+            if !(handover.descriptors.is_empty() && handover.state.is_empty()) {
+                handovers.insert(name, handover);
+            }
+            return;
         }
-        log_stop(&log, grace);
-        let deadline = grace.map(|grace| Instant::now() + grace);
-        let drained = drain(&mut running, &mut pending, deadline, &log).await;
-        deadlines.abort();
-        trimming.abort();
-        // Inputs are gone; without them nothing can wait for an answer any more.
-        drop(running);
-        drop(road);
-        feeders.iter().for_each(JoinHandle::abort);
-        if let Some(storage) = &storage {
-            storage.detach();
+        match std::mem::replace(&mut input.next, Next::Gone) {
+            Next::Runs | Next::Gone => {}
+            Next::Leaves => self
+                .log
+                .info(format_args!("input {} has left", input.seat.identity.name)),
+            Next::Replaced(seat) => {
+                let former = input.seat.clone();
+                self.replace_input(&former, *seat, handover);
+            }
         }
-        if drained {
-            for runner in runners {
-                let _ = within(deadline, runner).await;
+    }
+
+    /// Everything that was read so far.
+    fn records_read(&self) -> u64 {
+        self.inputs
+            .iter()
+            .map(|input| input.seat.counters.records.get())
+            .sum()
+    }
+
+    /// Looks after everything, once a second.
+    fn look(&mut self) {
+        conservation::check(&self.counts, &self.watched.alarms, &self.log);
+        watchdog::look(&self.outputs, &self.retiring, &self.watched.alarms);
+        let before = self.retiring.len();
+        self.retiring.retain(|output| !output.task.is_finished());
+        if self.retiring.len() != before {
+            self.show();
+        }
+    }
+
+    /// Shows the monitor which instances there are.
+    pub fn show(&self) {
+        let retiring = self.retiring.iter().map(|output| &output.counters);
+        let mut outputs: Vec<_> = self
+            .outputs
+            .iter()
+            .map(|output| output.counters.clone())
+            .collect();
+        for counters in retiring {
+            // A successor of the same name counts on in the same counters.
+            if !outputs.iter().any(|known| known.name == counters.name) {
+                outputs.push(counters.clone());
+            }
+        }
+        self.watched.replace(monitor::Pipeline {
+            inputs: self
+                .inputs
+                .iter()
+                .map(|input| input.seat.counters.clone())
+                .collect(),
+            filters: self.road.filter_counters(),
+            outputs,
+            emitter: Some(self.counts.emitter.clone()),
+        });
+    }
+
+    /// Ends it: see [`Pipeline::run`]. The stop was asked for at `began`.
+    async fn end(
+        mut self,
+        began: Instant,
+        events: &mut UnboundedReceiver<InputEvent>,
+    ) -> Handovers {
+        self.log_stop();
+        let seats: Vec<Seat> = self.inputs.iter().map(|input| input.seat.clone()).collect();
+        for input in &mut self.inputs {
+            input.stop(Next::Leaves);
+        }
+        self.stop_handle.request();
+        self.road.expire(true);
+        if let Some(storage) = &self.storage {
+            storage.stop();
+        }
+        let mut handovers = Handovers::new();
+        // The process must be gone when the grace is over, and its last words take a moment.
+        let deadline = self
+            .grace
+            .map(|grace| began + grace.saturating_sub(LAST_WORDS * 2).max(grace / 2));
+        let mut drained = self.drain(deadline, events, &mut handovers).await;
+        let mut kept = 0;
+        if let Some(storage) = self.storage.clone().filter(|_| !drained) {
+            kept = storage.keep_held(&self.outputs).await;
+            let last = Some(Instant::now() + LAST_WORDS);
+            drained = kept > 0 && self.drain(last, events, &mut handovers).await;
+        }
+        if !drained {
+            self.log.warn(format_args!(
+                "the grace is over: {} inputs still wait for answers",
+                self.inputs.len()
+            ));
+        }
+        if let Some(deadlines) = self.deadlines.take() {
+            deadlines.abort();
+        }
+        let tasks = self.close_outputs();
+        if drained && kept == 0 {
+            for task in tasks {
+                let _ = within(deadline, task).await;
             }
         } else {
-            runners.into_iter().for_each(|runner| runner.abort());
+            // What they held is refused: inputs hear of it and can note how far they came.
+            tasks.iter().for_each(JoinHandle::abort);
+            let last = Some(Instant::now() + LAST_WORDS);
+            self.drain(last, events, &mut handovers).await;
         }
-        if let Some(storage) = &storage {
+        if let Some(storage) = &self.storage {
             storage.close().await;
         }
-        let left: u64 = counters.outputs.iter().map(OutputCounters::in_flight).sum();
-        log.info(format_args!(
+        self.log_end(&seats, kept);
+        handovers
+    }
+
+    fn log_stop(&self) {
+        match self.grace {
+            Some(grace) => self.log.warn(format_args!(
+                "service will shutdown in max {} seconds",
+                grace.as_secs()
+            )),
+            None => self.log.warn(format_args!(
+                "service will shutdown when all remaining tasks are flushed"
+            )),
+        }
+    }
+
+    /// Waits until every input has ended. Returns whether they all did in time.
+    async fn drain(
+        &mut self,
+        deadline: Option<Instant>,
+        events: &mut UnboundedReceiver<InputEvent>,
+        handovers: &mut Handovers,
+    ) -> bool {
+        while !self.inputs.is_empty() {
+            match within(deadline, events.recv()).await {
+                Some(Some(event)) => {
+                    self.note(event, Some(handovers));
+                }
+                Some(None) => return true,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Closes the way into every output, so that each ends when it is done.
+    fn close_outputs(&mut self) -> Vec<JoinHandle<()>> {
+        for input in &self.inputs {
+            input.road.close();
+        }
+        // It has the other ends of the ways.
+        let nowhere = Road::new(Rc::new([]), Vec::new(), self.counts.emitter.clone());
+        self.road = Rc::new(nowhere);
+        let retiring = self.retiring.drain(..).map(|output| output.task);
+        let running = self.outputs.drain(..).map(|output| output.task);
+        running.chain(retiring).collect()
+    }
+
+    /// Says what stays, and where.
+    fn log_end(&self, seats: &[Seat], kept: u64) {
+        let all = self.counts.all();
+        let left: u64 = all
+            .outputs
+            .iter()
+            .map(|output| output.in_flight() + output.returned.get())
+            .sum();
+        let left = left.saturating_sub(kept);
+        for output in all.outputs.iter().filter(|output| output.in_flight() > 0) {
+            self.log.info(format_args!(
+                "output {}: {} records without an answer",
+                output.name,
+                output.in_flight()
+            ));
+        }
+        for seat in seats.iter().filter(|_| left > 0) {
+            let name = &seat.identity.name;
+            match &seat.database {
+                Some(path) => self.log.info(format_args!(
+                    "input {name}: how far everything is delivered is in {path}; the next start reads on from there"
+                )),
+                None => self.log.info(format_args!(
+                    "input {name}: nothing of it stays on disk; what was not acknowledged is its senders' to send again"
+                )),
+            }
+        }
+        self.log.info(format_args!(
             "service has stopped ({left} records without an answer, left with their sources)"
         ));
     }
-}
 
-type RunningInputs =
-    FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = (Rc<str>, Option<Ended>)>>>>;
-
-fn start_inputs(
-    inputs: Vec<BuiltInput>,
-    road: &Rc<Road>,
-    stop: &Stop,
-) -> RunningInputs {
-    inputs
-        .into_iter()
-        .map(|(name, input, counters, is_stored)| {
-            let emitter = Emitter::new(Rc::new(InputRoad {
-                road: Rc::clone(road),
-                counters,
-                is_stored,
-            }));
-            let task = spawn_local(input.run(emitter, stop.clone()));
-            let abort = AbortOnDrop(task);
-            Box::pin(async move { (name, abort.wait().await) }) as _
-        })
-        .collect()
-}
-
-/// A task that ends when nobody waits for it any more.
-struct AbortOnDrop(JoinHandle<Ended>);
-
-impl AbortOnDrop {
-    async fn wait(mut self) -> Option<Ended> {
-        (&mut self.0).await.ok()
+    /// The alarms, for reloads.
+    pub fn alarms(&self) -> &Alarms {
+        &self.watched.alarms
     }
 }
 
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// Opens the storage if an input needs it (`has_stored`) or an earlier run has left something.
+pub(crate) fn open_storage(
+    storage: Option<&Rc<Storage>>,
+    has_stored: bool,
+) -> Result<(), PipelineError> {
+    let Some(storage) = storage.filter(|storage| has_stored || storage.has_backlog()) else {
+        return Ok(());
+    };
+    storage
+        .open()
+        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
-/// Whether the end of this input ends the process.
-fn report_end(name: &str, ended: Option<Ended>, log: &Log) -> bool {
-    match ended {
-        Some(ended) => ended.ends_process,
-        None => {
-            log.error(format_args!(
-                "input {name} panicked and reads no more; what it had read stays with its source"
-            ));
-            false
-        }
-    }
-}
-
-fn log_stop(log: &Log, grace: Option<Duration>) {
-    match grace {
-        Some(grace) => log.warn(format_args!(
-            "service will shutdown in max {} seconds",
-            grace.as_secs()
-        )),
-        None => log.warn(format_args!(
-            "service will shutdown when all remaining tasks are flushed"
-        )),
-    }
-}
-
-/// Waits until every input has ended. Returns whether they all did in time.
-async fn drain(
-    running: &mut RunningInputs,
-    pending: &mut usize,
+pub(crate) async fn within<T>(
     deadline: Option<Instant>,
-    log: &Log,
-) -> bool {
-    while *pending > 0 {
-        match within(deadline, running.next()).await {
-            Some(Some((name, ended))) => {
-                *pending -= 1;
-                report_end(&name, ended, log);
-            }
-            Some(None) => return true,
-            None => {
-                log.warn(format_args!(
-                    "the grace is over: {} inputs still wait for answers",
-                    *pending
-                ));
-                return false;
-            }
-        }
-    }
-    true
-}
-
-async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    work: impl Future<Output = T>,
+) -> Option<T> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, work).await.ok(),
         None => Some(work.await),
     }
 }
 
-/// Runs an output, and builds it anew should it panic: what it held is refused and comes again.
-async fn drive(task: OutputTask) {
-    let OutputTask {
-        settings,
-        build,
-        context,
-        first,
-        mut deliveries,
-    } = task;
-    let mut output = first;
-    loop {
-        let run = runner::run(output, &settings, &mut deliveries);
-        if std::panic::AssertUnwindSafe(run)
-            .catch_unwind()
-            .await
-            .is_ok()
-        {
-            return;
-        }
-        settings.counters.errors.add(1);
-        settings.log.error(format_args!(
-            "panicked: it is built anew, and what it held is read again"
-        ));
-        tokio::time::sleep(REBUILD_WAIT).await;
-        output = loop {
-            match build(&context) {
-                Ok(output) => break output,
-                Err(BuildError(why)) => settings
-                    .log
-                    .error(format_args!("cannot be built anew: {why}")),
-            }
-            tokio::time::sleep(REBUILD_WAIT).await;
-        };
-    }
-}
-
-/// Gives memory back to the system when a period passed without a record.
-async fn trim_when_idle(counters: monitor::Pipeline) {
-    let mut period = tokio::time::interval(TRIM_PERIOD);
-    let (mut last, mut trimmed) = (0, true);
-    loop {
-        period.tick().await;
-        let now: u64 = counters
-            .inputs
-            .iter()
-            .map(|input| input.records.get())
-            .sum();
-        if now != last {
-            (last, trimmed) = (now, false);
-        } else if !trimmed {
-            trimmed = true;
-            record::trim();
-            #[cfg(target_env = "gnu")]
-            // SAFETY: malloc_trim has no preconditions.
-            unsafe {
-                libc::malloc_trim(0);
-            }
-        }
-    }
-}
-
-/// Builds instances and collects what fails.
-struct Builder {
-    level: Level,
-    stop: Stop,
-    memory: Arc<Budget>,
-    parsers: Arc<dyn Parsers>,
-    config_dir: PathBuf,
-    flush: Duration,
-    backoff: Backoff,
-    escape_unicode: bool,
-    nan_to_null: bool,
-    counters: monitor::Pipeline,
-    default_storage: DefaultStorage,
-    failures: Vec<String>,
-}
-
-impl Builder {
-    fn new(plan: &Plan, level: Level, stop: Stop) -> Builder {
-        let service = &plan.service;
-        let (base, cap) = (
-            service.scheduler_base.0.as_secs(),
-            service.scheduler_cap.0.as_secs(),
-        );
-        let configured = plan.scheduler_is_configured.then_some((base, cap));
-        Builder {
-            level,
-            stop,
-            memory: Budget::new(MEMORY),
-            parsers: Arc::clone(&plan.parsers),
-            config_dir: plan.config_dir.clone(),
-            flush: service.flush.0,
-            backoff: Backoff { configured },
-            escape_unicode: service.escape_unicode.0,
-            nan_to_null: service.nan_to_null.0,
-            counters: monitor::Pipeline::default(),
-            default_storage: DefaultStorage::new(service),
-            failures: Vec::new(),
-        }
-    }
-
-    fn log(&self, kind: &str, identity: &Identity, level: Option<Level>) -> Log {
-        Log::new(
-            &format!("{kind}:{}:{}", identity.plugin, identity.name),
-            level.unwrap_or(self.level),
-        )
-    }
-
-    fn failed(&mut self, kind: &str, identity: &Identity, error: &BuildError) {
-        self.failures.push(format!(
-            "[{kind}:{}:{}] {error}",
-            identity.plugin, identity.name
-        ));
-    }
-
-    fn outputs(
-        &mut self,
-        planned: Vec<PlannedOutput>,
-    ) -> (Vec<OutputTask>, Vec<Exit>, Vec<Rc<Way>>) {
-        let (mut tasks, mut exits, mut ways) = (Vec::new(), Vec::new(), Vec::new());
-        for PlannedOutput {
-            identity,
-            common,
-            matcher,
-            build,
-        } in planned
-        {
-            let metrics = Metrics::default();
-            let log = self.log("output", &identity, common.log_level);
-            let context = OutputContext {
-                name: Arc::clone(&identity.name),
-                log: log.clone(),
-                metrics: metrics.clone(),
-                escape_unicode: self.escape_unicode,
-                nan_to_null: self.nan_to_null,
-                config_dir: self.config_dir.clone(),
-            };
-            let first = match build(&context) {
-                Ok(output) => output,
-                Err(error) => {
-                    self.failed("output", &identity, &error);
-                    continue;
-                }
-            };
-            let counters = OutputCounters::new(Arc::clone(&identity.name), metrics);
-            self.counters.outputs.push(counters.clone());
-            let (sender, deliveries) = unbounded_channel();
-            ways.push(Way::new(
-                Arc::clone(&identity.name),
-                ways.len(),
-                sender.clone(),
-                counters.clone(),
-                common.total_limit_size.0,
-            ));
-            exits.push(Exit {
-                matcher,
-                deliveries: sender,
-                routed: counters.routed.clone(),
-            });
-            let settings = self.runner_settings(common.retry_limit, counters, log);
-            tasks.push(OutputTask {
-                settings,
-                build: Rc::new(build),
-                context,
-                first,
-                deliveries,
-            });
-        }
-        (tasks, exits, ways)
-    }
-
-    fn runner_settings(
-        &self,
-        retry_limit: RetryLimit,
-        counters: OutputCounters,
-        log: Log,
-    ) -> RunnerSettings {
-        RunnerSettings {
-            flush: self.flush,
-            retry_limit,
-            backoff: self.backoff,
-            counters,
-            log,
-            stop: self.stop.clone(),
-            memory: Arc::clone(&self.memory),
-        }
-    }
-
-    fn filters(&mut self, planned: Vec<PlannedFilter>) -> Vec<FilterStation> {
-        let mut stations = Vec::new();
-        for PlannedFilter {
-            identity,
-            common,
-            matcher,
-            build,
-        } in planned
-        {
-            let metrics = Metrics::default();
-            let log = self.log("filter", &identity, common.log_level);
-            let context = FilterContext {
-                name: Arc::clone(&identity.name),
-                log: log.clone(),
-                metrics: metrics.clone(),
-                parsers: Arc::clone(&self.parsers),
-            };
-            match build(&context) {
-                Ok(filter) => {
-                    let counters = FilterCounters::new(Arc::clone(&identity.name), metrics);
-                    self.counters.filters.push(counters.clone());
-                    stations.push(FilterStation {
-                        matcher,
-                        filter: filter.into(),
-                        counters,
-                        log,
-                    });
-                }
-                Err(error) => self.failed("filter", &identity, &error),
-            }
-        }
-        stations
-    }
-
-    fn inputs(&mut self, planned: Vec<PlannedInput>) -> Vec<BuiltInput> {
-        let mut inputs = Vec::new();
-        for PlannedInput {
-            identity,
-            common,
-            build,
-        } in planned
-        {
-            let metrics = Metrics::default();
-            let log = self.log("input", &identity, common.log_level);
-            log.info(format_args!("initializing"));
-            let context = InputContext {
-                name: Arc::clone(&identity.name),
-                tag: common
-                    .tag
-                    .clone()
-                    .unwrap_or_else(|| identity.instance.clone()),
-                tag_is_configured: common.tag.is_some(),
-                log,
-                metrics: metrics.clone(),
-                parsers: Arc::clone(&self.parsers),
-                budget: self.memory.child(common.mem_buf_limit.0 as usize),
-                config_dir: self.config_dir.clone(),
-            };
-            match build(context, Handover::default()) {
-                Ok(input) => {
-                    let counters = InputCounters::new(Arc::clone(&identity.name), metrics);
-                    self.counters.inputs.push(counters.clone());
-                    let is_stored = self.default_storage.is_stored(common.storage_type);
-                    inputs.push((Rc::from(&*identity.name), input, counters, is_stored));
-                }
-                Err(error) => self.failed("input", &identity, &error),
-            }
-        }
-        inputs
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! A checked configuration: what will run.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use config::{
-    Diagnostic, Diagnostics, Document, FilterCommon, InputCommon, OptionSpec, Options,
+    Diagnostic, Diagnostics, Document, Entry, FilterCommon, InputCommon, OptionSpec, Options,
     OutputCommon, Section, ServiceOptions, nearest,
 };
 use plugin::{
@@ -12,7 +14,7 @@ use plugin::{
 };
 
 use crate::instance::TagMatcher;
-use crate::storage::SimulatedDisk;
+use crate::storage::{SimulatedDisk, StateDirectory, candidates};
 
 /// The plugins that are compiled in. The application lists them; the engine knows none.
 #[derive(Clone, Copy)]
@@ -35,28 +37,45 @@ pub struct Plan {
     pub config_dir: PathBuf,
     /// What tells this configuration from others in places where each has a folder of its own.
     pub state_name: String,
+    /// Set when dead letters are sent once more: where they go that are given up again. Nothing else is kept then.
+    pub(crate) replays_into: Option<PathBuf>,
     /// What stands for the machine's disk in a simulation.
     pub(crate) disk: Option<SimulatedDisk>,
     /// Whether the user named a base or a cap of the waits between retries.
     pub(crate) scheduler_is_configured: bool,
+
     pub(crate) inputs: Vec<PlannedInput>,
     pub(crate) filters: Vec<PlannedFilter>,
     pub(crate) outputs: Vec<PlannedOutput>,
 }
 
+/// What instances depend on besides their own sections, as fingerprints.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// Parser definitions, and those keys of `[SERVICE]` that inputs read.
+    pub inputs: u64,
+    /// Parser definitions and all of `[SERVICE]`.
+    pub others: u64,
+}
+
 /// What instances of every kind have.
+#[derive(Clone)]
 pub(crate) struct Identity {
     /// Alias, or `tail.0`.
     pub name: Arc<str>,
     /// `tail.0`: the default tag of an input.
     pub instance: String,
     pub plugin: &'static str,
+    /// Of the section and its surroundings: an instance with the same one need not be built anew on a reload.
+    pub fingerprint: u64,
 }
 
 pub(crate) struct PlannedInput {
     pub identity: Identity,
+    /// Where it keeps how far it came, if it does.
+    pub database: Option<String>,
     pub common: InputCommon,
-    pub build: BuildInput,
+    pub build: Rc<BuildInput>,
 }
 
 pub(crate) struct PlannedFilter {
@@ -104,10 +123,10 @@ impl Plan {
         diagnostics: &mut Diagnostics,
     ) -> Option<Plan> {
         let service = ServiceOptions::read(&document.service, diagnostics);
-        let inputs = plan_inputs(&document.inputs, registry, diagnostics);
-        let filters = plan_filters(&document.filters, registry, diagnostics);
-        let one_to_one = document.inputs.len() == 1 && document.outputs.len() == 1;
-        let outputs = plan_outputs(&document.outputs, registry, one_to_one, diagnostics);
+        let surroundings = Surroundings::of(document);
+        let inputs = plan_inputs(&document.inputs, registry, surroundings, diagnostics);
+        let filters = plan_filters(&document.filters, registry, surroundings, diagnostics);
+        let outputs = plan_outputs(document, registry, surroundings, diagnostics);
         if diagnostics.prevents_start() {
             return None;
         }
@@ -118,8 +137,10 @@ impl Plan {
             parsers,
             config_dir,
             state_name: "flumen".to_owned(),
+            replays_into: None,
             disk: None,
             scheduler_is_configured,
+
             inputs,
             filters,
             outputs,
@@ -133,11 +154,22 @@ impl Plan {
         self.disk = Some(disk);
         self
     }
+
+    /// Where this configuration's router keeps what must survive.
+    pub fn state_directory(&self) -> Rc<StateDirectory> {
+        if let Some(disk) = &self.disk {
+            return StateDirectory::simulated(disk.clone());
+        }
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let configured = self.service.storage_path.as_deref();
+        StateDirectory::new(candidates(configured, &self.state_name, variable))
+    }
 }
 
 fn plan_inputs(
     sections: &[Section],
     registry: Registry,
+    surroundings: Surroundings,
     diagnostics: &mut Diagnostics,
 ) -> Vec<PlannedInput> {
     let mut planned = Vec::new();
@@ -148,11 +180,13 @@ fn plan_inputs(
         let common = InputCommon::read_part(section, diagnostics);
         let build = (plugin.configure)(section, diagnostics);
         if let (Some(common), Some(build)) = (common, build) {
-            let identity = Identity::new(plugin.name, index, common.alias.as_deref());
+            let fingerprint = fingerprint(section, surroundings.inputs);
+            let identity = Identity::new(plugin.name, index, common.alias.as_deref(), fingerprint);
             planned.push(PlannedInput {
                 identity,
+                database: section.text("db").map(str::to_owned),
                 common,
-                build,
+                build: Rc::new(build),
             });
         }
     }
@@ -162,6 +196,7 @@ fn plan_inputs(
 fn plan_filters(
     sections: &[Section],
     registry: Registry,
+    surroundings: Surroundings,
     diagnostics: &mut Diagnostics,
 ) -> Vec<PlannedFilter> {
     let mut planned = Vec::new();
@@ -190,7 +225,8 @@ fn plan_filters(
                     .with_help("add 'Match *', or a pattern of your tags"),
             );
         }
-        let identity = Identity::new(plugin.name, index, common.alias.as_deref());
+        let fingerprint = fingerprint(section, surroundings.others);
+        let identity = Identity::new(plugin.name, index, common.alias.as_deref(), fingerprint);
         planned.push(PlannedFilter {
             identity,
             common,
@@ -202,13 +238,14 @@ fn plan_filters(
 }
 
 fn plan_outputs(
-    sections: &[Section],
+    document: &Document,
     registry: Registry,
-    one_to_one: bool,
+    surroundings: Surroundings,
     diagnostics: &mut Diagnostics,
 ) -> Vec<PlannedOutput> {
+    let one_to_one = document.inputs.len() == 1 && document.outputs.len() == 1;
     let mut planned = Vec::new();
-    for (index, section) in sections.iter().enumerate() {
+    for (index, section) in document.outputs.iter().enumerate() {
         let Some(plugin) = find(registry.outputs, section, diagnostics) else {
             continue;
         };
@@ -230,7 +267,8 @@ fn plan_outputs(
             let help = "add 'Match *', or a pattern of your tags";
             diagnostics.push(Diagnostic::warning(&section.position, message).with_help(help));
         }
-        let identity = Identity::new(plugin.name, index, common.alias.as_deref());
+        let fingerprint = fingerprint(section, surroundings.others);
+        let identity = Identity::new(plugin.name, index, common.alias.as_deref(), fingerprint);
         planned.push(PlannedOutput {
             identity,
             common,
@@ -278,13 +316,83 @@ fn find<P: Named>(
 }
 
 impl Identity {
-    fn new(plugin: &'static str, index: usize, alias: Option<&str>) -> Identity {
+    fn new(plugin: &'static str, index: usize, alias: Option<&str>, fingerprint: u64) -> Identity {
         let instance = format!("{plugin}.{index}");
         Identity {
             name: alias.unwrap_or(&instance).into(),
             instance,
             plugin,
+            fingerprint,
         }
+    }
+}
+
+impl Plan {
+    /// `memory_limit` of `[SERVICE]`, in bytes.
+    pub fn memory_limit(&self) -> Option<usize> {
+        let limit = self.service.memory_limit?;
+        Some(usize::try_from(limit.0).unwrap_or(usize::MAX))
+    }
+
+    /// What the filters are made from, in order.
+    pub(crate) fn filter_fingerprints(&self) -> Vec<u64> {
+        let filters = self.filters.iter();
+        filters
+            .map(|planned| {
+                let mut hasher = DefaultHasher::new();
+                planned.identity.fingerprint.hash(&mut hasher);
+                planned.identity.name.hash(&mut hasher);
+                hasher.finish()
+            })
+            .collect()
+    }
+}
+
+impl Surroundings {
+    fn of(document: &Document) -> Surroundings {
+        let mut parsers = DefaultHasher::new();
+        for section in document.parsers.iter().chain(&document.multiline_parsers) {
+            hash_section(section, &mut parsers);
+        }
+        let (mut inputs, mut others) = (parsers.clone(), parsers);
+        for entry in &document.service.entries {
+            let key = entry.key.as_str();
+            if key == "log_level" || key == "multiline_buffer_limit" || key.starts_with("storage.")
+            {
+                hash_entry(entry, &mut inputs);
+            }
+            hash_entry(entry, &mut others);
+        }
+        Surroundings {
+            inputs: inputs.finish(),
+            others: others.finish(),
+        }
+    }
+}
+
+fn fingerprint(section: &Section, surroundings: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    surroundings.hash(&mut hasher);
+    hash_section(section, &mut hasher);
+    hasher.finish()
+}
+
+/// What a section says, wherever it stands.
+fn hash_section(section: &Section, hasher: &mut DefaultHasher) {
+    section.kind.hash(hasher);
+    for entry in &section.entries {
+        hash_entry(entry, hasher);
+    }
+    for group in &section.groups {
+        format!("{group:?}").hash(hasher);
+    }
+}
+
+fn hash_entry(entry: &Entry, hasher: &mut DefaultHasher) {
+    entry.key.hash(hasher);
+    match entry.value.as_text() {
+        Some(text) => text.hash(hasher),
+        None => format!("{:?}", entry.value.kind).hash(hasher),
     }
 }
 

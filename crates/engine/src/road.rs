@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use monitor::{FilterCounters, InputCounters};
+use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{Emit, FilterCall, Log, RunFilter};
 use record::{Batch, Receipt};
 use tokio::sync::Notify;
@@ -37,12 +37,14 @@ pub struct FilterStation {
 pub struct Exit {
     pub matcher: TagMatcher,
     pub deliveries: UnboundedSender<Delivery>,
-    pub routed: plugin::Counter,
+    pub counters: OutputCounters,
+    /// The most bytes in files that may wait for it.
+    pub bytes_max: Option<u64>,
 }
 
 /// The road of one shard.
 pub struct Road {
-    filters: Vec<FilterStation>,
+    filters: Rc<[FilterStation]>,
     exits: Vec<Exit>,
     /// Batches that filters emitted: they start from the beginning once the present one is through.
     emitted: RefCell<VecDeque<Batch>>,
@@ -50,24 +52,49 @@ pub struct Road {
     emitter: InputCounters,
     /// Told when a filter may have got a deadline.
     filtered: Notify,
-    /// Where records wait on the disk, if any may.
-    storage: Option<Rc<Storage>>,
+    /// Where records may wait on the disk, and the number that each exit has there.
+    storage: Option<(Rc<Storage>, Vec<usize>)>,
 }
 
 /// The road as one input sees it.
 pub struct InputRoad {
-    pub road: Rc<Road>,
-    pub counters: InputCounters,
+    /// The present one: a reload puts another in its place. `None`: it is closed.
+    road: RefCell<Option<Rc<Road>>>,
+    counters: InputCounters,
     /// Whether what it hands over is kept on the disk until it is delivered.
-    pub is_stored: bool,
+    is_stored: bool,
+}
+
+impl InputRoad {
+    /// The start of `road` for one input.
+    pub fn new(road: &Rc<Road>, counters: InputCounters, is_stored: bool) -> Rc<InputRoad> {
+        Rc::new(InputRoad {
+            road: RefCell::new(Some(Rc::clone(road))),
+            counters,
+            is_stored,
+        })
+    }
+
+    /// Batches travel on `road` from now on.
+    pub fn turn_to(&self, road: &Rc<Road>) {
+        *self.road.borrow_mut() = Some(Rc::clone(road));
+    }
+
+    /// Batches are refused from now on: they stay with their source.
+    pub fn close(&self) {
+        *self.road.borrow_mut() = None;
+    }
 }
 
 impl Emit for InputRoad {
     fn emit(&self, batch: Batch) {
-        self.road.travel(batch, &self.counters, self.is_stored);
-        self.road.travel_emitted();
-        if !self.road.filters.is_empty() {
-            self.road.filtered.notify_one();
+        let Some(road) = self.road.borrow().clone() else {
+            return;
+        };
+        road.travel(batch, &self.counters, self.is_stored);
+        road.travel_emitted();
+        if !road.filters.is_empty() {
+            road.filtered.notify_one();
         }
     }
 }
@@ -83,7 +110,7 @@ impl Emit for FilterRoad<'_> {
 
 impl Road {
     /// A road through `filters` to `exits`; `emitter` counts what filters emit.
-    pub fn new(filters: Vec<FilterStation>, exits: Vec<Exit>, emitter: InputCounters) -> Road {
+    pub fn new(filters: Rc<[FilterStation]>, exits: Vec<Exit>, emitter: InputCounters) -> Road {
         Road {
             filters,
             exits,
@@ -94,10 +121,40 @@ impl Road {
         }
     }
 
-    /// The same; `storage` has the exits in the same order.
-    pub fn with_storage(mut self, storage: Option<Rc<Storage>>) -> Road {
-        self.storage = storage;
+    /// The same, with `storage` before the exits.
+    pub fn with_storage(mut self, storage: Option<&Rc<Storage>>) -> Road {
+        self.storage = storage.map(|storage| (Rc::clone(storage), storage.attach(&self.exits)));
         self
+    }
+
+    /// Hands records to the outputs that their tag matches, without filters; gives them back if there are none.
+    pub fn hand_over(&self, batch: Batch, is_stored: bool) -> Option<Batch> {
+        let Some((storage, ways)) = &self.storage else {
+            return Some(batch);
+        };
+        let matching = self.exits.iter().zip(ways);
+        let routes: Vec<usize> = matching
+            .filter(|(exit, _)| exit.matcher.matches(batch.tag()))
+            .map(|(_, way)| *way)
+            .collect();
+        if routes.is_empty() {
+            return Some(batch);
+        }
+        storage.route(batch, &routes, is_stored);
+        None
+    }
+
+    /// The filters, for a road that has the same ones.
+    pub fn filters(&self) -> Rc<[FilterStation]> {
+        Rc::clone(&self.filters)
+    }
+
+    /// What the filters count.
+    pub fn filter_counters(&self) -> Vec<FilterCounters> {
+        self.filters
+            .iter()
+            .map(|station| station.counters.clone())
+            .collect()
     }
 
     /// Lets filters emit what they held long enough, until dropped; everything when `all` is requested by the caller of
@@ -126,7 +183,7 @@ impl Road {
         let now = Instant::now();
         let road = FilterRoad(self);
         let call = FilterCall { emit: &road, now };
-        for station in &self.filters {
+        for station in self.filters.iter() {
             let mut filter = station.filter.borrow_mut();
             if all || filter.deadline().is_some_and(|deadline| deadline <= now) {
                 filter.expire(&call, all);
@@ -148,7 +205,7 @@ impl Road {
     fn travel(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
         input.records.add(batch.len() as u64);
         input.bytes.add(batch.source().len() as u64);
-        for station in &self.filters {
+        for station in self.filters.iter() {
             if station.matcher.matches(batch.tag()) {
                 match station.pass(batch, &FilterRoad(self)) {
                     Some(passed) => batch = passed,
@@ -159,15 +216,15 @@ impl Road {
         self.route(batch, input, is_stored);
     }
 
-    fn route(&self, batch: Batch, input: &InputCounters, is_stored: bool) {
-        if let Some(storage) = &self.storage
+    fn route(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
+        if let Some((storage, _)) = &self.storage
             && !batch.is_empty()
+            && storage.is_needed(is_stored)
         {
-            let exits = self.exits.iter().enumerate();
-            let matching = exits.filter(|(_, exit)| exit.matcher.matches(batch.tag()));
-            let routes: Vec<usize> = matching.map(|(index, _)| index).collect();
-            if !routes.is_empty() {
-                return storage.route(batch, &routes, is_stored);
+            let records = batch.len() as u64;
+            match self.hand_over(batch, is_stored) {
+                None => return input.routed.add(records),
+                Some(unrouted) => batch = unrouted,
             }
         }
         let (batch, receipt) = batch.freeze();
@@ -184,6 +241,7 @@ impl Road {
             receipt.settle_all();
             return;
         };
+        input.routed.add(batch.len() as u64);
         for next in exits {
             exit.take(Delivery {
                 batch: Arc::clone(&batch),
@@ -197,9 +255,12 @@ impl Road {
 
 impl Exit {
     fn take(&self, delivery: Delivery) {
-        self.routed.add(delivery.batch.len() as u64);
+        let records = delivery.batch.len() as u64;
+        self.counters.routed.add(records);
         // The runner outlives the inputs; if it is gone all the same, the dropped receipt refuses the records.
-        let _ = self.deliveries.send(delivery);
+        if self.deliveries.send(delivery).is_err() {
+            self.counters.returned.add(records);
+        }
     }
 }
 
@@ -228,6 +289,7 @@ impl FilterStation {
                 Some(batch)
             }
             Err(_) => {
+                self.counters.returned.add(before as u64);
                 self.log.error(format_args!(
                     "panicked on a batch of {before} records: its source will be read again"
                 ));

@@ -17,14 +17,16 @@ use monitor::OutputCounters;
 use plugin::{
     Answer, Deliver, DeliveryId, Log, Outbox, Reason, RecordAnswer, Request, RunOutput, Stop,
 };
-use record::{Batch, Budget, Receipt};
+use record::{Batch, Budget, Permit, Receipt};
 use slab::Slab;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
+use crate::oversight::{Leftover, Order, Oversight};
 use crate::pace::{Generation, Pace};
 use crate::retry::{Backoff, is_allowed};
 use crate::road::Delivery;
+use crate::storage::DeadLetters;
 
 use lanes::Lanes;
 
@@ -46,6 +48,11 @@ pub struct RunnerSettings {
     pub stop: Stop,
     /// The memory that all batches are counted in.
     pub memory: Arc<Budget>,
+    /// The memory that bodies of all outputs are counted in.
+    pub bodies: Arc<Budget>,
+    /// Where records go that are given up.
+    pub dead_letters: DeadLetters,
+    pub oversight: Rc<Oversight>,
 }
 
 /// A batch that is not answered for yet.
@@ -54,6 +61,8 @@ struct Tracked {
     receipt: Receipt,
     /// Records without an answer.
     open: u32,
+    /// Counts batches in the order in which they came.
+    sequence: u64,
 }
 
 /// Records of one delivery.
@@ -63,6 +72,8 @@ type Piece = (DeliveryId, Range<u32>);
 struct Flight {
     request: Request,
     tries: Tries,
+    /// While it is under way: where its records are noted.
+    slot: usize,
 }
 
 /// How often records were sent again.
@@ -107,15 +118,17 @@ enum Event {
     RetryIsDue,
     Idle,
     StopIsRequested,
+    OversightChanged,
 }
 
-/// Works until `deliveries` is closed and everything is answered for.
+/// Works until `deliveries` is closed and everything is answered for, or until it is told otherwise. Returns what it was
+/// told to give back.
 pub async fn run(
     output: RunOutput,
     settings: &RunnerSettings,
     deliveries: &mut UnboundedReceiver<Delivery>,
-) {
-    Runner::new(output, settings, send).run(deliveries).await;
+) -> Option<Vec<Leftover>> {
+    Runner::new(output, settings, send).run(deliveries).await
 }
 
 /// See the module's documentation. `Send` sends a request, `Sending` is one under way: named, so that it lies in its set
@@ -129,6 +142,9 @@ struct Runner<'a, Send, Sending> {
     lanes: Lanes,
     pace: Pace,
     in_flight: FuturesUnordered<Sending>,
+    /// The records of each request under way, and lists for later ones.
+    under_way: Slab<Vec<Piece>>,
+    spare: Vec<Vec<Piece>>,
     send: Send,
     again: BinaryHeap<Reverse<(Instant, u64)>>,
     again_slots: Slab<Again>,
@@ -137,6 +153,11 @@ struct Runner<'a, Send, Sending> {
     stopping: bool,
     busy: bool,
     outbox: Outbox,
+    /// The next batch's number.
+    sequence: u64,
+    /// Bytes of the bodies of finished requests, and the permit for them.
+    body_bytes: usize,
+    bodies: Permit,
 }
 
 impl<'a, Send, Sending> Runner<'a, Send, Sending>
@@ -147,6 +168,7 @@ where
     /// A runner without work.
     fn new(output: RunOutput, settings: &'a RunnerSettings, send: Send) -> Self {
         let pace = Pace::new(output.concurrency, &settings.counters.own);
+        settings.oversight.deadline.set(output.deliver.deadline());
         Runner {
             settings,
             output,
@@ -155,6 +177,8 @@ where
             lanes: Lanes::default(),
             pace,
             in_flight: FuturesUnordered::new(),
+            under_way: Slab::new(),
+            spare: Vec::new(),
             send,
             again: BinaryHeap::new(),
             again_slots: Slab::new(),
@@ -162,20 +186,36 @@ where
             stopping: false,
             busy: false,
             outbox: Outbox::default(),
+            sequence: 0,
+            body_bytes: 0,
+            bodies: settings.bodies.nothing(),
         }
     }
 
-    async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) {
+    async fn run(mut self, deliveries: &mut UnboundedReceiver<Delivery>) -> Option<Vec<Leftover>> {
         let mut open = true;
+        self.take_leftovers();
+        self.send_ready();
         while open || !self.deliveries.is_empty() {
             let event = self.next_event(deliveries, open).await;
             if let Event::Delivery(None) = event {
                 open = false;
             }
             self.apply(event);
-            self.send_ready();
+            match self.settings.oversight.current_order() {
+                None => self.send_ready(),
+                Some(Order::TearDown) => return Some(self.give_back(deliveries)),
+                Some(Order::Retire(successor))
+                    if self.in_flight.is_empty() || self.settings.oversight.is_cut_off() =>
+                {
+                    successor.leave(self.give_back(deliveries));
+                    break;
+                }
+                Some(Order::Retire(_)) => {}
+            }
         }
         self.output.deliver.close().await;
+        None
     }
 
     async fn next_event(
@@ -197,6 +237,7 @@ where
             () = self.settings.memory.wanted(), if holding => Event::MemoryIsWanted,
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
             () = stop.requested(), if !self.stopping => Event::StopIsRequested,
+            () = self.settings.oversight.changed() => Event::OversightChanged,
             () = tokio::time::sleep(IDLE), if idle => Event::Idle,
         }
     }
@@ -206,6 +247,7 @@ where
             Event::Delivery(Some(delivery)) => self.accept(delivery),
             Event::Delivery(None) => self.seal(),
             Event::Answer(flight, answer, sent) => {
+                self.note_answer(flight.slot);
                 let all = flight.request.parts.len();
                 self.pace.answered(sent, answer.is_throttled(all));
                 self.answered(flight, answer);
@@ -218,6 +260,7 @@ where
                 self.outbox = Outbox::default();
             }
             Event::StopIsRequested => self.hurry(),
+            Event::OversightChanged => self.take_leftovers(),
         }
     }
 
@@ -228,12 +271,8 @@ where
             delivery.receipt.settle_all();
             return;
         }
-        let tracked = Tracked {
-            batch: delivery.batch,
-            receipt: delivery.receipt,
-            open: count,
-        };
-        let id = DeliveryId(self.deliveries.insert(tracked) as u32);
+        let id = self.track(delivery.batch, delivery.receipt, count);
+        self.hold(u64::from(count));
         self.waiting.push_back((id, 0..count));
         self.format_waiting();
         if awaited || self.stopping {
@@ -241,9 +280,20 @@ where
         }
     }
 
-    /// Formats what waits, as long as no finished request waits for its turn.
+    fn track(&mut self, batch: Arc<Batch>, receipt: Receipt, open: u32) -> DeliveryId {
+        self.sequence += 1;
+        let tracked = Tracked {
+            batch,
+            receipt,
+            open,
+            sequence: self.sequence,
+        };
+        DeliveryId(self.deliveries.insert(tracked) as u32)
+    }
+
+    /// Formats what waits, as long as no finished request waits for its turn and there is memory for one more.
     fn format_waiting(&mut self) {
-        while !self.lanes.is_full() {
+        while !self.lanes.is_full() && self.has_room() {
             let Some((id, records)) = self.waiting.pop_front() else {
                 return;
             };
@@ -275,10 +325,8 @@ where
     /// Takes what formatting left in the outbox.
     fn collect(&mut self) {
         for request in self.outbox.requests.drain(..) {
-            self.lanes.add(Flight {
-                request,
-                tries: Tries::default(),
-            });
+            self.body_bytes += request.body.len();
+            self.lanes.add(Flight::new(request, Tries::default()));
         }
         self.collect_unsent();
     }
@@ -297,16 +345,20 @@ where
     fn send_ready(&mut self) {
         loop {
             self.format_waiting();
+            self.count_bodies();
             if self.in_flight.len() >= self.pace.limit() {
                 break;
             }
-            let Some(flight) = self.lanes.next() else {
+            let Some(mut flight) = self.lanes.next() else {
                 break;
             };
+            self.note_sending(&mut flight);
             let (deliver, sent) = (Rc::clone(&self.output.deliver), self.pace.generation());
             self.in_flight.push((self.send)(deliver, flight, sent));
         }
-        self.pace.show(self.in_flight.len());
+        let under_way = self.in_flight.len();
+        self.pace.show(under_way);
+        self.settings.oversight.note_under_way(under_way);
     }
 
     fn answered(&mut self, flight: Flight, answer: Answer) {
@@ -330,7 +382,9 @@ where
 
     /// Settles the records of a request but for `exceptions`, which are scheduled again or given up.
     fn done(&mut self, flight: Flight, exceptions: &[(u32, RecordAnswer)]) {
-        let Flight { mut request, tries } = flight;
+        let Flight {
+            mut request, tries, ..
+        } = flight;
         let counters = &self.settings.counters;
         let delivered = u64::from(request.parts.len()) - exceptions.len() as u64;
         counters.records.add(delivered);
@@ -357,7 +411,7 @@ where
             self.schedule(work, None);
         }
         request.parts = parts;
-        self.output.format.recycle(request);
+        self.recycle(request);
     }
 
     /// Settles the records of a request but for `exceptions`, and returns those that must be sent again.
@@ -396,10 +450,10 @@ where
 
     /// Gives a single record up; takes a larger request apart, so that one bad record does not take others along.
     fn never(&mut self, flight: Flight, reason: Reason, why: &str) {
-        let Flight { request, tries } = flight;
+        let Flight { request, tries, .. } = flight;
         let pieces: Vec<Piece> = request.parts.ranges().to_vec();
         let (count, lane) = (request.parts.len(), request.lane);
-        self.output.format.recycle(request);
+        self.recycle(request);
         if count <= 1 {
             self.settings.log.error(format_args!(
                 "a record can never be delivered and is dropped: {why}"
@@ -484,7 +538,13 @@ where
         }
         self.output.format.seal(&mut self.outbox);
         let requests = self.outbox.requests.drain(..);
-        let flights = requests.map(|request| Flight { request, tries }).collect();
+        let flights: Vec<Flight> = requests
+            .map(|request| Flight::new(request, tries))
+            .collect();
+        self.body_bytes += flights
+            .iter()
+            .map(|flight| flight.request.body.len())
+            .sum::<usize>();
         self.collect_unsent();
         flights
     }
@@ -508,11 +568,25 @@ where
         counters.dropped.add(count);
         counters.own.dropped(reason.0).add(count);
         for (id, records) in pieces {
+            self.bury(id, records.clone(), reason);
             self.settle(id, records);
         }
     }
 
+    /// Hands records that are given up, and what is owed for them, to the dead letters.
+    fn bury(&mut self, id: DeliveryId, records: Range<u32>, reason: Reason) {
+        let Tracked { batch, receipt, .. } = &mut self.deliveries[id.0 as usize];
+        let receipt = receipt.carve(batch, records.clone());
+        let counters = &self.settings.counters;
+        self.settings
+            .dead_letters
+            .put(batch, records, counters, reason, receipt);
+    }
+
     fn settle(&mut self, id: DeliveryId, records: Range<u32>) {
+        let count = u64::from(records.end - records.start);
+        self.settings.counters.settled.add(count);
+        self.let_go(count);
         let tracked = &mut self.deliveries[id.0 as usize];
         tracked.open -= records.end - records.start;
         if tracked.open == 0 {
@@ -579,6 +653,9 @@ fn halve(pieces: Vec<Piece>, count: u32) -> (Vec<Piece>, Vec<Piece>) {
     (first, second)
 }
 
+mod bookkeeping;
 mod lanes;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_orders;

@@ -10,84 +10,78 @@
 //! handed over is settled on delivery; but an output that holds more than its share of the memory *falls behind*: what
 //! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use buffer::fs::{Disk, Fs};
-use buffer::wal::{self, Append, Durability, OpenError, Report, Settings, Writer};
+use buffer::wal::{
+    self, Append, ChunkId, ChunkState, Durability, OpenError, Report, Settings, Writer,
+};
 use config::{ServiceOptions, StorageSync, StorageType};
 use monitor::OutputCounters;
-use plugin::{Log, Reason};
+use plugin::{Log, Metrics, Reason};
 use record::{Batch, Budget, Origin, Position, Receipt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
-use crate::plan::Plan;
-use crate::road::Delivery;
+use crate::output_task::RunningOutput;
+use crate::oversight::{Leftover, Order};
+use crate::road::{Delivery, Exit, Road};
 
+mod dead_letters;
 mod directory;
-mod encoding;
+pub mod encoding;
 mod feeder;
+mod import;
 mod report;
 
-pub use directory::{Directory, DirectoryError, candidates};
+pub use dead_letters::{DeadLetters, below};
+pub use directory::{
+    Directory, DirectoryError, SimulatedDisk, StateDirectory, candidates, state_name,
+};
 
 /// The oldest records of an output went, because it has more than `storage.total_limit_size`.
 const TOTAL_LIMIT: Reason = Reason("storage_total_limit_size");
 /// The smallest share of the memory that an output has, in bytes.
 const SHARE_MIN: usize = 256 << 10;
+/// How long an output may take to give back what it holds.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// How records are kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct StorageSettings {
-    /// Where, the best place first.
-    pub candidates: Vec<PathBuf>,
+    /// Where.
+    pub state: Rc<StateDirectory>,
     /// `storage.sync`.
     pub durability: Durability,
     /// `storage.backlog.mem_limit`: how much of what lies on the disk is read at a time.
     pub backlog_bytes: usize,
     /// `storage.backlog.flush_on_shutdown`.
     pub is_flushed_on_stop: bool,
-    /// What stands for the machine's disk.
-    pub disk: Option<SimulatedDisk>,
-}
-
-/// A disk of a simulation: the log stands on it at `/wal`, and works on the shard's own thread and clock.
-#[derive(Clone)]
-pub struct SimulatedDisk {
-    /// The file system.
-    pub fs: Arc<dyn Fs>,
-    /// Gives the numbers that nobody gave before.
-    pub new_uuid: fn() -> [u8; 16],
-    /// The length at which a new segment is begun.
-    pub segment_bytes: u64,
-}
-
-impl std::fmt::Debug for SimulatedDisk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SimulatedDisk")
-    }
+    /// Where Fluent Bit may have left chunk files: `storage.path`.
+    pub fluent_bit: Option<PathBuf>,
+    /// `storage.delete_irrecoverable_chunks`.
+    pub deletes_bad_chunks: bool,
 }
 
 impl StorageSettings {
     /// What a configuration says.
-    pub fn new(plan: &Plan) -> StorageSettings {
-        let service = &plan.service;
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let configured = service.storage_path.as_deref();
+    pub fn new(service: &ServiceOptions, state: &Rc<StateDirectory>) -> StorageSettings {
         StorageSettings {
-            candidates: candidates(configured, &plan.state_name, variable),
+            state: Rc::clone(state),
             durability: match service.storage_sync {
                 StorageSync::Full => Durability::Durable,
                 StorageSync::Normal => Durability::Process,
             },
             backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
             is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
-            disk: plan.disk.clone(),
+            fluent_bit: service.storage_path.clone(),
+            deletes_bad_chunks: service.delete_irrecoverable_chunks.0,
         }
     }
 }
@@ -108,16 +102,19 @@ impl DefaultStorage {
     }
 }
 
-/// An output, as the storage knows it.
+/// An output, as the storage knows it: one that is configured, or was once and has records here.
 pub struct Way {
     name: Arc<str>,
     /// Its number in the log.
     index: usize,
+    /// None while it is not configured, and after a stop.
     deliveries: RefCell<Option<UnboundedSender<Delivery>>>,
-    counters: OutputCounters,
+    counters: RefCell<OutputCounters>,
     /// `storage.total_limit_size`.
-    bytes_max: Option<u64>,
+    bytes_max: Cell<Option<u64>>,
     held: Arc<Held>,
+    /// Whether it has a feeder.
+    is_fed: Cell<bool>,
 }
 
 /// How many bytes of batches an output holds.
@@ -145,11 +142,15 @@ impl Drop for Hold {
 pub struct Storage {
     log: Log,
     settings: StorageSettings,
-    ways: Vec<Rc<Way>>,
+    /// Every output that was ever heard of: their numbers stay.
+    ways: RefCell<Vec<Rc<Way>>>,
+    counted: report::Counted,
     opened: RefCell<Opened>,
     memory: Arc<Budget>,
-    /// An output that holds more bytes than this falls behind.
-    share: usize,
+    /// Complete with the next batch that is kept.
+    chunks: RefCell<Vec<ChunkId>>,
+    /// Feed the outputs, once it is started.
+    feeders: RefCell<Option<Vec<JoinHandle<()>>>>,
 }
 
 /// The log, which is opened when it is needed first.
@@ -163,8 +164,7 @@ enum Opened {
 /// An open log.
 struct Open {
     writer: Writer,
-    folder: PathBuf,
-    _directory: Option<Directory>,
+    directory: Rc<Directory>,
 }
 
 /// Why the router cannot start.
@@ -182,46 +182,77 @@ pub enum StorageError {
 }
 
 impl Storage {
-    /// Storage for `ways`, which share `memory` with the inputs. Nothing is opened.
-    pub fn new(
-        settings: StorageSettings,
-        ways: Vec<Rc<Way>>,
-        memory: Arc<Budget>,
-        log: Log,
-    ) -> Storage {
-        let share = match memory.limit() {
-            0 => usize::MAX,
-            limit => (limit / 4 * 3 / ways.len().max(1)).max(SHARE_MIN),
-        };
+    /// Storage for outputs that share `memory` with the inputs. Nothing is opened.
+    pub fn new(settings: StorageSettings, memory: Arc<Budget>, log: Log) -> Storage {
         Storage {
             log,
             settings,
-            ways,
+            ways: RefCell::default(),
+            counted: report::Counted::default(),
             opened: RefCell::new(Opened::No),
             memory,
-            share,
+            chunks: RefCell::default(),
+            feeders: RefCell::default(),
         }
     }
 
-    /// The storage of a pipeline: none where nothing will ever have to wait on the disk. Opened if an input needs it
-    /// (`has_stored_inputs`) or an earlier run has left something.
-    ///
-    /// # Errors
-    /// When it is needed and cannot be opened.
-    pub fn for_pipeline(
-        settings: StorageSettings,
-        ways: Vec<Rc<Way>>,
-        has_stored_inputs: bool,
-        memory: Arc<Budget>,
-        log: Log,
-    ) -> Result<Option<Rc<Storage>>, StorageError> {
-        let storage = Storage::new(settings, ways, memory, log);
-        let is_needed = has_stored_inputs || storage.has_backlog();
-        if is_needed {
-            storage.open()?;
-        }
-        let may_spill = storage.ways.len() > 1;
-        Ok((is_needed || may_spill).then(|| Rc::new(storage)))
+    /// Hands records to `exits` from now on, and to no other output. Returns the number of each here.
+    pub fn attach(self: &Rc<Storage>, exits: &[Exit]) -> Vec<usize> {
+        self.detach();
+        let numbers = exits.iter().map(|exit| {
+            let name = &exit.counters.name;
+            let way = match self.find(name) {
+                Some(way) => way,
+                None => self.add(name, exit.bytes_max),
+            };
+            *way.deliveries.borrow_mut() = Some(exit.deliveries.clone());
+            *way.counters.borrow_mut() = exit.counters.clone();
+            way.bytes_max.set(exit.bytes_max);
+            self.counted.set(&exit.counters);
+            if let Some(open) = self.opened() {
+                open.writer.add_route(way.route());
+            }
+            way.index
+        });
+        let numbers = numbers.collect();
+        self.feed();
+        numbers
+    }
+
+    fn find(&self, name: &str) -> Option<Rc<Way>> {
+        let ways = self.ways.borrow();
+        ways.iter().find(|way| *way.name == *name).cloned()
+    }
+
+    fn add(&self, name: &Arc<str>, bytes_max: Option<u64>) -> Rc<Way> {
+        let mut ways = self.ways.borrow_mut();
+        let way = Rc::new(Way {
+            name: Arc::clone(name),
+            index: ways.len(),
+            deliveries: RefCell::default(),
+            counters: RefCell::new(OutputCounters::new(Arc::clone(name), Metrics::default())),
+            bytes_max: Cell::new(bytes_max),
+            held: Arc::default(),
+            is_fed: Cell::new(false),
+        });
+        ways.push(Rc::clone(&way));
+        way
+    }
+
+    fn way(&self, index: usize) -> Rc<Way> {
+        Rc::clone(&self.ways.borrow()[index])
+    }
+
+    /// How many outputs are configured.
+    fn outputs(&self) -> usize {
+        let ways = self.ways.borrow();
+        ways.iter().filter(|way| way.is_attached()).count()
+    }
+
+    /// Whether records must come through here: where there is one output and no input that is stored, nothing ever waits
+    /// on the disk.
+    pub fn is_needed(&self, is_stored: bool) -> bool {
+        is_stored || self.outputs() > 1
     }
 
     /// Opens the log now, because an input needs it or an earlier run may have left something.
@@ -232,70 +263,78 @@ impl Storage {
         if matches!(*self.opened.borrow(), Opened::Yes(_)) {
             return Ok(());
         }
-        if let Some(disk) = &self.settings.disk {
-            return self.open_simulated(disk);
-        }
-        let directory = Directory::take(&self.settings.candidates)?;
-        let mut settings = self.log_settings(&directory.path);
-        let smallest = self.ways.iter().filter_map(|way| way.bytes_max).min();
-        if let Some(smallest) = smallest {
+        let directory = self.settings.state.get()?;
+        let mut settings = Settings::new(directory.path.join("wal"), self.settings.durability);
+        let ways = self.ways.borrow().clone();
+        if let Some(smallest) = ways.iter().filter_map(|way| way.bytes_max.get()).min() {
             // Whole segments are dropped at the limit: they should be a small part of it.
             settings.segment_bytes = settings.segment_bytes.min((smallest / 8).max(64 << 10));
         }
-        let (log, recovered) = wal::Log::open(Arc::new(Disk), settings)?;
-        report::recovered(&self.log, &directory.path, &recovered, &self.ways);
-        let told = report::teller(&self.log, &self.ways);
-        let writer =
-            Writer::start(log, &recovered, self.routes(), told).map_err(StorageError::Thread)?;
-        *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open {
-            writer,
-            folder: directory.path.clone(),
-            _directory: Some(directory),
-        }));
-        Ok(())
-    }
-
-    fn log_settings(&self, folder: &Path) -> Settings {
-        Settings::new(folder.join("wal"), self.settings.durability)
-    }
-
-    fn routes(&self) -> Vec<wal::Route> {
-        let routes = self.ways.iter().map(|way| wal::Route {
-            name: Arc::clone(&way.name),
-            bytes_max: way.bytes_max,
-        });
-        routes.collect()
-    }
-
-    fn open_simulated(&self, disk: &SimulatedDisk) -> Result<(), StorageError> {
-        let folder = PathBuf::from("/");
-        let settings = Settings {
-            new_uuid: disk.new_uuid,
-            segment_bytes: disk.segment_bytes,
-            ..self.log_settings(&folder)
+        let simulated = self.settings.state.disk().cloned();
+        let mut fs: Arc<dyn Fs> = Arc::new(Disk);
+        if let Some(disk) = &simulated {
+            (settings.new_uuid, settings.segment_bytes) = (disk.new_uuid, disk.segment_bytes);
+            fs = Arc::clone(&disk.fs);
+        }
+        let (log, recovered) = wal::Log::open(fs, settings)?;
+        report::recovered(&self.log, &directory.path, &recovered, &ways);
+        for name in recovered.waiting.keys() {
+            if self.find(name).is_none() {
+                self.add(name, None);
+            }
+        }
+        let routes = self.ways.borrow().iter().map(|way| way.route()).collect();
+        let told = report::teller(&self.log, &self.counted);
+        let writer = match simulated {
+            None => Writer::start(log, &recovered, routes, told).map_err(StorageError::Thread)?,
+            Some(_) => {
+                let (writer, driver) = Writer::driven(log, &recovered, routes, told);
+                spawn_local(driver.run(tokio::time::sleep_until));
+                writer
+            }
         };
-        let (log, recovered) = wal::Log::open(Arc::clone(&disk.fs), settings)?;
-        report::recovered(&self.log, &folder, &recovered, &self.ways);
-        let told = report::teller(&self.log, &self.ways);
-        let (writer, driver) = Writer::driven(log, &recovered, self.routes(), told);
-        spawn_local(driver.run(tokio::time::sleep_until));
-        *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open {
-            writer,
-            folder,
-            _directory: None,
-        }));
+        *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open { writer, directory }));
         Ok(())
     }
 
-    /// Feeds every output with what waits for it on the disk, until dropped.
-    pub fn feed(self: &Rc<Storage>) -> Vec<JoinHandle<()>> {
-        let feed = |route| spawn_local(feeder::feed(Rc::clone(self), route));
-        (0..self.ways.len()).map(feed).collect()
+    /// Begins to feed outputs with what waits for them on the disk, and to read what Fluent Bit left.
+    pub fn start(self: &Rc<Storage>, road: &Rc<Road>) {
+        self.feeders.borrow_mut().get_or_insert_default();
+        self.feed();
+        if let Some(folder) = self.settings.fluent_bit.clone() {
+            let import = import::import(Rc::clone(self), Rc::clone(road), folder);
+            let mut feeders = self.feeders.borrow_mut();
+            feeders.get_or_insert_default().push(spawn_local(import));
+        }
+    }
+
+    /// Starts the feeders that are missing, if it is started.
+    fn feed(self: &Rc<Storage>) {
+        let mut feeders = self.feeders.borrow_mut();
+        let Some(feeders) = &mut *feeders else { return };
+        for way in self.ways.borrow().iter() {
+            if way.is_attached() && !way.is_fed.replace(true) {
+                let feed = feeder::feed(Rc::clone(self), Rc::clone(way));
+                feeders.push(spawn_local(feed));
+            }
+        }
+    }
+
+    /// A stop: what waits on the disk stays there, unless the configuration wants it to be delivered still.
+    pub fn stop(&self) {
+        if !self.settings.is_flushed_on_stop {
+            self.end_feeders();
+        }
+    }
+
+    fn end_feeders(&self) {
+        let feeders = self.feeders.borrow_mut().take().unwrap_or_default();
+        feeders.iter().for_each(JoinHandle::abort);
     }
 
     /// Whether an earlier run left a log in one of the places.
     pub fn has_backlog(&self) -> bool {
-        if let Some(disk) = &self.settings.disk {
+        if let Some(disk) = self.settings.state.disk() {
             let names = disk.fs.list(Path::new("/wal"));
             return names.is_ok_and(|names| !names.is_empty());
         }
@@ -303,7 +342,9 @@ impl Storage {
             let entries = std::fs::read_dir(folder.join("wal"));
             entries.is_ok_and(|mut entries| entries.next().is_some())
         };
-        self.settings.candidates.iter().any(has_log)
+        let left = self.settings.fluent_bit.as_deref();
+        let has_chunks = |folder| buffer::chunks::find(folder).is_ok_and(|found| !found.is_empty());
+        self.settings.state.candidates().iter().any(has_log) || left.is_some_and(has_chunks)
     }
 
     /// The log, opened if it was not; `None` if there cannot be one, which is said once.
@@ -358,9 +399,9 @@ impl Storage {
 
     /// Whether what comes for an output must wait on the disk, because it holds too much.
     fn is_behind(&self, route: usize) -> bool {
-        let way = &self.ways[route];
+        let way = self.way(route);
         // With one output back-pressure is all that is needed.
-        if self.ways.len() < 2 {
+        if self.outputs() < 2 {
             return false;
         }
         if let Some(open) = self.opened()
@@ -368,26 +409,31 @@ impl Storage {
         {
             return true;
         }
-        if way.held.bytes.load(Ordering::Acquire) <= self.share_of(way) {
+        if way.held.bytes.load(Ordering::Acquire) <= self.share_of(&way) {
             return false;
         }
         let Some(open) = self.log() else {
             return false;
         };
-        self.fall_behind(&open, way);
+        self.fall_behind(&open, &way);
         true
     }
 
     fn share_of(&self, way: &Way) -> usize {
-        let limit = way.bytes_max.map_or(usize::MAX, |bytes| bytes as usize / 2);
-        self.share.min(limit)
+        let limit = way.bytes_max.get();
+        let limit = limit.map_or(usize::MAX, |bytes| bytes as usize / 2);
+        let share = match self.memory.limit() {
+            0 => usize::MAX,
+            memory => (memory / 4 * 3 / self.outputs().max(1)).max(SHARE_MIN),
+        };
+        share.min(limit)
     }
 
     fn fall_behind(&self, open: &Open, way: &Way) {
         self.log.info(format_args!(
             "output {} cannot keep up: what comes for it waits in {}",
             way.name,
-            open.folder.display()
+            open.directory.path.display()
         ));
         open.writer.fall_behind(way.index);
         way.held.changed.notify_one();
@@ -395,16 +441,25 @@ impl Storage {
 
     /// Keeps a batch and hands it to the outputs that keep up. Its source is answered when the log has it.
     fn store(&self, open: &Open, batch: Batch, receipt: Receipt, routes: &[usize]) {
+        if let Some(chunk) = sent_as(&batch) {
+            match open.writer.chunks().state(&chunk) {
+                ChunkState::New => self.complete_chunk(chunk),
+                // Its sender has not heard of the answer and sends it once more.
+                ChunkState::Kept => return receipt.settle_all(),
+                // Dropping the receipt leaves it unanswered: it comes again, and is safe by then.
+                ChunkState::Pending => return,
+            }
+        }
         for route in routes {
-            let way = &self.ways[*route];
-            if way.held.bytes.load(Ordering::Acquire) > self.share_of(way)
+            let way = self.way(*route);
+            if way.held.bytes.load(Ordering::Acquire) > self.share_of(&way)
                 && open.writer.behind(way.index).is_none()
             {
-                self.fall_behind(open, way);
+                self.fall_behind(open, &way);
             }
         }
         let records = 0..batch.len() as u32;
-        let body = encoding::encode(&batch, &[records.clone()]);
+        let body = encoding::encode(&batch, std::slice::from_ref(&records));
         let (first, owed) = self.append(open, body, records.end, receipt, routes);
         let batch = match batch.origin().is_none() {
             true => numbered(batch, first, Origin::from_bytes(open.writer.origin())),
@@ -414,7 +469,7 @@ impl Storage {
         let (batch, _) = batch.with_awaited(false).freeze();
         for (route, obligation) in owed {
             let receipt = Receipt::numbered(obligation, first);
-            self.deliver(&self.ways[route], Arc::clone(&batch), receipt);
+            self.deliver(&self.way(route), Arc::clone(&batch), receipt);
         }
     }
 
@@ -437,7 +492,7 @@ impl Storage {
             if let Ok(batch) = encoding::decode(body, count, 0..count, first, origin) {
                 let (batch, _) = batch.freeze();
                 let receipt = Receipt::numbered(obligation, first);
-                self.deliver(&self.ways[route], batch, receipt);
+                self.deliver(&self.way(route), batch, receipt);
             }
         }
     }
@@ -455,7 +510,7 @@ impl Storage {
         open.writer.append(Append {
             routes: routes.to_vec(),
             records,
-            chunks: Vec::new(),
+            chunks: self.chunks.take(),
             body,
             settled: Box::new(move || {
                 receipt.settle_all();
@@ -470,9 +525,9 @@ impl Storage {
             return receipt.settle_all();
         };
         for route in others {
-            self.deliver(&self.ways[*route], Arc::clone(batch), receipt.fork());
+            self.deliver(&self.way(*route), Arc::clone(batch), receipt.fork());
         }
-        self.deliver(&self.ways[*last], Arc::clone(batch), receipt);
+        self.deliver(&self.way(*last), Arc::clone(batch), receipt);
     }
 
     /// Hands a batch to an output, which holds it until it is answered for.
@@ -483,43 +538,106 @@ impl Storage {
             held: Arc::clone(&way.held),
             bytes,
         };
-        way.counters.routed.add(batch.len() as u64);
-        if let Some(deliveries) = &*way.deliveries.borrow() {
-            // If the runner is gone, the dropped receipt refuses the records.
-            let receipt = receipt.with_guard(hold);
-            let _ = deliveries.send(Delivery { batch, receipt });
+        let counters = way.counters.borrow();
+        let records = batch.len() as u64;
+        let deliveries = way.deliveries.borrow();
+        let Some(deliveries) = &*deliveries else {
+            // It is gone: the dropped receipt refuses the records.
+            return;
+        };
+        counters.routed.add(records);
+        let receipt = receipt.with_guard(hold);
+        if deliveries.send(Delivery { batch, receipt }).is_err() {
+            counters.returned.add(records);
         }
     }
 
-    /// No output gets anything more from here: a stop.
-    pub fn detach(&self) {
-        for way in &self.ways {
+    /// The batch that is routed next completes a chunk, which is known from when the batch is safe.
+    fn complete_chunk(&self, chunk: ChunkId) {
+        self.chunks.borrow_mut().push(chunk);
+    }
+
+    /// The batch was not routed.
+    fn forget_chunk(&self) {
+        self.chunks.borrow_mut().clear();
+    }
+
+    /// No output gets anything more from here.
+    fn detach(&self) {
+        for way in self.ways.borrow().iter() {
             way.deliveries.borrow_mut().take();
         }
     }
 
-    /// Whether what lies on the disk is still delivered while the router stops.
-    pub fn is_flushed_on_stop(&self) -> bool {
-        self.settings.is_flushed_on_stop
+    /// Keeps what `outputs` hold and will not get an answer for any more, so that it is delivered after the next start
+    /// and not a second time by those outputs that have delivered it. What only one output gets and its source can
+    /// hand over again stays with its source. Returns how many records are kept.
+    pub async fn keep_held(&self, outputs: &[RunningOutput]) -> u64 {
+        for output in outputs {
+            output.oversight.order(Order::TearDown);
+        }
+        let mut kept = 0;
+        for output in outputs {
+            let given_up = async {
+                while output.oversight.current_order().is_some() {
+                    tokio::task::yield_now().await;
+                }
+                // The task puts what it gave back where it can be found.
+                tokio::task::yield_now().await;
+            };
+            if tokio::time::timeout(PATIENCE, given_up).await.is_err() {
+                continue;
+            }
+            let Some(way) = self.find(&output.counters.name) else {
+                continue;
+            };
+            for left in output.oversight.take_leftovers() {
+                kept += self.keep(&way, left);
+            }
+        }
+        if let Some(open) = self.opened().filter(|_| kept > 0) {
+            open.writer.flush().await;
+        }
+        kept
+    }
+
+    fn keep(&self, way: &Way, left: Leftover) -> u64 {
+        let must = self.outputs() > 1 || left.batch.is_awaited();
+        if !must || left.receipt.is_numbered() || !encoding::is_storable(&left.batch) {
+            return 0;
+        }
+        let Some(open) = self.log() else { return 0 };
+        open.writer.fall_behind(way.index);
+        let records = u64::from(left.len());
+        self.spill(
+            &open,
+            &left.batch,
+            left.receipt,
+            &[way.index],
+            &left.records,
+        );
+        records
     }
 
     /// Waits until everything is safe, and says what stays on the disk.
     pub async fn close(&self) {
+        self.end_feeders();
+        self.detach();
         let Some(open) = self.opened() else { return };
         if !open.writer.flush().await {
             self.log.error(format_args!(
                 "{} cannot be written: what is not safe stays with its sources",
-                open.folder.display()
+                open.directory.path.display()
             ));
         }
-        for way in &self.ways {
+        for way in self.ways.borrow().iter() {
             let waiting = open.writer.waiting(way.index);
             if waiting.records > 0 {
                 self.log.info(format_args!(
                     "output {}: up to {} records stay in {} and are sent after the next start",
                     way.name,
                     waiting.records,
-                    open.folder.display()
+                    open.directory.path.display()
                 ));
             }
         }
@@ -527,23 +645,33 @@ impl Storage {
 }
 
 impl Way {
-    /// The output `name`, which is number `index` of the configuration.
-    pub fn new(
-        name: Arc<str>,
-        index: usize,
-        deliveries: UnboundedSender<Delivery>,
-        counters: OutputCounters,
-        bytes_max: Option<u64>,
-    ) -> Rc<Way> {
-        Rc::new(Way {
-            name,
-            index,
-            deliveries: RefCell::new(Some(deliveries)),
-            counters,
-            bytes_max,
-            held: Arc::default(),
-        })
+    fn is_attached(&self) -> bool {
+        self.deliveries.borrow().is_some()
     }
+
+    fn route(&self) -> wal::Route {
+        wal::Route {
+            name: Arc::clone(&self.name),
+            bytes_max: self.bytes_max.get(),
+        }
+    }
+}
+
+/// What a batch is known by when its sender, who waits for an answer, sends it once more.
+fn sent_as(batch: &Batch) -> Option<ChunkId> {
+    let (first, last) = (batch.records().first()?, batch.records().last()?);
+    if !batch.is_awaited() || batch.origin().is_none() {
+        return None;
+    }
+    let id = Origin::of(&[
+        b"batch",
+        &batch.origin().to_bytes(),
+        batch.tag().as_bytes(),
+        &first.position.offset.to_le_bytes(),
+        &last.position.offset.to_le_bytes(),
+        &batch.len().to_le_bytes(),
+    ]);
+    Some(id.to_bytes())
 }
 
 /// The batch, its records numbered from `first` on by `origin`.

@@ -2,9 +2,14 @@
 //!
 //! `parser.rs` is the template: options by derive, behaviour, tests.
 
+mod emitter;
+mod multiline;
 mod parser;
+mod rewrite_tag;
+#[cfg(test)]
+mod test_road;
 
 use plugin::FilterPlugin;
 
 /// Every filter.
-pub static ALL: &[&FilterPlugin] = &[&parser::PLUGIN];
+pub static ALL: &[&FilterPlugin] = &[&multiline::PLUGIN, &parser::PLUGIN, &rewrite_tag::PLUGIN];

@@ -6,19 +6,23 @@
 //! |---|---|
 //! | `options.rs` | what a section can say |
 //! | `follower.rs` | all files of an instance and what is done when; its folder: discovery, reading, rotation, resuming, saving |
-//! | `file.rs`, `parked.rs` | one file that is open; the files that are not, but whose position is known |
+//! | `file.rs`, `descriptor.rs`, `parked.rs` | one file that is followed; its descriptor; the files that are not, but whose position is known |
 //! | `cursor.rs`, `long_lines.rs` | reading whole lines in large pieces |
 //! | `lines.rs`, `tag.rs` | from lines to records; their tag |
+//! | `archive.rs`, `handover.rs` | what is left of a file in an archive; what is given to the next instance |
 //! | `identity.rs`, `siblings.rs`, `glob.rs`, `watch.rs` | what tells files apart; what stands beside them; patterns; the kernel's notices |
 //!
 //! What keeps lines from being lost: a position is stored only as far as records were answered for; a descriptor stays
 //! open until everything read from it is; a file is recognised by device, inode, birth and content; and whatever the
 //! kernel's notices miss is found by looking.
 
+mod archive;
 mod cursor;
+mod descriptor;
 mod file;
 mod follower;
 mod glob;
+mod handover;
 mod identity;
 mod lines;
 mod long_lines;
@@ -56,11 +60,12 @@ impl Input for Tail {
     fn build(
         options: Options,
         context: InputContext,
-        _handover: Handover,
+        handover: Handover,
     ) -> Result<Tail, BuildError> {
         let tags = tags(&options, &context);
         check_parser(&options, &context);
-        let (writer, earlier) = open_database(&options, &context.log)?;
+        let (writer, mut earlier) = open_database(&options, &context.log)?;
+        take_over(handover, &options, &context.log, &mut earlier);
         let exclusions = options.exclude_path.iter().flat_map(|list| &list.0);
         Ok(Tail {
             setup: Setup {
@@ -99,7 +104,7 @@ impl Input for Tail {
         }
         follower.finish().await;
         Ended {
-            handover: Handover::default(),
+            handover: follower.hand_over_files(),
             ends_process,
         }
     }
@@ -107,23 +112,32 @@ impl Input for Tail {
 
 /// Waits until the next round is due.
 async fn wait(follower: &mut Follower, pace: Pace, stop: &Stop, exits_on_eof: bool) {
+    if let Pace::Starved(bytes) = pace {
+        return wait_for_room(follower, bytes, stop).await;
+    }
     let deadline = follower.deadline();
     tokio::select! {
         biased;
         () = stop.requested() => {}
         () = tokio::task::yield_now(), if pace == Pace::More => {}
         () = tokio::time::sleep(ROUND), if pace == Pace::Active => {}
-        permit = room(follower, pace), if matches!(pace, Pace::Starved(_)) => follower.give_room(permit),
         () = follower.notice(), if pace == Pace::Idle => {}
         () = follower.answer(), if exits_on_eof => {}
         () = tokio::time::sleep_until(deadline) => {}
     }
 }
 
-async fn room(follower: &Follower, pace: Pace) -> record::Permit {
-    match pace {
-        Pace::Starved(bytes) => follower.room(bytes).await,
-        _ => std::future::pending().await,
+/// Waits until so much can be read. Files are rotated meanwhile, and must not be lost sight of.
+async fn wait_for_room(follower: &mut Follower, bytes: usize, stop: &Stop) {
+    let budget = follower.budget();
+    let mut room = std::pin::pin!(budget.take(bytes));
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.requested() => return,
+            permit = &mut room => return follower.give_room(permit),
+            () = tokio::time::sleep(ROUND) => follower.bide(),
+        }
     }
 }
 
@@ -164,7 +178,14 @@ fn open_database(options: &Options, log: &Log) -> Result<(Option<Writer>, Earlie
     };
     let path = location.path.clone();
     let refuse = |error: buffer::positions::Error| BuildError(error.to_string());
-    let mut store = Store::open(location).map_err(refuse)?;
+    let (mut store, damaged) = Store::open_or_replace(location).map_err(refuse)?;
+    if let Some(damaged) = &damaged {
+        log.error(format_args!(
+            "db: {} was damaged and is now {}; positions are lost, all files are read from their beginning",
+            path.display(),
+            damaged.display()
+        ));
+    }
     let ours = |position: &Position| is_ours(options, position);
     let files = store.load().map_err(refuse)?;
     let files = files.into_iter().filter(|(_, position)| ours(position));
@@ -175,12 +196,25 @@ fn open_database(options: &Options, log: &Log) -> Result<(Option<Writer>, Earlie
                 position,
             })
             .collect(),
-        scanned: earlier_scan(options, &store),
+        scanned: match damaged {
+            // Nothing is known: rather twice than never.
+            Some(_) => Some(SystemTime::UNIX_EPOCH),
+            None => earlier_scan(options, &store),
+        },
+        generations_since: match store.written_by_others() {
+            // What was rotated meanwhile was read by them, and is not in their database any more.
+            true => store.last_write(),
+            false => earlier_scan(options, &store),
+        },
+        handed: Vec::new(),
     };
     let log = log.clone();
     let report = move |report: Report<'_>| match report {
         Report::Failed(error) => log.warn(format_args!(
             "{error}; reading goes on, and after a crash lines since now would come again"
+        )),
+        Report::Replaced => log.warn(format_args!(
+            "db: the database was taken away; a new one is written"
         )),
         Report::Recovered => log.info(format_args!("db: positions are written again")),
     };
@@ -198,7 +232,28 @@ fn earlier_scan(options: &Options, store: &Store) -> Option<SystemTime> {
     let written = store.last_write()?;
     let instance = options.path.0.join(",");
     let fallback = written - options.refresh_interval.0;
-    Some(store.scanned(&instance).unwrap_or(fallback))
+    let scanned = store.scanned(&instance).unwrap_or(fallback);
+    match scanned > SystemTime::now() {
+        // The clock was set back: times tell nothing.
+        true => Some(SystemTime::UNIX_EPOCH),
+        false => Some(scanned),
+    }
+}
+
+/// Adds what the last instance gave up.
+fn take_over(handover: Handover, options: &Options, log: &Log, earlier: &mut Earlier) {
+    let Some(taken) = handover::take(handover) else {
+        log.warn(format_args!(
+            "what the last instance handed over is not understood; files are found by looking"
+        ));
+        return;
+    };
+    let ours = taken.files.into_iter();
+    earlier.handed = ours
+        .filter(|handed| is_ours(options, &handed.position))
+        .collect();
+    earlier.scanned = earlier.scanned.or(taken.scanned);
+    earlier.generations_since = earlier.generations_since.or(taken.scanned);
 }
 
 /// Whether a row is about a file that these options ask for. Several instances may share a database.

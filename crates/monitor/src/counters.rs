@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plugin::{Counter, Metrics};
+use plugin::{Counter, Gauge, Metrics};
 
 /// Counters of one input.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct InputCounters {
     pub records: Counter,
     /// Source bytes of those records.
     pub bytes: Counter,
+    /// Records that matched an output, after filters.
+    pub routed: Counter,
     /// Records that matched no output.
     pub unrouted: Counter,
     /// The plugin's own counters.
@@ -32,6 +34,8 @@ pub struct FilterCounters {
     pub dropped: Counter,
     /// Records added.
     pub added: Counter,
+    /// Records that went back to their source, because the filter failed on them.
+    pub returned: Counter,
     /// The plugin's own counters.
     pub own: Metrics,
 }
@@ -59,6 +63,14 @@ pub struct OutputCounters {
     pub retries_failed: Counter,
     /// Records given up, for whatever reason.
     pub dropped: Counter,
+    /// Records whose obligation is settled: what was delivered, filtered or dropped, counted where their source is told.
+    pub settled: Counter,
+    /// Records that went back to their source without an answer, because the output failed on them.
+    pub returned: Counter,
+    /// Records that the output holds now.
+    pub held: Gauge,
+    /// How many times the output was built anew, after a fault or because it made no progress.
+    pub rebuilds: Counter,
     /// The plugin's own counters, and what was dropped by reason.
     pub own: Metrics,
 }
@@ -71,6 +83,7 @@ impl InputCounters {
             name,
             records: zero(),
             bytes: zero(),
+            routed: zero(),
             unrouted: zero(),
             own,
         }
@@ -87,6 +100,7 @@ impl FilterCounters {
             bytes: zero(),
             dropped: zero(),
             added: zero(),
+            returned: zero(),
             own,
         }
     }
@@ -107,14 +121,23 @@ impl OutputCounters {
             retried_records: zero(),
             retries_failed: zero(),
             dropped: zero(),
+            settled: zero(),
+            returned: zero(),
+            held: Gauge::default(),
+            rebuilds: zero(),
             own,
         }
     }
 
+    /// Records that were answered for: delivered, left out or given up.
+    pub fn answered(&self) -> u64 {
+        self.records.get() + self.filtered.get() + self.dropped.get()
+    }
+
     /// Records routed here that have no answer yet.
     pub fn in_flight(&self) -> u64 {
-        let answered = self.records.get() + self.filtered.get() + self.dropped.get();
-        self.routed.get().saturating_sub(answered)
+        let gone = self.answered() + self.returned.get();
+        self.routed.get().saturating_sub(gone)
     }
 }
 
@@ -127,4 +150,6 @@ pub struct Pipeline {
     pub filters: Vec<FilterCounters>,
     /// Outputs.
     pub outputs: Vec<OutputCounters>,
+    /// What filters make: records that enter the road anew.
+    pub emitter: Option<InputCounters>,
 }

@@ -58,9 +58,33 @@ impl Health {
     /// Errors and failed retries within the period.
     pub fn within_period(&self) -> (u64, u64) {
         match (self.samples.front(), self.samples.back()) {
-            (Some(first), Some(last)) => (last.0 - first.0, last.1 - first.1),
+            // An output that a reload took away takes its errors along.
+            (Some(first), Some(last)) => (
+                last.0.saturating_sub(first.0),
+                last.1.saturating_sub(first.1),
+            ),
             _ => (0, 0),
         }
+    }
+
+    /// What is above its limit, in words.
+    pub fn failing(&self) -> Vec<String> {
+        let (errors, failed) = self.within_period();
+        let (limits, period) = (self.limits, self.limits.period_seconds);
+        let mut failing = Vec::new();
+        if errors > limits.errors {
+            failing.push(format!(
+                "{errors} errors of outputs in the last {period} seconds, more than {}",
+                limits.errors
+            ));
+        }
+        if failed > limits.retries_failed {
+            failing.push(format!(
+                "{failed} failed retries in the last {period} seconds, more than {}",
+                limits.retries_failed
+            ));
+        }
+        failing
     }
 
     /// Whether both are within the limits.

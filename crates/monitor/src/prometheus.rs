@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plugin::{Metrics, Number};
 
-use crate::Pipeline;
+use crate::Watched;
 
 /// Samples by metric name, so that the text is sorted and each name has one header.
 #[derive(Default)]
@@ -20,10 +20,15 @@ struct Family {
     samples: Vec<(String, u64)>,
 }
 
-/// All metrics of `pipeline`, with millisecond timestamps.
-pub fn text(pipeline: &Pipeline, started: SystemTime, since_start: Duration) -> String {
+/// All metrics of `watched`, with millisecond timestamps.
+pub fn text(watched: &Watched, started: SystemTime, since_start: Duration) -> String {
     let mut text = Text::default();
-    for input in &pipeline.inputs {
+    let pipeline = watched.pipeline();
+    let emitter = pipeline
+        .emitter
+        .iter()
+        .filter(|emitter| emitter.records.get() > 0);
+    for input in pipeline.inputs.iter().chain(emitter) {
         let label = name_label(&input.name);
         text.counter(
             "fluentbit_input_records_total",
@@ -36,6 +41,12 @@ pub fn text(pipeline: &Pipeline, started: SystemTime, since_start: Duration) -> 
             "Source bytes handed over.",
             &label,
             input.bytes.get(),
+        );
+        text.counter(
+            "fluentbit_input_routed_records_total",
+            "Records that matched an output, after filters.",
+            &label,
+            input.routed.get(),
         );
         let unrouted = "Records that matched no output.";
         text.counter(
@@ -72,6 +83,12 @@ pub fn text(pipeline: &Pipeline, started: SystemTime, since_start: Duration) -> 
             &label,
             filter.added.get(),
         );
+        text.counter(
+            "fluentbit_filter_returned_records_total",
+            "Records that went back to their source, because the filter failed on them.",
+            &label,
+            filter.returned.get(),
+        );
         text.own("fluentbit_filter", &filter.name, &filter.own);
     }
     for output in &pipeline.outputs {
@@ -102,6 +119,21 @@ pub fn text(pipeline: &Pipeline, started: SystemTime, since_start: Duration) -> 
                 "Records that left nothing to send.",
                 &output.filtered,
             ),
+            (
+                "settled_records",
+                "Records whose source was told that they are done with.",
+                &output.settled,
+            ),
+            (
+                "returned_records",
+                "Records that went back to their source without an answer.",
+                &output.returned,
+            ),
+            (
+                "rebuilds",
+                "How many times the output was built anew after a fault or a standstill.",
+                &output.rebuilds,
+            ),
         ];
         for (name, help, counter) in counters {
             text.counter(
@@ -117,8 +149,26 @@ pub fn text(pipeline: &Pipeline, started: SystemTime, since_start: Duration) -> 
             &label,
             output.in_flight(),
         );
+        text.gauge(
+            "fluentbit_output_held_records",
+            "Records that the output holds.",
+            &label,
+            output.held.get(),
+        );
         text.own("fluentbit_output", &output.name, &output.own);
     }
+    text.counter(
+        "fluentbit_hot_reloaded_times",
+        "How many times the configuration was reloaded.",
+        "",
+        watched.reloads.get(),
+    );
+    text.gauge(
+        "fluentbit_failing_checks",
+        "How many health checks of the pipeline fail.",
+        "",
+        watched.alarms.all().len() as u64,
+    );
     let start = started
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

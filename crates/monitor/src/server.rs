@@ -1,14 +1,17 @@
 //! The monitoring HTTP server: Fluent Bit's paths (cli-and-service reference, "Monitoring HTTP server").
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue, SERVER};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, SERVER, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -17,7 +20,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_local};
 
-use crate::{Health, HealthLimits, Pipeline, prometheus, report};
+use crate::admin::{Admin, Ends, Refused};
+use crate::{Health, HealthLimits, Watched, prometheus, report};
 
 /// The version whose configuration and API this program speaks.
 const UPSTREAM_VERSION: &str = "5.1.1";
@@ -29,9 +33,17 @@ const HEAD_MAX: usize = 16 << 10;
 /// takes the descriptors and the memory that records need.
 const CONNECTIONS_MAX: usize = 64;
 
+/// A client that does not finish its body in this time is not waited for.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest body of a request that changes something.
+const BODY_MAX: usize = 64 << 10;
+
 /// What the server tells.
 pub struct Monitor {
-    pipeline: Pipeline,
+    watched: Watched,
+    admin: Admin,
+    /// A reload is under way.
+    is_reloading: Cell<bool>,
     health: RefCell<Health>,
     /// `Health_Check on`: whether `/api/v1/health` exists.
     health_check: bool,
@@ -43,16 +55,19 @@ pub struct Monitor {
 type Answer = Response<Full<Bytes>>;
 
 impl Monitor {
-    /// Watches `pipeline`. `plugins` names what is compiled in: inputs, filters, outputs.
+    /// Watches `watched`. `plugins` names what is compiled in: inputs, filters, outputs.
     pub fn new(
-        pipeline: Pipeline,
+        watched: Watched,
+        admin: Admin,
         limits: HealthLimits,
         health_check: bool,
         plugins: [Vec<&'static str>; 3],
     ) -> Monitor {
         let [inputs, filters, outputs] = plugins;
         Monitor {
-            pipeline,
+            watched,
+            admin,
+            is_reloading: Cell::new(false),
             health: RefCell::new(Health::new(limits)),
             health_check,
             plugins: json!({"plugins": {"inputs": inputs, "filters": filters, "outputs": outputs}}),
@@ -61,65 +76,141 @@ impl Monitor {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Answer {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            return status(StatusCode::METHOD_NOT_ALLOWED);
+    async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let allowed = self.admin.may_ask(request.uri(), request.headers(), ends);
+        if let Err(refused) = allowed {
+            return refusal(refused);
         }
-        match path.trim_end_matches('/') {
+        match (method, path.trim_end_matches('/')) {
+            (Method::GET | Method::HEAD, path) => self.tell(path),
+            (Method::POST | Method::PUT, "/api/v2/reload") => self.reload(request, ends).await,
+            _ => status(StatusCode::METHOD_NOT_ALLOWED),
+        }
+    }
+
+    async fn reload(&self, request: Request<Incoming>, ends: Ends) -> Answer {
+        if let Err(refused) = self.admin.may_change(request.headers(), ends) {
+            return refusal(refused);
+        }
+        match tokio::time::timeout(BODY_TIMEOUT, read_object(request.into_body())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(refused)) => return refusal(refused),
+            Err(_) => return status(StatusCode::REQUEST_TIMEOUT),
+        }
+        let answer = |status: StatusCode, word: &str, number: i32| {
+            let report = json!({"reload": word, "status": number});
+            body(status, "application/json", report.to_string())
+        };
+        let Some(reload) = &self.admin.reload else {
+            return answer(StatusCode::OK, "not enabled", -3);
+        };
+        if self.is_reloading.replace(true) {
+            return answer(StatusCode::BAD_REQUEST, "in progress", 1);
+        }
+        let outcome = reload().await;
+        self.is_reloading.set(false);
+        match outcome {
+            Ok(()) => answer(StatusCode::OK, "done", 0),
+            // The reason may quote the configuration, and with it a secret: it is in the log.
+            Err(_) => answer(StatusCode::BAD_REQUEST, "refused, the log says why", -2),
+        }
+    }
+
+    fn tell(&self, path: &str) -> Answer {
+        match path {
             "" => json_answer(&json!({
                 "fluent-bit": {"version": UPSTREAM_VERSION, "edition": "Flumen", "flags": []},
                 "flumen": {"version": env!("CARGO_PKG_VERSION")},
             })),
             "/api/v1/uptime" => json_answer(&report::uptime(self.started.elapsed())),
-            "/api/v1/metrics" => json_answer(&report::metrics(&self.pipeline)),
+            "/api/v1/metrics" => json_answer(&report::metrics(&self.watched.pipeline())),
             "/api/v1/metrics/prometheus" | "/api/v2/metrics/prometheus" => self.prometheus(),
             "/api/v1/plugins" => json_answer(&self.plugins),
             "/api/v1/health" if self.health_check => self.health_v1(),
             "/api/v2/health" => self.health_v2(),
+            "/api/v2/reload" => {
+                json_answer(&json!({"hot_reload_count": self.watched.reloads.get()}))
+            }
             _ => status(StatusCode::NOT_FOUND),
         }
     }
 
     fn prometheus(&self) -> Answer {
-        let text = prometheus::text(&self.pipeline, self.started_at, self.started.elapsed());
+        let text = prometheus::text(&self.watched, self.started_at, self.started.elapsed());
         body(StatusCode::OK, "text/plain; version=0.0.4", text)
     }
 
+    /// Every check that fails, in words.
+    fn failing(&self) -> Vec<String> {
+        let mut failing = self.health.borrow().failing();
+        failing.extend(self.watched.alarms.all());
+        failing
+    }
+
     fn health_v1(&self) -> Answer {
-        if self.health.borrow().is_healthy() {
-            body(StatusCode::OK, "text/plain", "ok\n".to_owned())
-        } else {
-            body(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "text/plain",
-                "error\n".to_owned(),
-            )
+        let failing = self.failing();
+        if failing.is_empty() {
+            return body(StatusCode::OK, "text/plain", "ok\n".to_owned());
         }
+        let text = format!("error\n{}\n", failing.join("\n"));
+        body(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", text)
     }
 
     fn health_v2(&self) -> Answer {
         let health = self.health.borrow();
         let (errors, retries_failed) = health.within_period();
         let limits = health.limits();
-        let status = if health.is_healthy() {
-            StatusCode::OK
-        } else {
-            StatusCode::INTERNAL_SERVER_ERROR
+        let failing = self.failing();
+        let (status, word) = match failing.is_empty() {
+            true => (StatusCode::OK, "ok"),
+            false => (StatusCode::INTERNAL_SERVER_ERROR, "error"),
         };
-        let report = json!({
-            "status": if health.is_healthy() { "ok" } else { "error" },
+        let mut report = json!({
+            "status": word,
             "errors": errors,
             "retries_failed": retries_failed,
             "error_limit": limits.errors,
             "retry_failure_limit": limits.retries_failed,
             "period_limit": limits.period_seconds,
         });
+        if !failing.is_empty() {
+            report["failing"] = failing.into();
+        }
         body(status, "application/json", report.to_string())
     }
 }
 
 fn json_answer(value: &serde_json::Value) -> Answer {
     body(StatusCode::OK, "application/json", value.to_string())
+}
+
+/// Reads what must be nothing, or a JSON object (whose content says nothing to us).
+async fn read_object(incoming: Incoming) -> Result<(), Refused> {
+    let too_long = Refused(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "the body is too long or broken\n",
+    );
+    if incoming.size_hint().lower() > BODY_MAX as u64 {
+        return Err(too_long);
+    }
+    let limited = Limited::new(incoming, BODY_MAX);
+    let collected = limited.collect().await.map_err(|_| too_long)?;
+    let bytes = collected.to_bytes();
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(());
+    }
+    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Refused(
+            StatusCode::BAD_REQUEST,
+            "the body must be empty or a JSON object\n",
+        )),
+    }
+}
+
+fn refusal(Refused(status, words): Refused) -> Answer {
+    body(status, "text/plain", words.to_owned())
 }
 
 fn status(status: StatusCode) -> Answer {
@@ -129,12 +220,21 @@ fn status(status: StatusCode) -> Answer {
 fn body(status: StatusCode, content_type: &'static str, text: String) -> Answer {
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(SERVER, HeaderValue::from_static("Flumen"));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let headers = [
+        (SERVER, "Flumen"),
+        (CONTENT_TYPE, content_type),
+        // Nothing here is for showing in a page of somebody else.
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    for (name, value) in headers {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 
@@ -144,11 +244,13 @@ pub async fn serve(listener: TcpListener, monitor: Rc<Monitor>, log: Log) {
     let mut connections = VecDeque::new();
     loop {
         tokio::select! {
-            _ = second.tick() => monitor.health.borrow_mut().sample(&monitor.pipeline),
+            _ = second.tick() => monitor.health.borrow_mut().sample(&monitor.watched.pipeline()),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
+                    let Ok(local) = stream.local_addr() else { continue };
+                    let ends = Ends { local, peer };
                     make_room(&mut connections);
-                    connections.push_back(spawn_local(connection(stream, Rc::clone(&monitor))));
+                    connections.push_back(spawn_local(connection(stream, ends, Rc::clone(&monitor))));
                 }
                 Err(error) => {
                     log.warn(format_args!("cannot accept a connection: {error}"));
@@ -169,10 +271,10 @@ fn make_room(connections: &mut VecDeque<JoinHandle<()>>) {
     }
 }
 
-async fn connection(stream: tokio::net::TcpStream, monitor: Rc<Monitor>) {
-    let service = service_fn(|request: Request<hyper::body::Incoming>| {
-        let answer = monitor.answer(request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(answer) }
+async fn connection(stream: tokio::net::TcpStream, ends: Ends, monitor: Rc<Monitor>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let monitor = Rc::clone(&monitor);
+        async move { Ok::<_, Infallible>(monitor.answer(request, ends).await) }
     });
     // A client that breaks the protocol or goes away is its own problem.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -186,7 +288,7 @@ async fn connection(stream: tokio::net::TcpStream, monitor: Rc<Monitor>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{InputCounters, OutputCounters};
+    use crate::{InputCounters, OutputCounters, Pipeline};
     use plugin::Level;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -202,6 +304,7 @@ mod tests {
             inputs: vec![input],
             filters: vec![],
             outputs: vec![OutputCounters::new("a\"b".into(), Default::default())],
+            emitter: None,
         };
         let limits = HealthLimits {
             errors: 5,
@@ -209,7 +312,8 @@ mod tests {
             period_seconds: 60,
         };
         Monitor::new(
-            pipeline,
+            Watched::new(pipeline),
+            Admin::default(),
             limits,
             health_check,
             [vec!["tail"], vec![], vec!["stdout"]],
@@ -225,7 +329,8 @@ mod tests {
             Rc::new(monitor(health_check)),
             Log::new("", Level::Off),
         ));
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let answer = local
             .run_until(async move {
                 let mut stream = tokio::net::TcpStream::connect(address)

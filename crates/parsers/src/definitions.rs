@@ -1,13 +1,22 @@
-//! All `[PARSER]` sections of a configuration.
+//! All `[PARSER]` and `[MULTILINE_PARSER]` sections of a configuration.
 
-use config::{Diagnostic, Diagnostics, LogLevel, Options, ParserFormat, ParserOptions, Section};
+use config::{
+    Diagnostic, Diagnostics, LogLevel, MultilineParserOptions, MultilineType, Options,
+    ParserFormat, ParserOptions, Section,
+};
+use pattern::Pattern;
 use plugin::{Log, Parser, ParserContext, ParserPlugin, Parsers};
 
-use crate::ALL;
+use crate::{ALL, builtin};
 
 /// Parser definitions by name.
-#[derive(Debug, Default)]
-pub struct Definitions(Vec<Definition>);
+#[derive(Debug)]
+pub struct Definitions {
+    parsers: Vec<Definition>,
+    multiline: Vec<MultilineParserOptions>,
+    /// How many bytes a record that is made of several lines may have.
+    multiline_limit: usize,
+}
 
 #[derive(Debug)]
 struct Definition {
@@ -24,7 +33,8 @@ impl Definitions {
         diagnostics: &mut Diagnostics,
     ) -> Definitions {
         let mut definitions: Vec<Definition> = Vec::new();
-        for section in sections {
+        let built_in: Vec<Section> = builtin::parsers().collect();
+        for section in built_in.iter().chain(sections) {
             let Some(options) = ParserOptions::read(section, diagnostics) else {
                 continue;
             };
@@ -41,8 +51,85 @@ impl Definitions {
             }
             definitions.extend(Definition::new(options, level, section, diagnostics));
         }
-        Definitions(definitions)
+        Definitions {
+            parsers: definitions,
+            multiline: built_in_multiline(diagnostics),
+            multiline_limit: 2 << 20,
+        }
     }
+
+    /// Adds the multiline parsers that `sections` define; `limit` is `multiline_buffer_limit`, in bytes. Built-in ones cannot be
+    /// replaced, as upstream.
+    pub fn with_multiline(
+        mut self,
+        sections: &[Section],
+        limit: usize,
+        diagnostics: &mut Diagnostics,
+    ) -> Definitions {
+        self.multiline_limit = limit;
+        for section in sections {
+            let Some(options) = MultilineParserOptions::read(section, diagnostics) else {
+                continue;
+            };
+            if self.multiline(&options.name).is_some() {
+                let message = format!(
+                    "multiline parser named '{}' already exists: this one is skipped",
+                    options.name
+                );
+                let help = format!("built in are: {}", built_in_names().join(", "));
+                diagnostics.push(Diagnostic::warning(&section.position, message).with_help(help));
+            } else if self.multiline_works(&options, section, diagnostics) {
+                self.multiline.push(options);
+            }
+        }
+        self
+    }
+
+    /// Whether the patterns of a multiline parser are patterns and its parser exists.
+    fn multiline_works(
+        &self,
+        options: &MultilineParserOptions,
+        section: &Section,
+        diagnostics: &mut Diagnostics,
+    ) -> bool {
+        let mut works = true;
+        let mut fault = |key: &str, message: String| {
+            let position = section
+                .entry(key)
+                .map_or(&section.position, |entry| &entry.value.position);
+            let message = format!("multiline parser '{}': {message}", options.name);
+            diagnostics.push(Diagnostic::start_error(position, message));
+            works = false;
+        };
+        if options.kind == MultilineType::Regex {
+            for rule in &options.rules {
+                if let Err(error) = Pattern::new(&rule.pattern) {
+                    fault("rule", format!("the pattern '{}': {error}", rule.pattern));
+                }
+            }
+        }
+        if let Some(parser) = &options.parser
+            && !self
+                .parsers
+                .iter()
+                .any(|known| known.options.name == *parser)
+        {
+            fault("parser", self.missing(parser));
+        }
+        works
+    }
+}
+
+fn built_in_multiline(diagnostics: &mut Diagnostics) -> Vec<MultilineParserOptions> {
+    builtin::multiline()
+        .filter_map(|section| MultilineParserOptions::read(&section, diagnostics))
+        .collect()
+}
+
+fn built_in_names() -> Vec<String> {
+    builtin::multiline()
+        .filter_map(|section| section.plugin_name().map(str::to_owned))
+        .collect()
 }
 
 impl Definition {
@@ -96,7 +183,7 @@ impl Definition {
 impl Parsers for Definitions {
     fn make(&self, name: &str) -> Option<Box<dyn Parser>> {
         let definition = self
-            .0
+            .parsers
             .iter()
             .find(|definition| definition.options.name == name)?;
         // It was built before from the same options.
@@ -104,10 +191,27 @@ impl Parsers for Definitions {
     }
 
     fn names(&self) -> Vec<String> {
-        self.0
-            .iter()
-            .map(|definition| definition.options.name.clone())
+        let names = self.parsers.iter().map(|known| &known.options.name);
+        names
+            .filter(|name| !name.starts_with(builtin::PREFIX))
+            .cloned()
             .collect()
+    }
+
+    fn multiline(&self, name: &str) -> Option<&MultilineParserOptions> {
+        let mut known = self.multiline.iter();
+        known.find(|known| known.name.eq_ignore_ascii_case(name))
+    }
+
+    fn multiline_names(&self) -> Vec<String> {
+        self.multiline
+            .iter()
+            .map(|known| known.name.clone())
+            .collect()
+    }
+
+    fn multiline_limit(&self) -> usize {
+        self.multiline_limit
     }
 }
 

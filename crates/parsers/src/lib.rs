@@ -8,8 +8,10 @@
 //! | `decoder.rs` | `Decode_Field`, `Decode_Field_As` |
 //! | `types.rs` | `Types` |
 //! | `cri.rs` | lines of containerd and CRI-O |
-//! | `definitions.rs` | all `[PARSER]` sections of a configuration |
+//! | `definitions.rs` | all `[PARSER]` and `[MULTILINE_PARSER]` sections of a configuration |
+//! | `builtin.rs` | the multiline parsers that need no definition |
 
+mod builtin;
 mod complaint;
 mod cri;
 mod decoder;

@@ -203,6 +203,12 @@ pub trait Deliver {
     /// Sends `request` once and reports. Never retries by itself beyond what is certain not to repeat anything.
     fn deliver<'a>(&'a self, request: &'a Request) -> LocalFuture<'a, Answer>;
 
+    /// The longest that an answer can take while all is well. An output whose requests stay without any answer for twice
+    /// this long is torn down and built anew.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(300)
+    }
+
     /// The last request is answered and none will follow: finishes what was answered as durable but is not at its
     /// destination yet. Is dropped when the grace ends first.
     fn close(&self) -> LocalFuture<'_, ()> {

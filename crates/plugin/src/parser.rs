@@ -1,6 +1,6 @@
 //! Parsers: text in, fields out.
 
-use config::ParserOptions;
+use config::{MultilineParserOptions, ParserOptions};
 use record::{Batch, Fields, Span, Time};
 
 use crate::{BuildError, Log};
@@ -51,6 +51,21 @@ pub trait Parsers: Send + Sync {
 
     /// The names of all definitions, for messages.
     fn names(&self) -> Vec<String>;
+
+    /// The multiline parser `name`, defined or built in; case does not count.
+    fn multiline(&self, _name: &str) -> Option<&MultilineParserOptions> {
+        None
+    }
+
+    /// The names of all multiline parsers, for messages.
+    fn multiline_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How many bytes a record that is made of several lines may have (`multiline_buffer_limit`); 0 is no limit.
+    fn multiline_limit(&self) -> usize {
+        2 << 20
+    }
 
     /// What to say when there is no parser `name`: which is near, and which there are.
     fn missing(&self, name: &str) -> String {

@@ -1,37 +1,122 @@
-//! The signal that a pipeline ends.
+//! The signal that a pipeline ends, and the way back for what an input gives up early.
 
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The engine's end of the signal.
+use tokio::sync::{Notify, watch};
+
+use crate::Handover;
+
+/// The engine's end of the signal. Inputs have one each: a reload stops some of them and lets the others run.
 #[derive(Debug)]
-pub struct StopHandle(watch::Sender<bool>);
+pub struct StopHandle {
+    signal: watch::Sender<bool>,
+    given_up: Arc<GivenUp>,
+}
 
 /// What inputs wait on: once requested they read no more, wait until what they handed over is answered for, and end.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct Stop {
+    signal: watch::Receiver<bool>,
+    given_up: Arc<GivenUp>,
+}
+
+/// What an input gave up before it ended.
+#[derive(Debug, Default)]
+struct GivenUp {
+    handover: Mutex<Option<Handover>>,
+    changed: Notify,
+}
 
 impl StopHandle {
     /// A signal that has not been given.
     pub fn new() -> (StopHandle, Stop) {
         let (sender, receiver) = watch::channel(false);
-        (StopHandle(sender), Stop(receiver))
+        let given_up = Arc::<GivenUp>::default();
+        let handle = StopHandle {
+            signal: sender,
+            given_up: Arc::clone(&given_up),
+        };
+        let stop = Stop {
+            signal: receiver,
+            given_up,
+        };
+        (handle, stop)
     }
 
     /// Gives the signal.
     pub fn request(&self) {
-        self.0.send_replace(true);
+        self.signal.send_replace(true);
+    }
+
+    /// What the input gave up early, once; waits until it does.
+    pub async fn handed_over(&self) -> Handover {
+        loop {
+            let changed = self.given_up.changed.notified();
+            if let Some(handover) = self.given_up.take() {
+                return handover;
+            }
+            changed.await;
+        }
+    }
+
+    /// What the input has given up early and nobody has taken.
+    pub fn take_handover(&self) -> Option<Handover> {
+        self.given_up.take()
     }
 }
 
 impl Stop {
     /// Whether the signal was given.
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        *self.signal.borrow()
     }
 
     /// Completes when the signal is given, at once if it was already. A vanished engine counts as a stop.
     pub async fn requested(&self) {
-        let mut receiver = self.0.clone();
-        let _ = receiver.wait_for(|requested| *requested).await;
+        let mut signal = self.signal.clone();
+        let _ = signal.wait_for(|requested| *requested).await;
+    }
+
+    /// Gives up sockets, descriptors and positions before the last answers are there: what takes over reads on at once
+    /// while this input only waits. Whoever cannot do that (because positions follow answers) gives them up with
+    /// [`crate::Ended`]; what is given up here must not stand there again. Call it once, after the last read.
+    pub fn hand_over(&self, handover: Handover) {
+        *self.given_up.lock() = Some(handover);
+        self.given_up.changed.notify_one();
+    }
+}
+
+impl GivenUp {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Handover>> {
+        self.handover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Handover> {
+        self.lock().take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_early_arrives_once() {
+        let (handle, stop) = StopHandle::new();
+        assert!(!stop.is_requested() && handle.take_handover().is_none());
+        handle.request();
+        assert!(stop.is_requested());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut handed_over = std::pin::pin!(handle.handed_over());
+        assert!(handed_over.as_mut().poll(&mut context).is_pending());
+        stop.hand_over(Handover {
+            descriptors: Vec::new(),
+            state: vec![1, 7],
+        });
+        match handed_over.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(handover) => assert_eq!(handover.state, [1, 7]),
+            std::task::Poll::Pending => panic!("it was given up"),
+        }
+        assert!(handle.take_handover().is_none());
     }
 }

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use crate::builder::Builder;
 use crate::pool::Storage;
 use crate::span::MAX_OFFSET;
-use crate::{Field, Fields, Key, Obligation, Origin, Permit, Receipt, Span, Tag, Time, Value};
+use crate::{
+    Emission, Field, Fields, Key, Obligation, Origin, Permit, Receipt, Span, Tag, Time, Value,
+};
 
 /// What a batch carries. Only logs are taken apart; the other kinds travel as the encoding they arrived in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -79,6 +81,7 @@ pub struct Batch {
     receipt: Receipt,
     permit: Option<Permit>,
     origin: Origin,
+    emission: Emission,
     awaited: bool,
 }
 
@@ -99,6 +102,7 @@ impl Batch {
             receipt: Receipt::none(),
             permit: None,
             origin: Origin::NONE,
+            emission: Emission::default(),
             awaited: false,
         }
     }
@@ -132,6 +136,57 @@ impl Batch {
     #[inline]
     pub fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// Says which filter puts the batch on the road anew, and how often that happened.
+    pub fn with_emission(mut self, emission: Emission) -> Batch {
+        self.emission = emission;
+        self
+    }
+
+    /// Which filter put the batch on the road anew, if one did.
+    #[inline]
+    pub fn emission(&self) -> Emission {
+        self.emission
+    }
+
+    /// Gives all its records another tag.
+    pub fn with_tag(mut self, tag: Tag) -> Batch {
+        self.tag = tag;
+        self
+    }
+
+    /// An empty batch of the same kind over the same source, in which spans of the source mean the same: for records that
+    /// part from this one. Obligations are the caller's; memory is accounted for when it is frozen.
+    pub fn sibling(&mut self, tag: Tag) -> Batch {
+        let mut sibling = Batch::new(tag, self.source.clone()).with_kind(self.kind);
+        sibling.permit = self.permit.as_mut().map(|permit| permit.split(0));
+        sibling.origin = self.origin;
+        sibling.emission = self.emission;
+        sibling.awaited = self.awaited;
+        sibling
+    }
+
+    /// Moves what is owed for `records` of `receipt`, this batch's or a fork of it, into `into`, and copies of the records to its
+    /// end. Its records must be of the same source and come before.
+    pub fn copy_into(&self, into: &mut Batch, records: Range<u32>, receipt: &mut Receipt) {
+        let carved = receipt.carve(self, records.clone());
+        let mut extra = into.receipt.absorb(carved);
+        for record in &self.storage.records[records.start as usize..records.end as usize] {
+            let mut copy = into.copy_record(self, record);
+            if record.extra != 0 {
+                extra += 1;
+                copy.extra = extra;
+            }
+            into.push_record(copy);
+        }
+    }
+
+    /// A permit of its own for `bytes` that outlive the batch, from the memory that the batch was given.
+    pub fn permit_for(&mut self, bytes: usize) -> Option<Permit> {
+        let mut permit = self.permit.as_mut()?.split(0);
+        permit.resize(bytes);
+        Some(permit)
     }
 
     /// Marks that someone waits for the answer (an acknowledgement, say): outputs send it at once.

@@ -12,6 +12,8 @@
 mod batch;
 mod budget;
 mod builder;
+mod copy;
+mod emission;
 mod obligation;
 mod origin;
 mod pool;
@@ -29,11 +31,12 @@ pub mod msgpack;
 
 pub use batch::{Batch, Kind, Marker, Position, Record};
 pub use budget::{Budget, Permit};
+pub use emission::{Emission, Emitter};
 pub use obligation::{Ledger, Obligation};
 pub use origin::Origin;
 pub use pool::trim;
 pub use receipt::Receipt;
 pub use span::Span;
-pub use tag::{Tag, TagPattern};
+pub use tag::{Tag, TagFault, TagPattern};
 pub use time::Time;
 pub use value::{Field, Fields, Key, Value};

@@ -298,6 +298,47 @@ impl Obligation {
         }
     }
 
+    /// Takes over what `other` stands for, so that one answer is for both (lines that became one record).
+    ///
+    /// # Errors
+    /// Gives `other` back when it is owed to another source, or when both stand for the same position, which must then be
+    /// answered for twice.
+    pub fn join(&mut self, mut other: Obligation) -> Result<(), Obligation> {
+        if self.ranges.is_empty() {
+            // Nothing is left of this one, so that dropping it answers nobody.
+            *self = other;
+            return Ok(());
+        }
+        let overlaps = |range: &Range<u64>| {
+            let mut own = self.ranges.iter();
+            own.any(|own| own.start < range.end && range.start < own.end)
+        };
+        let is_other = !Arc::ptr_eq(&self.ledger, &other.ledger);
+        if !other.ranges.is_empty() && (is_other || other.ranges.iter().any(overlaps)) {
+            return Err(other);
+        }
+        for range in std::mem::take(&mut other.ranges) {
+            self.insert(range);
+        }
+        Ok(())
+    }
+
+    /// Adds a range that overlaps with none.
+    fn insert(&mut self, range: Range<u64>) {
+        let index = self.ranges.partition_point(|own| own.start < range.start);
+        let touches_right = self
+            .ranges
+            .get(index)
+            .is_some_and(|next| next.start == range.end);
+        let touches_left = index > 0 && self.ranges[index - 1].end == range.start;
+        match (touches_left, touches_right) {
+            (true, true) => self.ranges[index - 1].end = self.ranges.remove(index).end,
+            (true, false) => self.ranges[index - 1].end = range.end,
+            (false, true) => self.ranges[index].start = range.start,
+            (false, false) => self.ranges.insert(index, range),
+        }
+    }
+
     /// Answers for the positions of `range`: delivered, filtered, or given up by policy and counted.
     pub fn settle(&mut self, range: Range<u64>) {
         let settled = self.take(range);
@@ -425,6 +466,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_joined_is_answered_for_together() {
+        let ledger = Ledger::new(0);
+        let mut one = ledger.open(0..10);
+        let mut whole = ledger.open(10..40);
+        let (third, second) = (whole.carve(20..30), whole.carve(10..20));
+        one.join(third).expect("the same source");
+        one.join(second).expect("the same source");
+        assert_eq!(one.ranges.as_slice(), [0..30]);
+        let twice = one.fork();
+        let twice = one.join(twice).expect_err("both must answer");
+        let elsewhere = one
+            .join(Ledger::new(0).open(50..60))
+            .expect_err("another source");
+        elsewhere.settle_all();
+        one.settle_all();
+        assert_eq!(ledger.discharged(), 0);
+        twice.settle_all();
+        assert_eq!(ledger.discharged(), 30);
+        whole.settle_all();
+        assert!(ledger.is_settled());
+    }
+
+    #[test]
     #[should_panic(expected = "owed already")]
     fn positions_are_not_handed_over_twice() {
         let ledger = Ledger::new(0);
@@ -439,6 +503,7 @@ mod tests {
         Carve(usize, u64, u64),
         Settle(usize, u64, u64),
         Drop(usize),
+        Join(usize, usize),
         Reopen,
     }
 
@@ -449,6 +514,7 @@ mod tests {
             (0usize..8, 0u64..100, 1u64..30).prop_map(|(i, at, len)| Step::Carve(i, at, len)),
             (0usize..8, 0u64..100, 1u64..30).prop_map(|(i, at, len)| Step::Settle(i, at, len)),
             (0usize..8).prop_map(Step::Drop),
+            (0usize..8, 0usize..8).prop_map(|(one, other)| Step::Join(one, other)),
             Just(Step::Reopen),
         ]
     }
@@ -502,6 +568,16 @@ mod tests {
                     Step::Drop(i) if i < held.len() => {
                         let dropped = held.swap_remove(i);
                         model_answer(&mut cells, &dropped, everything.clone(), true);
+                    }
+                    Step::Join(one, other) if one < held.len() && other < held.len() && one != other => {
+                        let joined = held.swap_remove(other);
+                        // What stood last is now where the other was.
+                        let one = if one == held.len() { other } else { one };
+                        if let Err(refused) = held[one].join(joined) {
+                            held.push(refused);
+                        }
+                        let ranges = &held[one].ranges;
+                        prop_assert!(ranges.windows(2).all(|pair| pair[0].end <= pair[1].start));
                     }
                     Step::Reopen => {
                         for range in ledger.refused() {

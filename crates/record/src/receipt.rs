@@ -3,7 +3,13 @@
 use std::fmt;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::{Batch, Obligation};
+
+/// What one record answers for besides: mostly one obligation, several when lines of several sources became one record.
+/// Empty once it is answered.
+type Extra = SmallVec<[Obligation; 1]>;
 
 /// What is owed for the records of one batch, on one route.
 ///
@@ -13,7 +19,7 @@ use crate::{Batch, Obligation};
 pub struct Receipt {
     main: Obligation,
     /// Named by [`crate::Record::extra`], counted from 1.
-    extras: Vec<Option<Obligation>>,
+    extras: Vec<Extra>,
     /// Record `i` answers for the position so much later than this, whatever its own says.
     first: Option<u64>,
     /// Kept for as long as the receipt.
@@ -40,6 +46,11 @@ impl Receipt {
         }
     }
 
+    /// Whether it is [numbered](Receipt::numbered): whoever keeps the records has them.
+    pub fn is_numbered(&self) -> bool {
+        self.first.is_some()
+    }
+
     /// Lets the receipt keep `guard` until everything is answered for or refused.
     pub fn with_guard(mut self, guard: impl Send + Sync + 'static) -> Receipt {
         self.guard = Some(Box::new(guard));
@@ -56,7 +67,7 @@ impl Receipt {
         let extras = self
             .extras
             .iter()
-            .map(|extra| extra.as_ref().map(Obligation::fork))
+            .map(|extra| extra.iter().map(Obligation::fork).collect())
             .collect();
         Receipt {
             main: self.main.fork(),
@@ -73,12 +84,9 @@ impl Receipt {
             return;
         }
         for record in &batch.records()[records.start as usize..records.end as usize] {
-            if let Some(extra) = record
-                .extra
-                .checked_sub(1)
-                .and_then(|index| self.extras[index as usize].take())
-            {
-                extra.settle_all();
+            if let Some(index) = record.extra.checked_sub(1) {
+                let extra = std::mem::take(&mut self.extras[index as usize]);
+                extra.into_iter().for_each(Obligation::settle_all);
             }
         }
     }
@@ -100,7 +108,7 @@ impl Receipt {
         if !self.extras.is_empty() {
             for record in &batch.records()[records.start as usize..records.end as usize] {
                 if let Some(index) = record.extra.checked_sub(1) {
-                    extras.push(self.extras[index as usize].take());
+                    extras.push(std::mem::take(&mut self.extras[index as usize]));
                 }
             }
         }
@@ -114,8 +122,43 @@ impl Receipt {
 
     /// Joins `other` into this receipt: record `extra` of the batch (see the returned number) answers for it.
     pub fn attach(&mut self, other: Obligation) -> u32 {
-        self.extras.push(Some(other));
+        self.attach_all(std::iter::once(other))
+    }
+
+    /// The same for several obligations of one record.
+    pub fn attach_all(&mut self, others: impl IntoIterator<Item = Obligation>) -> u32 {
+        self.extras.push(others.into_iter().collect());
         self.extras.len() as u32
+    }
+
+    /// Takes over `other`, of records of the same source, all of whose positions are others. Their `extra` grows by the number
+    /// that is returned.
+    pub fn absorb(&mut self, other: Receipt) -> u32 {
+        let before = self.extras.len() as u32;
+        self.extras.extend(other.extras);
+        if let Err(main) = self.main.join(other.main) {
+            // Of another source after all: nobody is told, so that it is refused and comes again.
+            drop(main);
+        }
+        before
+    }
+
+    /// Takes out what the record with this `extra` answers for besides its positions.
+    pub fn detach(&mut self, extra: u32) -> impl Iterator<Item = Obligation> + use<> {
+        let index = extra.checked_sub(1);
+        let own = index.and_then(|index| self.extras.get_mut(index as usize));
+        own.map(std::mem::take).unwrap_or_default().into_iter()
+    }
+
+    /// Whether records answer for nothing besides their positions.
+    pub fn is_plain(&self) -> bool {
+        self.extras.is_empty()
+    }
+
+    /// The obligation for the positions of the records; what single records answer for besides must be
+    /// [detached](Receipt::detach) before, or is refused.
+    pub fn into_main(self) -> Obligation {
+        self.main
     }
 
     /// Turns the receipt into the obligations it consists of.
@@ -125,7 +168,7 @@ impl Receipt {
 
     /// Whether nothing is left to answer for.
     pub fn is_settled(&self) -> bool {
-        self.main.is_settled() && self.extras.iter().all(Option::is_none)
+        self.main.is_settled() && self.extras.iter().all(|extra| extra.is_empty())
     }
 
     fn positions(&self, batch: &Batch, records: &Range<u32>) -> Range<u64> {

@@ -1,5 +1,6 @@
 //! Tags, and the patterns that filters and outputs match them with.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +18,23 @@ impl Tag {
         Tag(Arc::from(&bytes[..bytes.len().min(Tag::MAX_LEN)]))
     }
 
+    /// A tag made from what a record says, which anybody may have written: it must not be empty, nor longer than
+    /// [`Tag::MAX_LEN`], nor hold control characters. Dots and slashes are for whoever makes names of it to look at.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn checked(bytes: &[u8]) -> Result<Tag, TagFault> {
+        if bytes.is_empty() {
+            Err(TagFault::Empty)
+        } else if bytes.len() > Tag::MAX_LEN {
+            Err(TagFault::TooLong)
+        } else if bytes.iter().any(u8::is_ascii_control) {
+            Err(TagFault::Control)
+        } else {
+            Ok(Tag::new(bytes))
+        }
+    }
+
     /// The bytes of the tag.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -28,9 +46,29 @@ impl Tag {
     }
 }
 
+/// Why a text cannot be a tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TagFault {
+    /// Nothing could ever match it.
+    #[error("it is empty")]
+    Empty,
+    /// Longer than any tag.
+    #[error("it is longer than 65531 bytes")]
+    TooLong,
+    /// Zeros, line ends and the like.
+    #[error("it holds control characters")]
+    Control,
+}
+
 impl From<&str> for Tag {
     fn from(text: &str) -> Tag {
         Tag::new(text)
+    }
+}
+
+impl Borrow<[u8]> for Tag {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -104,6 +142,27 @@ mod tests {
 
     fn matches(pattern: &str, tag: &str) -> bool {
         TagPattern::new(pattern).matches(&Tag::from(tag))
+    }
+
+    #[test]
+    fn tags_from_records_are_checked() {
+        for (text, fault) in [
+            (&b""[..], TagFault::Empty),
+            (b"a\nb", TagFault::Control),
+            (b"a\0", TagFault::Control),
+            (&[b'x'; Tag::MAX_LEN + 1], TagFault::TooLong),
+        ] {
+            assert_eq!(Tag::checked(text), Err(fault));
+        }
+        for text in [
+            &b"a.b"[..],
+            b"../../etc",
+            "übel ".as_bytes(),
+            b"\xff",
+            &[b'x'; Tag::MAX_LEN],
+        ] {
+            assert_eq!(Tag::checked(text).expect("a tag").as_bytes(), text);
+        }
     }
 
     #[test]

@@ -168,7 +168,7 @@ async fn live(world: &Rc<World>, ending: Ending) {
         tokio::select! {
             biased;
             () = world.died() => false,
-            () = pipeline.run(shutdown) => true,
+            _ = pipeline.run(shutdown) => true,
         }
     };
     let stopped = shard.run_until(life).await;
@@ -304,7 +304,7 @@ async fn last_life(world: &Rc<World>, written: impl Future<Output = ()>) {
         tokio::select! {
             biased;
             () = world.died() => {}
-            () = pipeline.run(drained) => {}
+            _ = pipeline.run(drained) => {}
         }
     };
     shard.run_until(life).await;
@@ -361,7 +361,7 @@ async fn nothing_is_left(world: &Rc<World>) {
         tokio::select! {
             biased;
             () = world.died() => {}
-            () = pipeline.run(sleep(GRACE)) => {}
+            _ = pipeline.run(sleep(GRACE)) => {}
         }
     };
     shard.run_until(life).await;

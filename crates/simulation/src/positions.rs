@@ -118,6 +118,9 @@ pub fn position(file: usize, offset: u64, delivered: Vec<std::ops::Range<u64>>) 
             device: 1,
             birth: None,
             head: Fingerprint::NONE,
+            tail: Fingerprint::NONE,
+            generation: 0,
+            source: None,
             delivered,
         }),
     }

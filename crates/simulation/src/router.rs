@@ -65,6 +65,8 @@ fn sections(scenario: &Scenario) -> Vec<Section> {
         ("flush", scenario.flush.as_secs_f64().to_string()),
         ("grace", GRACE.as_secs().to_string()),
         ("storage.sync", sync.to_owned()),
+        // The store of what is given up has a thread of its own, and the machine's disk.
+        ("storage.keep.rejected", "off".to_owned()),
     ];
     if let Some((base, cap)) = scenario.scheduler {
         service.push(("scheduler.base", base.to_string()));

@@ -13,6 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["config-derive"]),
     ("pattern", &[]),
     ("plugin", &["record", "config"]),
+    ("multiline", &["record", "config", "plugin", "pattern"]),
     // What several stations stand on.
     ("buffer", &["record"]),
     ("aws", &[]),
@@ -20,9 +21,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("parsers", &["record", "config", "plugin", "pattern"]),
     (
         "inputs",
-        &["record", "config", "plugin", "pattern", "buffer"],
+        &[
+            "record",
+            "config",
+            "plugin",
+            "pattern",
+            "multiline",
+            "buffer",
+        ],
     ),
-    ("filters", &["record", "config", "plugin", "pattern"]),
+    (
+        "filters",
+        &["record", "config", "plugin", "pattern", "multiline"],
+    ),
     (
         "outputs",
         &["record", "config", "plugin", "pattern", "buffer", "aws"],
@@ -58,7 +69,7 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that do no input or output, and wait for nothing.
-const PURE: &[&str] = &["record", "config", "config-derive", "pattern"];
+const PURE: &[&str] = &["record", "config", "config-derive", "pattern", "multiline"];
 
 /// What a pure crate may not use.
 const IMPURE: &[&str] = &["hyper", "libc", "mio", "tokio"];

@@ -40,7 +40,7 @@ fn answer(port: u16, bytes: &[u8]) -> String {
 fn get(port: u16, path: &str) -> String {
     answer(
         port,
-        format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
     )
 }
 

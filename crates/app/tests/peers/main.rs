@@ -3,7 +3,7 @@
 //!
 //! `cargo xtask test` installs the programs and names them in `FLUMEN_PEER_…` variables; a test whose programs are not
 //! there prints `skipped: …` and why. By hand: `eval "$(cargo xtask peers)"`.
-#![cfg(feature = "lake")]
+#![cfg(feature = "query")]
 
 mod harness;
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::case::{Case, Destination};
 use super::configuration::REGION;
 use super::fault_set::FaultSet;
-use super::process::Process;
+use crate::process::Process;
 use crate::report::{Report, Sent};
 use crate::verify::call::Caller;
 use crate::verify::{Place, VerifyCommand, sink};

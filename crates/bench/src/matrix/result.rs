@@ -186,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::matrix::case;
-    use crate::matrix::process::Usage;
+    use crate::process::Usage;
     use crate::report::{Report, Sent};
 
     fn outcomes() -> Vec<Outcome> {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::case::Case;
 use super::configuration::{self, Listen, REGION};
-use super::process::Process;
 use crate::generate::Address;
+use crate::process::Process;
 
 const START_MAX: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(20);

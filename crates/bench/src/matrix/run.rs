@@ -10,10 +10,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::case::{Case, Source};
 use super::endpoint::Endpoint;
 use super::fault_set::FaultSet;
-use super::process::Usage;
 use super::router;
-use crate::generate::{Address, GenerateCommand, Mode, Progress};
-use crate::line::{Kind, Wrap};
+use crate::generate::{Address, GenerateCommand, Progress};
+use crate::process::Usage;
 use crate::report::{Report, Sent};
 
 /// Bytes of a line, as in AWS's matrix.
@@ -111,24 +110,12 @@ impl Run {
             Source::Tcp => (None, Some(address)),
         };
         GenerateCommand {
-            kind: Kind::Plain,
             size: LINE,
-            wrap: Wrap::None,
-            rate: None,
             bytes_per_second: Some(self.case.megabytes * MEGABYTE),
-            count: None,
             duration: Some(self.duration),
-            each_line: false,
-            path: None,
-            writers: 1,
-            rotate_every: None,
-            keep: 0,
             forward,
-            mode: Mode::Message,
-            acks: false,
-            tag: "bench".to_owned(),
             tcp,
-            sent: None,
+            ..GenerateCommand::plain()
         }
     }
 

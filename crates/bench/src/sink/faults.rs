@@ -20,6 +20,12 @@ pub struct Faults {
     /// Cut this share of connections: before a request is taken, after it, or in the middle of its answer
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = quantity::share, hide_default_value = true)]
     pub cut: f64,
+    /// Take this share of requests and cut the connection instead of answering
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = quantity::share, hide_default_value = true)]
+    pub unanswered: f64,
+    /// Refuse requests with a record that contains this text, as invalid (Firehose)
+    #[arg(long, value_name = "TEXT")]
+    pub poison: Option<String>,
     /// Find the credentials of this share of requests expired
     #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = quantity::share, hide_default_value = true)]
     pub expired_credentials: f64,
@@ -80,6 +86,9 @@ impl Faults {
     pub fn draw(&self, random: &mut fastrand::Rng) -> Fate {
         if random.f64() < self.cut {
             return [Fate::CutBefore, Fate::CutAfter, Fate::CutWithin][random.usize(..3)];
+        }
+        if random.f64() < self.unanswered {
+            return Fate::CutAfter;
         }
         if random.f64() < self.throttle {
             return Fate::Throttled;

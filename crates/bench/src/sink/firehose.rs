@@ -58,6 +58,11 @@ pub fn put_record_batch(
     let input: Input<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut scratch = std::mem::take(&mut state.scratch);
     let ends = decode(&input, &mut scratch)?;
+    if let Some(poison) = &faults.poison
+        && memchr::memmem::find(&scratch, poison.as_bytes()).is_some()
+    {
+        return Err(format!("a record contains {poison}"));
+    }
     let mut answers = Vec::with_capacity(input.records.len() * 240);
     let (mut failed, mut start) = (0, 0);
     for end in ends {

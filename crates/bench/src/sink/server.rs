@@ -39,7 +39,7 @@ pub async fn serve(sink: &Sink, listener: TcpListener, tls: Option<TlsAcceptor>)
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        if sink.state().is_out(sink.faults()) {
+        if sink.state().is_out(&sink.faults()) {
             sink.state().counts.outages += 1;
             continue;
         }
@@ -72,7 +72,8 @@ async fn answer(sink: Sink, request: Request<Incoming>) -> Result<Response<Body>
     if parts.uri.path() == "/report" && matches!(parts.method, Method::GET | Method::POST) {
         return report(&sink, body).await;
     }
-    let fate = sink.state().draw(sink.faults()).ok_or(Cut)?;
+    let faults = sink.faults();
+    let fate = sink.state().draw(&faults).ok_or(Cut)?;
     let (target, is_s3) = match parts.headers.get("x-amz-target") {
         Some(target) => (target.to_str().unwrap_or_default(), false),
         None => ("", true),
@@ -126,6 +127,7 @@ async fn json(sink: &Sink, target: &str, body: Incoming, verdict: Verdict) -> Re
         Ok(())
     })
     .await?;
+    let faults = sink.faults();
     let mut state = sink.state();
     state.counts.bytes += whole.len() as u64;
     if !is_complete {
@@ -140,10 +142,10 @@ async fn json(sink: &Sink, target: &str, body: Incoming, verdict: Verdict) -> Re
     let (service, operation) = target.split_once('.').unwrap_or((target, ""));
     let outcome = match (service, operation) {
         ("Firehose_20150804", "PutRecordBatch") => {
-            firehose::put_record_batch(&mut state, sink.faults(), &whole, verdict)
+            firehose::put_record_batch(&mut state, &faults, &whole, verdict)
         }
         ("Kinesis_20131202", "PutRecords") => {
-            kinesis::put_records(&mut state, sink.faults(), &whole, verdict)
+            kinesis::put_records(&mut state, &faults, &whole, verdict)
         }
         ("Logs_20140328", "PutLogEvents") => logs::put_log_events(&mut state, &whole, verdict),
         ("Logs_20140328", "CreateLogGroup" | "CreateLogStream" | "PutRetentionPolicy") => {

@@ -1,6 +1,7 @@
 //! One row: its way into the tables and out of them.
 
 use std::ffi::OsString;
+use std::fmt::Write;
 use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,6 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Row, Transaction, params};
 
 use super::{Facts, Fingerprint, Position, schema};
-
-/// More delivered ranges of one file are forgotten (and repeated after a crash), so that a row stays small.
-const DELIVERED_MAX: usize = 256;
 
 /// Writes a row and its facts; gives the row's id.
 pub fn put(
@@ -86,6 +84,10 @@ fn set_facts(
             facts.head.hash as i64,
             facts.head.size,
             write_ranges(&facts.delivered),
+            facts.tail.hash as i64,
+            facts.tail.size,
+            facts.generation,
+            facts.source,
         ])?;
     Ok(())
 }
@@ -121,16 +123,25 @@ fn read_facts(row: &Row<'_>) -> rusqlite::Result<Option<Facts>> {
     if matches!(row.get_ref(7)?, ValueRef::Null) {
         return Ok(None);
     }
-    let head = Fingerprint {
-        hash: number(row, 11)? as u64,
-        size: number(row, 12)? as u32,
+    let fingerprint = |column: usize| -> rusqlite::Result<Fingerprint> {
+        Ok(Fingerprint {
+            hash: number(row, column)? as u64,
+            size: number(row, column + 1)? as u32,
+        })
     };
     Ok(Some(Facts {
         origin: path(row, 7)?,
         path: path(row, 8)?,
         device: number(row, 9)? as u64,
         birth: row.get(10)?,
-        head,
+        head: fingerprint(11)?,
+        tail: fingerprint(14)?,
+        generation: number(row, 16)? as u32,
+        source: row
+            .get_ref(17)?
+            .as_blob()
+            .ok()
+            .and_then(|b| b.try_into().ok()),
         delivered: read_ranges(row.get_ref(13)?.as_str().unwrap_or_default()),
     }))
 }
@@ -153,14 +164,17 @@ fn text(path: &Path) -> ToSqlOutput<'_> {
     ToSqlOutput::Borrowed(ValueRef::Text(path.as_os_str().as_bytes()))
 }
 
-/// `100-200 300-350`.
+/// `100-200 300-350`. How many there are is bounded by what fits into memory on its way.
 fn write_ranges(ranges: &[Range<u64>]) -> String {
-    let parts: Vec<String> = ranges
-        .iter()
-        .take(DELIVERED_MAX)
-        .map(|range| format!("{}-{}", range.start, range.end))
-        .collect();
-    parts.join(" ")
+    let mut text = String::with_capacity(ranges.len() * 20);
+    for range in ranges {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}-{}", range.start, range.end);
+    }
+    text
 }
 
 /// What is not a range, or not in order, ends the list: fewer delivered ranges only mean repeats.

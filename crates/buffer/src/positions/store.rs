@@ -120,9 +120,27 @@ pub struct Store {
     ids: HashMap<RowKey, i64>,
     next_key: u64,
     last_write: Option<SystemTime>,
+    written_by_others: bool,
 }
 
 impl Store {
+    /// The same as [`Store::open`], but a damaged database is moved aside and a new one made: gives also where the damaged
+    /// one went. What is no database by any sign is left where it is.
+    ///
+    /// # Errors
+    /// As [`Store::open`], or when the damaged file cannot be moved.
+    pub fn open_or_replace(location: Location) -> Result<(Store, Option<PathBuf>), Error> {
+        match Store::open(location.clone()) {
+            Err(Error::Damaged { .. }) if may_be_database(&location.path) => {}
+            other => return other.map(|store| (store, None)),
+        }
+        let moved = move_aside(&location.path).map_err(|error| Error::Open {
+            path: location.path.clone(),
+            why: format!("it is damaged and cannot be moved aside: {error}"),
+        })?;
+        Ok((Store::open(location)?, Some(moved)))
+    }
+
     /// Opens the database, or makes it.
     ///
     /// # Errors
@@ -137,8 +155,13 @@ impl Store {
             ids: HashMap::new(),
             next_key: 1,
             last_write: None,
+            written_by_others: true,
         };
-        if store.known_columns()?.iter().any(|name| name == "offset") {
+        if store
+            .known_columns("in_tail_files")?
+            .iter()
+            .any(|name| name == "offset")
+        {
             store.last_write = last_write;
         }
         store.check_whole()?;
@@ -147,6 +170,10 @@ impl Store {
             Err(error) if is_disk_full(&error) && store.last_write.is_some() => return Ok(store),
             Err(error) => return Err(store.open_error(&error)),
         }
+        store.written_by_others = store
+            .connection
+            .query_row(schema::WRITTEN_BY_OTHERS, [], |row| row.get(0))
+            .map_err(|error| store.open_error(&error))?;
         // Facts about deleted rows do no harm; a disk that is full must not stop the start for them.
         let _ = store.connection.execute_batch(schema::DELETE_ORPHANS);
         Ok(store)
@@ -155,6 +182,11 @@ impl Store {
     /// When the database was written last before it was opened; `None` when this is the first time that it is used.
     pub fn last_write(&self) -> Option<SystemTime> {
         self.last_write
+    }
+
+    /// Whether somebody else (Fluent Bit) has written rows since we did, as far as that can be told.
+    pub fn written_by_others(&self) -> bool {
+        self.written_by_others
     }
 
     /// All rows, the newest first. The keys are good for [`Changes`].
@@ -206,8 +238,12 @@ impl Store {
         self.file.is_some() && self.file != file_id(&self.location.path)
     }
 
-    /// Opens the database anew after it was taken away. It knows no rows then.
+    /// Opens the database anew after it was taken away, perhaps with its directory. It knows no rows then.
     pub(super) fn reopen(&mut self) -> Result<(), Error> {
+        if let Some(directory) = self.location.path.parent() {
+            // If it cannot be made, opening tells.
+            let _ = std::fs::create_dir_all(directory);
+        }
         let mut fresh = Store::open(self.location.clone())?;
         fresh.next_key = self.next_key;
         *self = fresh;
@@ -269,10 +305,10 @@ impl Store {
         }
     }
 
-    fn known_columns(&self) -> Result<Vec<String>, Error> {
+    fn known_columns(&self, table: &str) -> Result<Vec<String>, Error> {
         let names = || -> rusqlite::Result<Vec<String>> {
             let mut statement = self.connection.prepare(schema::COLUMNS)?;
-            statement.query_map([], |row| row.get(0))?.collect()
+            statement.query_map([table], |row| row.get(0))?.collect()
         };
         names().map_err(|error| self.open_error(&error))
     }
@@ -282,11 +318,11 @@ impl Store {
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(schema::CREATE)?;
-        let known: Vec<String> = transaction
-            .prepare(schema::COLUMNS)?
-            .query_map([], |row| row.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for (column, statement) in schema::LATER_COLUMNS {
+        for (table, column, statement) in schema::LATER_COLUMNS {
+            let known: Vec<String> = transaction
+                .prepare_cached(schema::COLUMNS)?
+                .query_map([table], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
             if !known.iter().any(|name| name == column) {
                 transaction.execute_batch(statement)?;
             }
@@ -373,10 +409,42 @@ fn file_id(path: &Path) -> Option<(u64, u64)> {
     Some((metadata.dev(), metadata.ino()))
 }
 
+/// Whether a damaged file is what is left of a database: it begins like one or with zeros, or is named like one.
+fn may_be_database(path: &Path) -> bool {
+    let mut start = [0; 16];
+    let begins_like_one = std::fs::File::open(path)
+        .and_then(|mut file| std::io::Read::read(&mut file, &mut start))
+        .is_ok_and(|read| start == *b"SQLite format 3\0" || start[..read].iter().all(|&b| b == 0));
+    let is_named_like_one = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| ["db", "sqlite", "sqlite3", "pos"].contains(&extension));
+    begins_like_one || is_named_like_one || beside(path, "-wal").exists()
+}
+
+/// Renames a database and what belongs to it.
+fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let stamp = nanos(SystemTime::now()) / 1_000_000_000;
+    let moved = beside(path, &format!(".damaged-{stamp}"));
+    std::fs::rename(path, &moved)?;
+    for ending in ["-wal", "-shm", "-journal"] {
+        match std::fs::rename(beside(path, ending), beside(&moved, ending)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(moved)
+}
+
+/// `path` with `ending` put behind it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
 fn newest_write(path: &Path) -> Option<SystemTime> {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    [path.as_os_str(), &log]
+    [path.to_owned(), beside(path, "-wal")]
         .into_iter()
         .filter_map(|path| std::fs::metadata(path).ok()?.modified().ok())
         .max()

@@ -21,6 +21,8 @@ pub enum Report<'a> {
     Failed(&'a Error),
     /// They can be written again.
     Recovered,
+    /// The database was taken away; a new one was made at its place and gets all positions.
+    Replaced,
 }
 
 /// Writes positions on its own thread. Dropping it writes what is left and waits for that.
@@ -177,6 +179,7 @@ impl<R: Fn(Report<'_>)> Worker<R> {
         if self.store.is_gone() {
             self.store.reopen()?;
             shared.wants_all.store(true, Ordering::Release);
+            (self.report)(Report::Replaced);
         }
         self.store.apply(changes)
     }

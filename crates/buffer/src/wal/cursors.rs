@@ -218,6 +218,21 @@ impl Cursors {
         })
     }
 
+    /// Notes chunks that were taken and stand in no segment.
+    ///
+    /// # Errors
+    /// As for [`Cursors::advance`].
+    pub fn remember(&mut self, chunks: &[ChunkId]) -> io::Result<()> {
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        self.chunks.keep(chunks);
+        self.append(&Frame {
+            chunks: chunks.to_vec(),
+            ..Frame::default()
+        })
+    }
+
     /// Waits until everything is on the disk.
     ///
     /// # Errors

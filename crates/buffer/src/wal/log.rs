@@ -222,12 +222,14 @@ impl Log {
         Ok(())
     }
 
-    /// Notes that nothing needs to be stored for some numbers, the next ones.
+    /// Notes that nothing needs to be stored of a frame, the next one: all its outputs have it.
     ///
     /// # Errors
-    /// When that could not be written, which does no harm.
-    pub fn skip(&mut self, first: u64, records: u32) -> io::Result<()> {
-        self.next = self.next.max(first + u64::from(records));
+    /// When that could not be written, which does no harm but that its chunks may be taken once more.
+    pub fn skip(&mut self, frame: &Frame) -> io::Result<()> {
+        let (first, records) = (frame.first, frame.records);
+        self.next = self.next.max(frame.end());
+        self.cursors.remember(&frame.chunks)?;
         self.write_lost()?;
         let segment = self.writable(first)?;
         let result = segment.append_void(first, records);

@@ -179,6 +179,28 @@ impl Writer {
         (writer, Driver(worker, inner))
     }
 
+    /// Adds an output, or changes the limit of one that is known by that name. Returns its number. It follows from now on.
+    pub fn add_route(&self, route: Route) -> usize {
+        let mut inbox = self.inner.lock();
+        let known = inbox
+            .routes
+            .iter()
+            .position(|state| state.route.name == route.name);
+        if let Some(index) = known {
+            inbox.routes[index].route.bytes_max = route.bytes_max;
+            return index;
+        }
+        let next = inbox.next;
+        let progress = Progress {
+            prefix: next,
+            ..Progress::default()
+        };
+        let state = self.inner.state(route, &progress, next);
+        inbox.routes.push(state);
+        inbox.waiting.push(Waiting::default());
+        inbox.routes.len() - 1
+    }
+
     /// Appends records. Returns the number of the first, and for each output that follows what it owes for them, in the
     /// order of [`Append::routes`].
     pub fn append(&self, append: Append) -> (u64, Vec<(usize, Obligation)>) {
@@ -320,7 +342,8 @@ impl Writer {
 
     /// What lies in files for an output, as of a moment ago.
     pub fn waiting(&self, route: usize) -> Waiting {
-        self.inner.lock().waiting[route]
+        let inbox = self.inner.lock();
+        inbox.waiting.get(route).copied().unwrap_or_default()
     }
 
     /// How many segments there are and how many bytes they have, as of a moment ago.

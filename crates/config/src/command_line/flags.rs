@@ -39,6 +39,7 @@ pub enum Effect {
     Quiet,
     WorkingDirectory,
     StreamTask,
+    Sandbox,
     Supervisor,
     SupportReport,
     Version,
@@ -284,6 +285,20 @@ pub const FLAGS: &[Flag] = &[
         Effect::Switch("hot_reload.ensure_thread_safety", "off"),
         "Do not wait until everything is delivered when reloading.",
     ),
+    Flag {
+        short: None,
+        long: &["memory"],
+        argument: Some("SIZE"),
+        effect: Effect::Service("memory_limit"),
+        doc: "The memory that the whole process may take, such as 64M.",
+    },
+    Flag {
+        short: None,
+        long: &["sandbox"],
+        argument: None,
+        effect: Effect::Sandbox,
+        doc: "Give up the right to touch what the configuration does not name (Landlock).",
+    },
     Flag {
         short: None,
         long: &["enable-fips"],

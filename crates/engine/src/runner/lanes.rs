@@ -28,6 +28,13 @@ impl Lanes {
         self.ready.pop_front()
     }
 
+    /// Every request, whatever it waits for.
+    pub fn take_all(&mut self) -> impl Iterator<Item = Flight> {
+        self.held_bytes = 0;
+        let held = std::mem::take(&mut self.busy).into_values().flatten();
+        std::mem::take(&mut self.ready).into_iter().chain(held)
+    }
+
     /// A new request, behind all others of its lane.
     pub fn add(&mut self, flight: Flight) {
         match flight.request.lane {

@@ -153,6 +153,9 @@ async fn run_in_lanes(
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        bodies: Budget::new(0),
+        dead_letters: DeadLetters::none(),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -191,6 +194,8 @@ impl World {
     /// Conservation: everything routed has an answer, and the source heard of it.
     fn assert_settled(&self, upto: u64) {
         assert_eq!(self.counters.in_flight(), 0);
+        assert_eq!(self.counters.held.get(), 0);
+        assert_eq!(self.counters.settled.get(), self.counters.answered());
         assert_eq!(
             (self.ledger.discharged(), self.ledger.is_settled()),
             (upto, true)
@@ -357,6 +362,9 @@ async fn a_dropped_runner_refuses_what_it_held() {
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
+        bodies: Budget::new(0),
+        dead_letters: DeadLetters::none(),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -394,6 +402,9 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
         log: Log::new("", Level::Off),
         stop,
         memory: Arc::clone(&memory),
+        bodies: Budget::new(0),
+        dead_letters: DeadLetters::none(),
+        oversight: Oversight::new(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -413,7 +424,7 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
     sender.send(Delivery { batch, receipt }).expect("open");
     let begin = Instant::now();
     tokio::select! {
-        () = super::run(output, &settings, &mut receiver) => unreachable!("deliveries are open"),
+        _ = super::run(output, &settings, &mut receiver) => unreachable!("deliveries are open"),
         permit = memory.take(5) => assert_eq!(permit.bytes(), 5),
     }
     assert_eq!(begin.elapsed(), Duration::ZERO, "nothing waited for Flush");

@@ -1,14 +1,34 @@
 //! Where the router keeps what must survive: one folder for each configuration, for one router at a time.
 
+use std::cell::RefCell;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+
+use buffer::fs::Fs;
+use record::Origin;
 
 /// A router that ends, or hands over to this one, has so long to let go of the folder.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What tells the configuration of this file from others: its name, and a hash of where it is.
+pub fn state_name(file: Option<&Path>) -> String {
+    let Some(file) = file else {
+        return "command-line".to_owned();
+    };
+    let place = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let place = std::fs::canonicalize(&place).unwrap_or(place);
+    let hash = Origin::of(&[b"configuration", place.as_os_str().as_bytes()]);
+    let [a, b, c, d, ..] = hash.to_bytes();
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    format!("{name}-{a:02x}{b:02x}{c:02x}{d:02x}")
+}
 
 /// Places for the state of the configuration `name`, the best first: what the configuration says and nothing else, or
 /// what the service manager says, the system's place, the user's place.
@@ -36,13 +56,85 @@ pub fn candidates(
         .collect()
 }
 
+/// A disk of a simulation: the log stands on it at `/wal`, and works on the shard's own thread and clock.
+#[derive(Clone)]
+pub struct SimulatedDisk {
+    /// The file system.
+    pub fs: Arc<dyn Fs>,
+    /// Gives the numbers that nobody gave before.
+    pub new_uuid: fn() -> [u8; 16],
+    /// The length at which a new segment is begun.
+    pub segment_bytes: u64,
+}
+
+impl std::fmt::Debug for SimulatedDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SimulatedDisk")
+    }
+}
+
+/// The folder of a router, taken when something must be kept first.
+#[derive(Debug)]
+pub struct StateDirectory {
+    candidates: Vec<PathBuf>,
+    simulated: Option<SimulatedDisk>,
+    taken: RefCell<Option<Rc<Directory>>>,
+}
+
+impl StateDirectory {
+    /// The first of `candidates` that can be written; nothing is made yet.
+    pub fn new(candidates: Vec<PathBuf>) -> Rc<StateDirectory> {
+        Rc::new(StateDirectory {
+            candidates,
+            simulated: None,
+            taken: RefCell::default(),
+        })
+    }
+
+    /// The root of a simulated disk: nothing touches the machine's.
+    pub fn simulated(disk: SimulatedDisk) -> Rc<StateDirectory> {
+        let root = Directory {
+            path: PathBuf::from("/"),
+            _lock: None,
+        };
+        Rc::new(StateDirectory {
+            candidates: Vec::new(),
+            simulated: Some(disk),
+            taken: RefCell::new(Some(Rc::new(root))),
+        })
+    }
+
+    /// The disk that it is on, if that is a simulated one.
+    pub fn disk(&self) -> Option<&SimulatedDisk> {
+        self.simulated.as_ref()
+    }
+
+    /// The folder.
+    ///
+    /// # Errors
+    /// When there is none, or another router uses it.
+    pub fn get(&self) -> Result<Rc<Directory>, DirectoryError> {
+        if let Some(taken) = &*self.taken.borrow() {
+            return Ok(Rc::clone(taken));
+        }
+        let taken = Rc::new(Directory::take(&self.candidates)?);
+        *self.taken.borrow_mut() = Some(Rc::clone(&taken));
+        Ok(taken)
+    }
+
+    /// The places where it is or would be, the best first.
+    pub fn candidates(&self) -> &[PathBuf] {
+        &self.candidates
+    }
+}
+
 /// A folder that this router alone uses, until it is dropped.
 #[derive(Debug)]
 pub struct Directory {
     /// The folder.
     pub path: PathBuf,
     /// Its lock goes with it.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Why there is no folder.
@@ -71,7 +163,7 @@ impl Directory {
                 Ok(Some(lock)) => {
                     return Ok(Directory {
                         path: path.clone(),
-                        _lock: lock,
+                        _lock: Some(lock),
                     });
                 }
                 Ok(None) => return Err(DirectoryError::Used(path.clone())),
@@ -131,6 +223,14 @@ mod tests {
             "/home/me/.local/state/flumen/n",
         ];
         assert_eq!(candidates(None, "n", all), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn each_configuration_has_its_own_name() {
+        let one = state_name(Some(Path::new("/etc/flumen/nodes.conf")));
+        assert!(one.starts_with("nodes-") && one.len() == 14, "{one}");
+        assert_ne!(one, state_name(Some(Path::new("/srv/flumen/nodes.conf"))));
+        assert_eq!(state_name(None), "command-line");
     }
 
     #[test]

@@ -16,9 +16,8 @@ const PIECE: usize = 256 << 10;
 /// How often it is looked for what an output has refused, and how long a disk that cannot be read is left alone.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Feeds the output number `route`, without end.
-pub async fn feed(storage: Rc<Storage>, route: usize) {
-    let way = Rc::clone(&storage.ways[route]);
+/// Feeds an output, without end.
+pub async fn feed(storage: Rc<Storage>, way: Rc<Way>) {
     let budget = storage.memory.child(storage.settings.backlog_bytes);
     let feeder = Feeder {
         storage,
@@ -50,7 +49,7 @@ impl Feeder {
     /// Whether the output has worked off enough to get more.
     fn has_room(&self) -> bool {
         let held = self.way.held.bytes.load(Ordering::Acquire);
-        held <= self.storage.share_of(&self.way) / 2
+        self.way.is_attached() && held <= self.storage.share_of(&self.way) / 2
     }
 
     /// Reads once. Returns whether there may be more at once.
@@ -154,9 +153,10 @@ impl Feeder {
                 self.storage.log.error(format_args!(
                     "{records} records for output {name} cannot be read and are dropped: {why}"
                 ));
-                let counters = &self.way.counters;
+                let counters = self.way.counters.borrow();
                 let count = range.end - range.start;
                 counters.routed.add(count);
+                counters.settled.add(count);
                 counters.dropped.add(count);
                 counters.own.dropped("storage_damaged").add(count);
                 owed.settle_all();

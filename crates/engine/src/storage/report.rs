@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use buffer::wal::{Gap, Recovered};
 use monitor::OutputCounters;
@@ -51,33 +51,46 @@ fn say_gap(log: &Log, gap: &Gap) {
     }
 }
 
+/// What outputs are counted in, by their names.
+#[derive(Clone, Default)]
+pub struct Counted(Arc<Mutex<HashMap<Arc<str>, OutputCounters>>>);
+
+impl Counted {
+    /// An output is counted here from now on.
+    pub fn set(&self, counters: &OutputCounters) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(Arc::clone(&counters.name), counters.clone());
+    }
+
+    /// Records were dropped because too many wait for an output.
+    fn drop_oldest(&self, name: &str, records: u64) {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = all.get(name) {
+            // They were never handed to it: counted as routed and settled too, so that the sums hold.
+            counters.routed.add(records);
+            counters.settled.add(records);
+            counters.dropped.add(records);
+            counters.own.dropped(TOTAL_LIMIT.0).add(records);
+        }
+    }
+}
+
 /// What the storage thread calls.
-pub fn teller(log: &Log, ways: &[Rc<Way>]) -> impl Fn(Report<'_>) + Send + 'static {
-    let log = log.clone();
-    let counters: HashMap<Arc<str>, OutputCounters> = ways
-        .iter()
-        .map(|way| (Arc::clone(&way.name), way.counters.clone()))
-        .collect();
+pub fn teller(log: &Log, counted: &Counted) -> impl Fn(Report<'_>) + Send + 'static {
+    let (log, counted) = (log.clone(), counted.clone());
     move |report| match report {
         Report::Failed(error) => log.error(format_args!(
             "cannot write: {error}; what is not safe stays in memory, and its sources wait"
         )),
         Report::Recovered => log.info(format_args!("can write again")),
         Report::Gap(gap) => say_gap(&log, gap),
+        Report::Dropped { records: 0, .. } => {}
         Report::Dropped { route, records } => {
-            if records == 0 {
-                return;
-            }
             log.error(format_args!(
                 "output {route}: its oldest {records} records are dropped, because more waits for it than \
                  storage.total_limit_size"
             ));
-            if let Some(counters) = counters.get(route) {
-                // They are on no other way any more: counted as routed, so that what was routed is what has an answer.
-                counters.routed.add(records);
-                counters.dropped.add(records);
-                counters.own.dropped(TOTAL_LIMIT.0).add(records);
-            }
+            counted.drop_oldest(route, records);
         }
     }
 }

@@ -10,12 +10,16 @@ use record::{Field, Key, Ledger, Record, Tag, Time, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
+use monitor::InputCounters;
+
 use super::*;
+use crate::instance::TagMatcher;
 
 const MIB: usize = 1 << 20;
 
 struct Rig {
     storage: Rc<Storage>,
+    road: Rc<Road>,
     ways: Vec<UnboundedReceiver<Delivery>>,
     counters: Vec<OutputCounters>,
     memory: Arc<Budget>,
@@ -27,30 +31,34 @@ impl Rig {
     fn new(folder: &Path, names: &[&str], total: Option<u64>) -> Rig {
         let memory = Budget::new(2 * MIB);
         let settings = StorageSettings {
-            candidates: vec![folder.to_owned()],
+            state: StateDirectory::new(vec![folder.to_owned()]),
             durability: Durability::Durable,
             backlog_bytes: MIB,
             is_flushed_on_stop: false,
+            fluent_bit: Some(folder.to_owned()),
+            deletes_bad_chunks: false,
         };
-        let (mut ways, mut receivers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, name) in names.iter().enumerate() {
+        let (mut exits, mut receivers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
+        for name in names {
             let (sender, receiver) = unbounded_channel();
             let counted = OutputCounters::new(Arc::from(*name), Metrics::default());
-            ways.push(Way::new(
-                Arc::from(*name),
-                index,
-                sender,
-                counted.clone(),
-                total,
-            ));
+            exits.push(Exit {
+                matcher: TagMatcher::everything(),
+                deliveries: sender,
+                counters: counted.clone(),
+                bytes_max: total,
+            });
             receivers.push(receiver);
             counters.push(counted);
         }
         let log = Log::new("storage", Level::Off);
-        let storage = Storage::for_pipeline(settings, ways, true, Arc::clone(&memory), log)
-            .expect("a folder");
+        let storage = Rc::new(Storage::new(settings, Arc::clone(&memory), log));
+        let emitter = InputCounters::new("emitter".into(), Metrics::default());
+        let road = Road::new(Rc::new([]), exits, emitter).with_storage(Some(&storage));
+        storage.open().expect("a folder");
         Rig {
-            storage: storage.expect("a stored input"),
+            storage,
+            road: Rc::new(road),
             ways: receivers,
             counters,
             memory,
@@ -92,7 +100,6 @@ impl Rig {
 
     /// Ends it as a kill would, but for what the storage thread is just writing.
     async fn end(self) {
-        self.storage.detach();
         self.storage.close().await;
     }
 }
@@ -151,7 +158,7 @@ async fn a_stored_input_is_answered_when_the_disk_has_its_records() {
     let origin = LocalSet::new().run_until(run).await;
     let again = async {
         let mut rig = Rig::new(folder.path(), &["live", "slow"], None);
-        let _feeders = rig.storage.feed();
+        rig.storage.start(&rig.road);
         let (mut found, mut positions) = (Vec::new(), Vec::new());
         while found.len() < 7 {
             let delivery = rig.ways[1].recv().await.expect("read again");
@@ -182,7 +189,7 @@ async fn a_dead_output_stops_no_live_one_and_gets_everything_later() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = async {
         let mut rig = Rig::new(folder.path(), &["live", "dead"], None);
-        let _feeders = rig.storage.feed();
+        rig.storage.start(&rig.road);
         let mut live = Vec::new();
         // Sixteen times the memory.
         for _ in 0..320 {
@@ -233,7 +240,7 @@ async fn what_an_output_has_refused_comes_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = async {
         let mut rig = Rig::new(folder.path(), &["only"], None);
-        let _feeders = rig.storage.feed();
+        rig.storage.start(&rig.road);
         let batch = rig.batch(10);
         rig.storage.route(batch, &[0], true);
         let mut first = rig.ways[0].recv().await.expect("handed over");
@@ -255,7 +262,7 @@ async fn the_oldest_records_go_at_the_total_limit_and_are_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let run = async {
         let mut rig = Rig::new(folder.path(), &["dead", "live"], Some(MIB as u64));
-        let _feeders = rig.storage.feed();
+        rig.storage.start(&rig.road);
         for _ in 0..100 {
             let batch = rig.batch(100);
             rig.storage.route(batch, &[0, 1], true);
@@ -281,4 +288,155 @@ async fn the_oldest_records_go_at_the_total_limit_and_are_counted() {
         assert!(late.windows(2).all(|pair| pair[0] < pair[1]));
     };
     LocalSet::new().run_until(run).await;
+}
+
+#[tokio::test]
+async fn what_fluent_bit_left_is_delivered_once_and_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stream = folder.path().join("dummy.0");
+    std::fs::create_dir(&stream).expect("made");
+    let files = [
+        (
+            "9-100.5.flb",
+            &include_bytes!("../../../buffer/src/chunks/golden/plain.flb")[..],
+        ),
+        (
+            "9-101.5.flb",
+            include_bytes!("../../../buffer/src/chunks/golden/killed.flb"),
+        ),
+        (
+            "9-102.5.flb",
+            b"\xc1\x00 something else, longer than a header",
+        ),
+    ];
+    for (name, bytes) in files {
+        std::fs::write(stream.join(name), bytes).expect("written");
+    }
+    let run = async {
+        let mut rig = Rig::new(folder.path(), &["only"], None);
+        rig.storage.start(&rig.road);
+        for _ in 0..2 {
+            let delivery = rig.ways[0].recv().await.expect("read");
+            assert_eq!(delivery.batch.tag(), &Tag::from("kube.app"));
+            let record = &delivery.batch.records()[0];
+            let Some(Value::Str(text)) = delivery.batch.get(record.body, b"message") else {
+                panic!("no text")
+            };
+            assert_eq!(delivery.batch.bytes(text), b"left behind");
+            delivery.receipt.settle_all();
+        }
+        until("they are removed", || !stream.join("9-101.5.flb").exists()).await;
+        assert!(!stream.join("9-100.5.flb").exists());
+        assert!(
+            stream.join("9-102.5.flb").exists(),
+            "what cannot be read stays"
+        );
+        rig.end().await;
+    };
+    LocalSet::new().run_until(run).await;
+    // The last stop came before the file could be removed.
+    std::fs::write(stream.join(files[0].0), files[0].1).expect("written");
+    let again = async {
+        let mut rig = Rig::new(folder.path(), &["only"], None);
+        rig.storage.start(&rig.road);
+        until("it is removed", || !stream.join("9-100.5.flb").exists()).await;
+        assert!(rig.ways[0].try_recv().is_err(), "nothing twice");
+    };
+    LocalSet::new().run_until(again).await;
+}
+
+#[tokio::test]
+async fn an_output_that_comes_back_gets_what_waited() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async {
+        let mut rig = Rig::new(folder.path(), &["stays", "leaves"], None);
+        let batch = rig.batch(3);
+        rig.storage.route(batch, &[0, 1], true);
+        rig.ways[0]
+            .recv()
+            .await
+            .expect("handed over")
+            .receipt
+            .settle_all();
+        rig.end().await;
+    };
+    LocalSet::new().run_until(run).await;
+    let later = async {
+        let mut rig = Rig::new(folder.path(), &["stays"], None);
+        rig.storage.start(&rig.road);
+        let (sender, mut receiver) = unbounded_channel();
+        let exit = |name: &str, sender: UnboundedSender<Delivery>| Exit {
+            matcher: TagMatcher::everything(),
+            deliveries: sender,
+            counters: OutputCounters::new(Arc::from(name), Metrics::default()),
+            bytes_max: None,
+        };
+        let kept = exit("stays", unbounded_channel().0);
+        let ways = rig.storage.attach(&[kept, exit("leaves", sender)]);
+        assert_eq!(ways.len(), 2);
+        let delivery = receiver.recv().await.expect("read again");
+        assert_eq!(numbers(&delivery), [0, 1, 2]);
+        delivery.receipt.settle_all();
+        assert!(rig.ways[0].try_recv().is_err());
+        rig.end().await;
+    };
+    LocalSet::new().run_until(later).await;
+}
+
+#[tokio::test]
+async fn letters_are_answered_for_when_they_are_safe() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut rig = Rig::new(&folder.path().join("other"), &["only"], None);
+    let log = Log::new("storage", Level::Off);
+    let dead = DeadLetters::in_folder(folder.path().to_owned(), log);
+    let mut batch = rig.batch(5);
+    let receipt = std::mem::replace(batch.receipt_mut(), Receipt::none());
+    let reason = Reason("too_large");
+    dead.put(&batch, 1..3, &rig.counters[0], reason, receipt);
+    until("answered", || rig.ledger.discharged() == 5).await;
+    let letters = crate::LetterBox::at(folder.path().to_owned());
+    let files = letters.files().expect("a folder");
+    let read = letters.read(&files[0]).expect("readable");
+    let letter = &read.letters[0];
+    assert_eq!(
+        (&*letter.output, &*letter.reason, letter.batch.len()),
+        ("only", "too_large", 2)
+    );
+    letters.finish(&files[0], &[]).expect("removed");
+    assert!(letters.files().expect("a folder").is_empty());
+}
+
+#[tokio::test]
+async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = Origin::of(&[b"forward", b"chunk"]);
+    let folder = folder.path();
+    for is_new in [true, false] {
+        let run = async move {
+            let mut rig = Rig::new(folder, &["only"], None);
+            for attempt in 0..2 {
+                rig.next = 0;
+                rig.ledger = Ledger::new(0);
+                let batch = rig.batch(4).with_origin(origin).with_awaited(true);
+                rig.storage.route(batch, &[0], true);
+                let ledger = Arc::clone(&rig.ledger);
+                until("it is answered", || ledger.discharged() == 4).await;
+                let delivery = rig.ways[0].try_recv().ok();
+                assert_eq!(delivery.is_some(), is_new && attempt == 0);
+                if let Some(delivery) = delivery {
+                    assert_eq!(delivery.batch.origin(), origin);
+                    delivery.receipt.settle_all();
+                }
+            }
+            let other = rig.batch(4).with_origin(origin).with_awaited(true);
+            rig.storage.route(other, &[0], true);
+            let other = rig.ways[0].try_recv();
+            assert_eq!(other.is_ok(), is_new, "what follows in it is new");
+            if let Ok(other) = other {
+                other.receipt.settle_all();
+            }
+            rig.end().await;
+        };
+        LocalSet::new().run_until(run).await;
+    }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use record::Permit;
 use rustix::buffer::spare_capacity;
 
+use super::identity::Marks;
 use super::long_lines::{LongLines, boundary_before};
 
 /// From this length on, an unfinished line is only searched for its end, not read.
@@ -162,9 +163,12 @@ impl Cursor {
     }
 
     /// Of the last bytes before the position, as they were read.
-    pub fn marker(&self) -> Fingerprint {
+    pub fn marks(&self) -> Marks {
         let before = self.before.as_bytes();
-        Fingerprint::of(&before[before.len().saturating_sub(MARKER_SIZE)..])
+        Marks {
+            marker: Fingerprint::of(&before[before.len().saturating_sub(MARKER_SIZE)..]),
+            tail: Fingerprint::of(before),
+        }
     }
 
     /// Whether there is something to read.

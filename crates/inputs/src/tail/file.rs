@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use buffer::positions::{Facts, Fingerprint, Position, RowKey};
-use record::{Ledger, Tag};
+use record::{Ledger, Origin, Tag};
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
-use super::identity::{self, FileId};
+use super::descriptor::Descriptor;
+use super::identity::{self, FileId, Marks};
 use super::watch::WatchId;
 
 /// How often the beginning of a growing file is compared with what it was.
@@ -31,8 +32,8 @@ pub enum Place {
 
 /// An open file, how far it was read, and what is owed for it.
 pub struct Followed {
-    /// The descriptor; it stays open until everything that was read is answered for.
-    pub file: File,
+    /// The descriptor; it stays open until everything that was read is answered for, if the process may open so many.
+    pub descriptor: Descriptor,
     /// Its device and inode.
     pub id: FileId,
     /// When it was made.
@@ -55,6 +56,10 @@ pub struct Followed {
     pub place: Place,
     /// What its beginning was when it was looked at last.
     pub head: Fingerprint,
+    /// How often its content was replaced.
+    pub generation: u32,
+    /// Names its content; known as soon as something of it was handed over.
+    pub source: Option<Origin>,
     /// For the kernel's notices.
     pub watch: Option<WatchId>,
     /// When it was found, by the clock of file systems; files that were made later are later generations.
@@ -69,6 +74,11 @@ pub struct Followed {
     pub bulk: f32,
     /// When what was refused may be read again, and how often that was.
     pub again: Again,
+    /// What the bytes before the stored position were when the descriptor was given up.
+    pub marks: Option<(u64, Marks)>,
+    /// The position in the database that this file stands for, if it is not the file that the position is about but what
+    /// was unpacked of it.
+    pub stands_for: Option<Box<Position>>,
     /// What is to be done about it.
     pub flags: Flags,
 }
@@ -101,6 +111,10 @@ pub struct Flags {
     pub long_line_told: bool,
     /// The user knows that it cannot be read.
     pub trouble_told: bool,
+    /// What is known of its beginning was not read yet, and may still change.
+    pub unread_head: bool,
+    /// It has changed since its beginning was compared last.
+    pub unverified: bool,
 }
 
 /// What a look at a file has found.
@@ -118,19 +132,21 @@ impl Followed {
     /// # Errors
     /// When the system cannot tell.
     pub fn look(&mut self, now: Instant) -> io::Result<Look> {
-        let metadata = self.file.metadata()?;
+        let metadata = self.descriptor.metadata(&self.name)?;
         let (size, known) = (metadata.len(), self.cursor.end());
         let rewritten = size == known && self.modified != metadata.modified().ok();
-        let due = size > known && now.duration_since(self.verified) > VERIFY;
+        let may_differ = size > known || self.flags.unverified;
+        let due = may_differ && now.duration_since(self.verified) > VERIFY;
         if size < self.cursor.position() {
             return Ok(Look::Replaced);
         }
         if size < known || rewritten || due {
-            if !self.holds_what_was_read() {
+            if !self.holds_what_was_read()? {
                 return Ok(Look::Replaced);
             }
             self.verified = now;
         }
+        self.flags.unverified = may_differ && !due;
         if rewritten || size < known {
             self.cursor.search_again();
         }
@@ -145,35 +161,116 @@ impl Followed {
     }
 
     /// Whether its beginning and the bytes before the position are those that were read.
-    pub fn holds_what_was_read(&self) -> bool {
-        self.cursor.is_unchanged(&self.file) && identity::has_head(&self.file, self.head)
+    ///
+    /// # Errors
+    /// When it cannot be opened again.
+    pub fn holds_what_was_read(&self) -> io::Result<bool> {
+        let file = self.descriptor.get(&self.name)?;
+        Ok(self.cursor.is_unchanged(file) && identity::has_head(file, self.head))
     }
 
-    /// Remembers its beginning as far as it was read.
+    /// Remembers its beginning as far as it was read; of a file that was not, what it begins with now.
     pub fn note_head(&mut self) {
-        if identity::head_can_grow(self.head, self.cursor.position()) {
-            self.head = identity::head(&self.file, self.cursor.position());
+        let known = match self.cursor.position() {
+            0 => self.cursor.end(),
+            position => position,
+        };
+        let was_unread =
+            std::mem::replace(&mut self.flags.unread_head, self.cursor.position() == 0);
+        if (identity::head_can_grow(self.head, known) || was_unread)
+            && let Ok(file) = self.descriptor.get(&self.name)
+        {
+            self.head = identity::head(file, known);
         }
     }
 
     /// Its position to be stored. The bytes before the delivered prefix are looked up in the file.
     pub fn position(&self) -> Position {
         let offset = self.ledger.discharged();
+        let marks = self.marks_at(offset);
+        let delivered = self.ledger.discharged_beyond();
+        if let Some(known) = &self.stands_for {
+            let mut position = Position::clone(known);
+            position.offset = offset;
+            position.marker = marks.marker;
+            if let Some(facts) = &mut position.facts {
+                (facts.tail, facts.delivered) = (marks.tail, delivered);
+            }
+            return position;
+        }
         Position {
             name: self.name.clone(),
             inode: self.id.inode,
             offset,
             rotated: self.place != Place::Here,
-            marker: identity::marker(&self.file, offset).unwrap_or(Fingerprint::NONE),
+            marker: marks.marker,
             facts: Some(Facts {
                 origin: self.origin.to_path_buf(),
                 path: self.real.clone(),
                 device: self.id.device,
                 birth: self.birth,
                 head: self.head,
-                delivered: self.ledger.discharged_beyond(),
+                tail: marks.tail,
+                generation: self.generation,
+                source: self.source.map(Origin::to_bytes),
+                delivered,
             }),
         }
+    }
+
+    /// Names its content: the same after a restart, another when the content was replaced. `None` when that cannot be told
+    /// now; then nothing of it can be recognised later.
+    pub fn source(&mut self) -> Option<Origin> {
+        if self.source.is_none() {
+            let file = self.descriptor.get(&self.name).ok()?;
+            let line = identity::first_line(file).ok()?;
+            self.source = Some(Origin::of(&[
+                b"tail",
+                &self.id.device.to_le_bytes(),
+                &self.id.inode.to_le_bytes(),
+                &self.birth.unwrap_or_default().to_le_bytes(),
+                &self.generation.to_le_bytes(),
+                &line,
+            ]));
+        }
+        self.source
+    }
+
+    fn marks_at(&self, offset: u64) -> Marks {
+        if self.descriptor.held().is_none()
+            && let Some((known, marks)) = self.marks
+            && known == offset
+        {
+            return marks;
+        }
+        let file = self.descriptor.get(&self.name);
+        file.and_then(|file| identity::marks(file, offset))
+            .unwrap_or_default()
+    }
+
+    /// Does without its descriptor until it is needed again.
+    pub fn give_up_descriptor(&mut self) {
+        let offset = self.ledger.discharged();
+        self.marks = Some((offset, self.marks_at(offset)));
+        self.descriptor.give_up();
+    }
+
+    /// Whether everything that is there was read and is answered for.
+    pub fn is_done(&self) -> bool {
+        !self.cursor.has_more() && self.ledger.is_settled()
+    }
+
+    /// Whether nothing of it is on its way any more: all is answered for, or was refused more than once.
+    pub fn is_given_back(&self) -> bool {
+        if self.ledger.is_settled() {
+            return true;
+        }
+        let len = |ranges: Vec<std::ops::Range<u64>>| -> u64 {
+            ranges.iter().map(|range| range.end - range.start).sum()
+        };
+        let back = len(self.ledger.refused()) + len(self.ledger.discharged_beyond());
+        let handed = self.cursor.position() - self.ledger.discharged();
+        self.again.times > 1 && back == handed
     }
 
     /// Whether nothing has come for `wait` since it went away, and nothing is left to do for it.
@@ -182,12 +279,14 @@ impl Followed {
             return false;
         };
         let quiet = now.duration_since(since.max(self.grown)) >= wait;
-        quiet && !self.cursor.has_more() && self.ledger.is_settled()
+        quiet && self.is_done()
     }
 
-    /// The name that the kernel has for the descriptor.
+    /// The name that the kernel has for the descriptor, if it is open.
     pub fn real_name(&self) -> PathBuf {
-        real_name(&self.file).unwrap_or_else(|| self.real.clone())
+        let held = self.descriptor.held();
+        held.and_then(real_name)
+            .unwrap_or_else(|| self.real.clone())
     }
 }
 

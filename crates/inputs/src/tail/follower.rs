@@ -2,11 +2,15 @@
 //!
 //! The follower is synchronous: [`Follower::round`] does what is due and says what to wait for. `tail.rs` waits.
 
+mod copies;
 mod discover;
+mod entries;
+mod handover;
 mod read;
 mod resume;
 mod rotate;
 mod save;
+mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -21,14 +25,19 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::cursor::{Limits, Scratch};
+use super::descriptor;
 use super::file::Followed;
 use super::glob::Exclusion;
-use super::identity::FileId;
+use super::handover::Handed;
+use super::identity::{self, FileId};
 use super::lines::Lines;
 use super::options::Options;
 use super::parked::{Parked, ParkedFile};
 use super::tag::TagSource;
 use super::watch::{Notice, Watch, WatchId};
+use copies::Doubtful;
+use entries::Entries;
+use unpack::Archived;
 
 /// While files grow, they are looked at this often: one read takes what came meanwhile.
 pub const ROUND: Duration = Duration::from_millis(40);
@@ -40,6 +49,8 @@ const SAVE: Duration = Duration::from_secs(1);
 const RESCAN_DELAY: Duration = Duration::from_millis(50);
 /// but not more often than this.
 const RESCAN_MIN: Duration = Duration::from_secs(1);
+/// A clock that went back by less counts as even.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
 /// After so many rounds without anything to read, memory that is kept for the next one is given back.
 const IDLE_ROUNDS: u32 = 16;
 /// After so many bytes others have a turn.
@@ -69,6 +80,10 @@ pub struct Earlier {
     pub files: Vec<ParkedFile>,
     /// When files were last looked for; `None` on a first start.
     pub scanned: Option<SystemTime>,
+    /// Generations that were made since then were not seen by anybody.
+    pub generations_since: Option<SystemTime>,
+    /// What another instance gave up.
+    pub handed: Vec<Handed>,
 }
 
 /// How a round ended.
@@ -89,6 +104,8 @@ pub enum Pace {
 enum Phase {
     Start,
     Later,
+    /// It was found before, but left alone.
+    Again,
 }
 
 pub struct Follower {
@@ -103,6 +120,8 @@ pub struct Follower {
     next_number: Number,
     by_id: HashMap<FileId, Number>,
     by_watch: HashMap<WatchId, Number>,
+    /// Files whose path leads to them.
+    by_name: HashMap<PathBuf, Number>,
     parked: Parked,
     /// Contents that were replaced while something of them was still owed.
     orphans: Vec<Orphan>,
@@ -111,7 +130,11 @@ pub struct Follower {
     /// What the user was told once about a path.
     told: HashSet<(PathBuf, &'static str)>,
     watch: Option<Watch>,
-    watched_directories: HashSet<WatchId>,
+    entries: Entries,
+    doubtful: Doubtful,
+    archived: Archived,
+    /// How many files all instances should have open.
+    descriptor_limit: usize,
     to_look_at: Vec<Number>,
     to_read: VecDeque<Number>,
     /// Files of which something was refused.
@@ -122,7 +145,10 @@ pub struct Follower {
     spare_room: Option<Permit>,
     scratch: Scratch,
     earlier_scan: Option<SystemTime>,
+    generations_since: Option<SystemTime>,
+    handed: Vec<Handed>,
     scanned: Option<SystemTime>,
+    clock: (SystemTime, Instant),
     times: Times,
     idle_rounds: u32,
     state: State,
@@ -160,6 +186,7 @@ struct Counters {
     long_split: Counter,
     dropped_long: Counter,
     dropped_truncated: Counter,
+    dropped_deleted: Counter,
 }
 
 /// A content that is not in its file any more.
@@ -212,6 +239,7 @@ impl Counters {
             ),
             dropped_long: metrics.dropped("long_line"),
             dropped_truncated: metrics.dropped("truncated"),
+            dropped_deleted: metrics.dropped("deleted"),
         }
     }
 }
@@ -242,11 +270,15 @@ impl Follower {
             next_number: 0,
             by_id: HashMap::new(),
             by_watch: HashMap::new(),
+            by_name: HashMap::new(),
             parked,
             orphans: Vec::new(),
             awaited: Vec::new(),
             told: HashSet::new(),
-            watched_directories: HashSet::new(),
+            entries: Entries::default(),
+            doubtful: Doubtful::default(),
+            archived: Archived::default(),
+            descriptor_limit: descriptor::limit(),
             to_look_at: Vec::new(),
             to_read: VecDeque::new(),
             refused: BTreeSet::new(),
@@ -255,6 +287,9 @@ impl Follower {
             spare_room: None,
             scratch: Scratch::default(),
             earlier_scan: earlier.scanned,
+            generations_since: earlier.generations_since,
+            handed: earlier.handed,
+            clock: (identity::file_time(), now),
             scanned: None,
             times: Times {
                 scan: now,
@@ -270,6 +305,7 @@ impl Follower {
     /// Looks for files the first time.
     pub fn start(&mut self) {
         let now = Instant::now();
+        self.take_over(now);
         self.scan(Phase::Start, now);
         self.state.had_files = !self.files.is_empty();
         self.times.check = now + self.check_interval();
@@ -279,18 +315,7 @@ impl Follower {
     /// Does what is due.
     pub fn round(&mut self) -> Pace {
         let now = Instant::now();
-        self.take_notices(now);
-        if now >= self.times.scan {
-            self.scan(Phase::Later, now);
-        }
-        if now >= self.times.check {
-            self.times.check = now + self.check_interval();
-            self.check_all(now);
-        } else if self.state.unwatched {
-            self.look_at_unwatched();
-        }
-        self.look_for_awaited(now);
-        self.take_answers(now);
+        self.tend(now);
         let pace = self.read_in_turns(now);
         self.spare_room = None;
         if now >= self.times.save {
@@ -306,6 +331,33 @@ impl Follower {
         pace
     }
 
+    /// Does what is due while there is no room to read.
+    pub fn bide(&mut self) {
+        let now = Instant::now();
+        self.tend(now);
+        if now >= self.times.save {
+            self.save(now);
+        }
+    }
+
+    /// Keeps track of files and answers.
+    fn tend(&mut self, now: Instant) {
+        self.take_notices(now);
+        if now >= self.times.scan {
+            self.scan(Phase::Later, now);
+        }
+        if now >= self.times.check {
+            self.times.check = now + self.check_interval();
+            self.check_all(now);
+        } else if self.state.unwatched {
+            self.look_at_unwatched();
+        }
+        self.look_for_awaited(now);
+        self.look_at_doubtful(now);
+        self.look_at_archived(now);
+        self.take_answers(now);
+    }
+
     /// When the next round is due, whatever happens.
     pub fn deadline(&self) -> Instant {
         let now = Instant::now();
@@ -313,9 +365,11 @@ impl Follower {
         if self.state.unsaved || self.state.owing {
             next = next.min(self.times.save);
         }
-        if !self.awaited.is_empty() {
+        if !self.awaited.is_empty() || self.entries.is_expecting() {
             next = next.min(now + ROUND);
         }
+        let later = [self.doubtful.next(), self.archived.next(now)];
+        next = later.into_iter().flatten().fold(next, Instant::min);
         for number in &self.refused {
             next = next.min(self.again_at(*number).max(now + ROUND));
         }
@@ -334,9 +388,9 @@ impl Follower {
         }
     }
 
-    /// Waits for room for so many bytes.
-    pub async fn room(&self, bytes: usize) -> Permit {
-        self.setup.budget.take(bytes).await
+    /// What permits to read are taken from.
+    pub fn budget(&self) -> Arc<Budget> {
+        Arc::clone(&self.setup.budget)
     }
 
     /// Gives the next read the room that was waited for.
@@ -347,8 +401,7 @@ impl Follower {
     /// Whether every file that was there at the start was read to its end and answered for.
     pub fn start_is_done(&self) -> bool {
         let mut first = self.files.values().filter(|file| file.flags.at_start);
-        self.state.had_files
-            && first.all(|file| !file.cursor.has_more() && file.ledger.is_settled())
+        self.state.had_files && self.archived.is_idle() && first.all(Followed::is_done)
     }
 
     /// No more is read from now on.
@@ -356,10 +409,13 @@ impl Follower {
         self.answers.came.store(true, Ordering::Release);
         self.state.stopping = true;
         self.to_look_at.clear();
+        for file in self.files.values_mut() {
+            file.again.times = 0;
+        }
     }
 
-    /// What there is to do after [`Follower::stop_reading`]: refused ranges are handed over again, positions saved. Tells
-    /// whether everything is answered for.
+    /// What there is to do after [`Follower::stop_reading`]: refused ranges are handed over once more, positions saved. Tells
+    /// whether everything is answered for, or refused again: that is left to the next instance.
     pub fn drain(&mut self) -> bool {
         let now = Instant::now();
         self.take_answers(now);
@@ -367,10 +423,14 @@ impl Follower {
         if now >= self.times.save {
             self.save(now);
         }
-        self.is_settled()
+        let files = self.files.values();
+        let orphans = self.orphans.iter().map(|orphan| &orphan.ledger);
+        files.into_iter().all(Followed::is_given_back)
+            && orphans.into_iter().all(|o| o.is_settled())
     }
 
     /// Whether nothing is owed.
+    #[cfg(test)]
     pub fn is_settled(&self) -> bool {
         let ledgers = self.files.values().map(|file| &file.ledger);
         let orphans = self.orphans.iter().map(|orphan| &orphan.ledger);
@@ -419,12 +479,13 @@ impl Follower {
                     if let Some(&number) = self.by_watch.get(&id) {
                         self.look_at(number);
                         self.check_path(number, now);
+                    } else {
+                        self.directory_changed(id, now);
                     }
                 }
-                Notice::Appeared(_) => {
-                    let soon = (now + RESCAN_DELAY).max(self.times.last_scan + RESCAN_MIN);
-                    self.times.scan = self.times.scan.min(soon);
-                }
+                Notice::Entry(id, name, change) => self.take_entry(id, &name, change, now),
+                Notice::Directory(_) => self.scan_soon(now),
+                Notice::Ended(id) => self.directory_ended(id, now),
                 Notice::Overflow => {
                     let log = &self.setup.log;
                     log.warn(format_args!(
@@ -435,6 +496,23 @@ impl Follower {
                 }
             }
         }
+        self.look_at_entries(now);
+    }
+
+    /// When the clock was set back, files that are made now seem older than those that were found before.
+    fn allow_for_clock(&mut self, time: SystemTime, now: Instant) {
+        let (then, since) = std::mem::replace(&mut self.clock, (time, now));
+        let expected = then + now.duration_since(since);
+        let Ok(back) = expected.duration_since(time) else {
+            return;
+        };
+        if back < CLOCK_STEP {
+            return;
+        }
+        for file in self.files.values_mut() {
+            file.found = file.found.checked_sub(back).unwrap_or(file.found);
+        }
+        self.scanned = self.scanned.and_then(|scanned| scanned.checked_sub(back));
     }
 
     /// Looks at every file and its path.

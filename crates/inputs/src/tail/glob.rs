@@ -68,6 +68,19 @@ impl Exclusion {
     }
 }
 
+/// Whether `pattern` finds `path`. Patterns that begin with `~` find nothing here.
+pub fn finds(pattern: &str, path: &Path) -> bool {
+    let (Ok(pattern), Ok(path)) = (
+        CString::new(pattern),
+        CString::new(path.as_os_str().as_bytes()),
+    ) else {
+        return false;
+    };
+    let flags = libc::FNM_PATHNAME | libc::FNM_PERIOD;
+    // SAFETY: both texts end in NUL.
+    unsafe { libc::fnmatch(pattern.as_ptr(), path.as_ptr(), flags) == 0 }
+}
+
 /// Whether `pattern` finds `path`, or found it before something was put behind its name.
 pub fn may_be_from(pattern: &str, path: &Path) -> bool {
     let Ok(c_pattern) = CString::new(pattern) else {

@@ -6,10 +6,12 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use buffer::positions::{Fingerprint, MARKER_SIZE, Position};
+use buffer::positions::{Fingerprint, MARKER_SIZE, Position, TAIL_SIZE};
 
 /// How much of a file's beginning is hashed to recognise it.
 const HEAD_SIZE: u64 = 1024;
+/// How much of the first line goes into a content's name.
+const FIRST_LINE_SIZE: usize = 256;
 
 /// Names a file while it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,14 +76,49 @@ pub fn head(file: &File, size: u64) -> Fingerprint {
     fingerprint(file, 0..size.min(HEAD_SIZE)).unwrap_or(Fingerprint::NONE)
 }
 
+/// The first line of a file, or the beginning of it: what does not change while the file grows, once there is a line.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn first_line(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; FIRST_LINE_SIZE];
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read_at(&mut bytes[len..], len as u64)? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    bytes.truncate(memchr::memchr(b'\n', &bytes[..len]).unwrap_or(len));
+    Ok(bytes)
+}
+
 /// Whether [`head`] of a file that grew to `size` would say more than `head` does.
 pub fn head_can_grow(head: Fingerprint, size: u64) -> bool {
     u64::from(head.size) < size.min(HEAD_SIZE)
 }
 
-/// Of the last bytes before `offset`, as Fluent Bit hashes them.
-pub fn marker(file: &File, offset: u64) -> io::Result<Fingerprint> {
-    fingerprint(file, offset.saturating_sub(MARKER_SIZE as u64)..offset)
+/// Of the last bytes before `offset`: as Fluent Bit hashes them, and of more of them.
+///
+/// # Errors
+/// When they cannot be read, or the file ends before.
+pub fn marks(file: &File, offset: u64) -> io::Result<Marks> {
+    let mut bytes = vec![0; offset.min(TAIL_SIZE as u64) as usize];
+    let start = offset - bytes.len() as u64;
+    file.read_exact_at(&mut bytes, start)?;
+    Ok(Marks {
+        marker: Fingerprint::of(&bytes[bytes.len().saturating_sub(MARKER_SIZE)..]),
+        tail: Fingerprint::of(&bytes),
+    })
+}
+
+/// What the bytes before a position are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Of the last 32 bytes.
+    pub marker: Fingerprint,
+    /// Of the last 4096 bytes.
+    pub tail: Fingerprint,
 }
 
 /// Whether the file still begins with what `head` was made of.
@@ -118,10 +155,7 @@ pub fn judge(stored: &Position, file: &File, metadata: &Metadata) -> Verdict {
     }
     let delivered = facts.and_then(|facts| facts.delivered.last());
     let end = delivered.map_or(stored.offset, |last| last.end);
-    if end > metadata.len()
-        || !has_marker(file, stored.offset, stored.marker)
-        || !has_head(file, facts.map_or(Fingerprint::NONE, |facts| facts.head))
-    {
+    if end > metadata.len() || !holds(stored, file) {
         return Verdict::NewContent;
     }
     Verdict::Same
@@ -134,10 +168,45 @@ pub fn is_copy(stored: &Position, file: &File) -> bool {
         .facts
         .as_ref()
         .map_or(Fingerprint::NONE, |facts| facts.head);
-    !head.is_none()
-        && !stored.marker.is_none()
-        && has_head(file, head)
-        && has_marker(file, stored.offset, stored.marker)
+    !head.is_none() && (stored.offset == 0 || !stored.marker.is_none()) && holds(stored, file)
+}
+
+/// Whether the beginning of `file` and the bytes before the stored offset are those that were stored.
+fn holds(stored: &Position, file: &File) -> bool {
+    let facts = stored.facts.as_ref();
+    has_marker(file, stored.offset, stored.marker)
+        && facts.is_none_or(|facts| {
+            has_head(file, facts.head) && has_marker(file, stored.offset, facts.tail)
+        })
+}
+
+/// Where two files are compared to find out whether one begins with the other.
+const SAMPLES: u64 = 16;
+/// How much at each place.
+const SAMPLE_SIZE: u64 = 4096;
+
+/// Whether the first `len` bytes of both files are the same, judged by their beginning, their end and places between.
+///
+/// # Errors
+/// When one of them cannot be read so far.
+pub fn begin_alike(one: &File, other: &File, len: u64) -> io::Result<bool> {
+    let size = len.min(SAMPLE_SIZE);
+    let (mut a, mut b) = (vec![0; size as usize], vec![0; size as usize]);
+    let last = len - size;
+    let samples = if last <= SAMPLES * SAMPLE_SIZE {
+        last / SAMPLE_SIZE + 1
+    } else {
+        SAMPLES
+    };
+    for sample in 0..=samples {
+        let at = last * sample / samples;
+        one.read_exact_at(&mut a, at)?;
+        other.read_exact_at(&mut b, at)?;
+        if a != b {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -155,10 +224,11 @@ mod tests {
             inode: metadata.ino(),
             offset,
             rotated: false,
-            marker: marker(file, offset).expect("long enough"),
+            marker: marks(file, offset).expect("long enough").marker,
             facts: Some(Facts {
                 birth: birth(&metadata),
                 head: head(file, offset),
+                tail: marks(file, offset).expect("long enough").tail,
                 ..Facts::default()
             }),
         }

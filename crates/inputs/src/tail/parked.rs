@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 
-use buffer::positions::{Position, RowKey};
+use buffer::positions::{Facts, Fingerprint, Position, RowKey};
 
-use super::identity::{FileId, Verdict, judge};
+use super::identity::{FileId, Verdict, birth, judge};
 use super::siblings;
 
 /// A file that is not open.
@@ -55,6 +55,19 @@ impl Parked {
         self.next += 1;
     }
 
+    /// Takes out the row of a file of which a newer position is known.
+    pub fn take_row(&mut self, newer: &Position) -> Option<RowKey> {
+        let birth = |position: &Position| position.facts.as_ref().and_then(|facts| facts.birth);
+        let is_it = |position: &Position| {
+            position.offset == newer.offset && birth(position) == birth(newer)
+        };
+        let key = self
+            .with_inode(newer.inode)
+            .find(|(_, file)| is_it(&file.position))
+            .map(|(key, _)| *key)?;
+        self.files.remove(&key)?.row
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &ParkedFile> {
         self.files.values()
@@ -69,6 +82,14 @@ impl Parked {
     pub fn has(&self, id: FileId) -> bool {
         self.with_inode(id.inode)
             .any(|(_, file)| device(file).is_none_or(|device| device == id.device))
+    }
+
+    /// Whether such a file is among them and has more than was delivered of it.
+    pub fn has_unread(&self, metadata: &Metadata) -> bool {
+        let id = FileId::of(metadata);
+        let is_it = |file: &ParkedFile| device(file).is_none_or(|device| device == id.device);
+        self.with_inode(id.inode)
+            .any(|(_, file)| is_it(file) && metadata.len() > file.position.offset)
     }
 
     /// Takes out what is known about an open file. `name` is given if the stored name has to be the same.
@@ -114,6 +135,29 @@ fn device(file: &ParkedFile) -> Option<u64> {
 }
 
 impl ParkedFile {
+    /// A file of which nothing up to its end is wanted.
+    pub fn at_end(row: Option<RowKey>, path: &Path, metadata: &Metadata) -> ParkedFile {
+        let id = FileId::of(metadata);
+        let facts = Facts {
+            origin: path.to_owned(),
+            path: std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
+            device: id.device,
+            birth: birth(metadata),
+            ..Facts::default()
+        };
+        ParkedFile {
+            row,
+            position: Position {
+                name: path.to_owned(),
+                inode: id.inode,
+                offset: metadata.len(),
+                rotated: false,
+                marker: Fingerprint::NONE,
+                facts: Some(facts),
+            },
+        }
+    }
+
     /// The name that its tag is made from.
     pub fn origin(&self) -> &Path {
         match &self.position.facts {

@@ -69,6 +69,28 @@ pub fn is_compressed(name: &Path) -> bool {
     })
 }
 
+/// Whether a file of this name may be an archive of `original`, or of a generation of it, that can be unpacked.
+pub fn may_be_archive(original: &Path, name: &Path) -> bool {
+    let is_gzip = name
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    let Some(stem) = original.file_name() else {
+        return false;
+    };
+    // `app.log.3` was `app.log` once.
+    let stems = stems(stem).filter(|stem| looks_rotated(Path::new(stem), original));
+    let first = stems.last().unwrap_or(stem);
+    is_gzip && suffix(&original.with_file_name(first), name).is_some()
+}
+
+/// What `name` may have been before something was put behind it, the longest first.
+pub fn stems(name: &OsStr) -> impl Iterator<Item = &OsStr> {
+    let bytes = name.as_bytes();
+    let ends = (1..bytes.len()).rev();
+    ends.filter(|&end| b".-_~".contains(&bytes[end]))
+        .map(|end| OsStr::from_bytes(&bytes[..end]))
+}
+
 /// What the name of `sibling` has behind the name of `original`.
 fn suffix<'a>(original: &Path, sibling: &'a Path) -> Option<&'a [u8]> {
     let original = original.file_name().map(OsStr::as_bytes)?;

@@ -1,9 +1,11 @@
 //! The kernel's notices that files changed. They only say where to look: nothing depends on one of them arriving.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
@@ -14,16 +16,35 @@ use tokio::io::unix::AsyncFd;
 pub type WatchId = i32;
 
 /// A notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The content of a file changed.
     Changed(WatchId),
     /// A file was renamed or deleted, or its links or rights changed.
     Moved(WatchId),
-    /// Something appeared in a directory.
-    Appeared(WatchId),
+    /// Something happened to a name in a directory.
+    Entry(WatchId, OsString, Entry),
+    /// A directory appeared in a directory.
+    Directory(WatchId),
+    /// A watch has ended: its file or directory is gone.
+    Ended(WatchId),
     /// Notices were lost: anything may have changed.
     Overflow,
+}
+
+/// What happened to a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A file was made under it.
+    Made,
+    /// The rights of its file changed.
+    Changed,
+    /// Its file goes by another name; the number stands in the other half of the move as well.
+    MovedFrom(u32),
+    /// A file that had another name has this one now.
+    MovedTo(u32),
+    /// It is gone.
+    Removed,
 }
 
 /// A set of watched files and directories.
@@ -54,12 +75,17 @@ impl Watch {
         Ok(inotify::add_watch(&self.inotify, path, flags)?)
     }
 
-    /// Watches what appears in a directory.
+    /// Watches the names in a directory.
     ///
     /// # Errors
     /// As [`Watch::add`], or when the directory is gone.
     pub fn add_directory(&self, path: &Path) -> io::Result<WatchId> {
-        let flags = WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ONLYDIR;
+        let flags = WatchFlags::CREATE
+            | WatchFlags::MOVE
+            | WatchFlags::DELETE
+            | WatchFlags::ATTRIB
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::ONLYDIR;
         Ok(inotify::add_watch(&self.inotify, path, flags)?)
     }
 
@@ -73,16 +99,7 @@ impl Watch {
         let mut space = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(&self.inotify, &mut space);
         while let Ok(event) = reader.next() {
-            let flags = event.events();
-            if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-                take(Notice::Overflow);
-            } else if flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
-                take(Notice::Appeared(event.wd()));
-            } else if flags.contains(ReadFlags::MODIFY) {
-                take(Notice::Changed(event.wd()));
-            } else if !flags.contains(ReadFlags::IGNORED) {
-                take(Notice::Moved(event.wd()));
-            }
+            take(notice(event));
         }
     }
 
@@ -99,4 +116,36 @@ impl Watch {
             Err(_) => std::future::pending().await,
         }
     }
+}
+
+fn notice(event: inotify::Event<'_>) -> Notice {
+    let (id, flags, cookie) = (event.wd(), event.events(), event.cookie());
+    if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+        return Notice::Overflow;
+    }
+    if flags.contains(ReadFlags::IGNORED) {
+        return Notice::Ended(id);
+    }
+    let Some(name) = event.file_name() else {
+        return match flags.contains(ReadFlags::MODIFY) {
+            true => Notice::Changed(id),
+            false => Notice::Moved(id),
+        };
+    };
+    let appears = flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO);
+    if flags.contains(ReadFlags::ISDIR) && appears {
+        return Notice::Directory(id);
+    }
+    let entry = if flags.contains(ReadFlags::CREATE) {
+        Entry::Made
+    } else if flags.contains(ReadFlags::MOVED_TO) {
+        Entry::MovedTo(cookie)
+    } else if flags.contains(ReadFlags::MOVED_FROM) {
+        Entry::MovedFrom(cookie)
+    } else if flags.contains(ReadFlags::DELETE) {
+        Entry::Removed
+    } else {
+        Entry::Changed
+    };
+    Notice::Entry(id, OsString::from_vec(name.to_bytes().to_vec()), entry)
 }

@@ -33,6 +33,9 @@ fn position(name: &str, offset: u64) -> Position {
             device: 1 << 40,
             birth: Some(1_700_000_000_123_456_789),
             head: Fingerprint::of(b"the first line"),
+            tail: Fingerprint::of(b"much before the offset"),
+            generation: 3,
+            source: Some([7; 16]),
             delivered: vec![offset + 10..offset + 20, offset + 30..offset + 31],
         }),
     }
@@ -333,4 +336,105 @@ fn limit_pages(store: &Store, pages: i64) {
         .connection
         .query_row(&sql, [], |row| row.get::<_, i64>(0))
         .expect("a number");
+}
+
+#[test]
+fn any_number_of_delivered_ranges_is_kept() {
+    let directory = directory();
+    let location = location(&directory);
+    let mut store = Store::open(location.clone()).expect("a new database");
+    let mut position = position("a.log", 0);
+    let ranges: Vec<_> = (1..5_000).map(|n| n * 10..n * 10 + 5).collect();
+    position.facts.as_mut().expect("facts").delivered = ranges.clone();
+    store
+        .apply(&one(RowKey(1), Some(position)))
+        .expect("room on the disk");
+    let mut store = Store::open(location).expect("a good database");
+    let rows = store.load().expect("readable rows");
+    assert_eq!(rows[0].1.facts.as_ref().expect("facts").delivered, ranges);
+}
+
+#[test]
+fn what_others_wrote_is_noticed() {
+    let directory = directory();
+    let location = location(&directory);
+    let open = || Store::open(location.clone()).expect("a good database");
+    let mut changes = one(RowKey(1), Some(position("a.log", 100)));
+    changes.merge(one(RowKey(2), Some(position("b.log", 0))));
+    open().apply(&changes).expect("room on the disk");
+    assert!(!open().written_by_others());
+    for (sql, noticed) in [
+        ("UPDATE in_tail_files SET rotated = 1", false),
+        (
+            "UPDATE in_tail_files SET offset = 120 WHERE name = 'a.log'",
+            true,
+        ),
+        ("DELETE FROM in_tail_files WHERE name = 'a.log'", true),
+    ] {
+        sqlite(&location).execute(sql, []).expect(sql);
+        assert_eq!(open().written_by_others(), noticed, "{sql}");
+    }
+    assert!(!open().written_by_others(), "the leftovers were removed");
+}
+
+#[test]
+fn a_damaged_database_is_moved_aside() {
+    for (content, name, moved) in [
+        (&[0_u8; 8192][..], "flb.db", true),
+        (
+            b"SQLite format 3\0and then nothing of the kind",
+            "positions",
+            true,
+        ),
+        (
+            b"garbage that is long enough to be looked at",
+            "flb.db",
+            true,
+        ),
+        (
+            b"2026-11-28 a line of somebody's log file\n",
+            "app.log",
+            false,
+        ),
+    ] {
+        let directory = directory();
+        let mut location = location(&directory);
+        location.path = directory.path().join(name);
+        std::fs::write(&location.path, content).expect("room");
+        match Store::open_or_replace(location.clone()) {
+            Ok((mut store, Some(aside))) => {
+                assert!(moved, "{name}");
+                assert_eq!(std::fs::read(aside).expect("it was kept"), content);
+                assert_eq!(store.load().expect("an empty table"), []);
+            }
+            Ok((_, None)) => panic!("{name} is no database"),
+            Err(error) => {
+                assert!(
+                    !moved && matches!(error, Error::Damaged { .. }),
+                    "{name}: {error}"
+                );
+                assert_eq!(std::fs::read(&location.path).expect("left alone"), content);
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_of_an_older_version_get_what_they_lack() {
+    let directory = directory();
+    let location = location(&directory);
+    let mut store = Store::open(location.clone()).expect("a new database");
+    store
+        .apply(&one(RowKey(1), Some(position("a.log", 100))))
+        .expect("room on the disk");
+    drop(store);
+    for column in ["tail", "tail_size", "generation", "source"] {
+        let sql = format!("ALTER TABLE flumen_tail_files DROP COLUMN {column}");
+        sqlite(&location).execute(&sql, []).expect(column);
+    }
+    let mut store = Store::open(location).expect("a good database");
+    let rows = store.load().expect("readable rows");
+    let facts = rows[0].1.facts.as_ref().expect("facts");
+    assert_eq!((facts.tail, facts.source), (Fingerprint::NONE, None));
+    assert_eq!(facts.head, Fingerprint::of(b"the first line"));
 }

@@ -70,6 +70,7 @@ async fn a_full_disk_is_reported_once_and_nothing_is_forgotten() {
         let _ = sender.send(match report {
             Report::Failed(error) => error.to_string(),
             Report::Recovered => "recovered".to_owned(),
+            Report::Replaced => "replaced".to_owned(),
         });
     })
     .expect("a thread");

@@ -223,8 +223,7 @@ impl<R: Fn(Report<'_>)> Worker<R> {
         while let Some(pending) = self.pending.get(self.written) {
             if self.log.is_delivered(&pending.frame) {
                 // Delivered before it could be written: it needs no disk any more.
-                let (first, records) = (pending.frame.first, pending.frame.records);
-                let _ = self.log.skip(first, records);
+                let _ = self.log.skip(&pending.frame);
                 if let Some(pending) = self.pending.remove(self.written) {
                     self.log.chunks().keep(&pending.frame.chunks);
                     (pending.settled)();

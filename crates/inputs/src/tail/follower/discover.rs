@@ -1,25 +1,27 @@
 //! Looking for files.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use buffer::positions::{Facts, Fingerprint, Position, RowKey};
+use buffer::positions::{Fingerprint, RowKey};
 use record::Ledger;
 use tokio::time::Instant;
 
 use super::super::cursor::Cursor;
+use super::super::descriptor::{self, Descriptor, Opened};
 use super::super::file::{Again, Flags, Followed, Place, is_older, real_name};
 use super::super::glob::{self, Trouble};
 use super::super::identity::{self, FileId};
-use super::super::parked::ParkedFile;
 use super::super::siblings;
 use super::{Follower, Number, Phase};
 
 /// Before a file's first batch is seen, it is taken to need this much more memory than its bytes: short lines do.
 const BULK_FIRST: f32 = 8.0;
+/// When descriptors are short, so many are given up at once.
+const SPARE_AT_ONCE: usize = 8;
 
 /// Where reading of a file begins and under which name it goes.
 pub(super) struct Entry {
@@ -33,35 +35,15 @@ pub(super) struct Entry {
     pub at_start: bool,
 }
 
-/// A file that was just opened.
-pub(super) struct Opened {
-    pub file: File,
-    pub metadata: Metadata,
-}
-
-impl Opened {
-    /// Opens a regular file for reading.
-    pub fn new(path: &Path) -> io::Result<Opened> {
-        // Not waiting for a writer, should somebody have put a pipe in its place.
-        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = File::options().read(true).custom_flags(flags).open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        Ok(Opened { file, metadata })
-    }
-
-    pub fn id(&self) -> FileId {
-        FileId::of(&self.metadata)
-    }
-}
-
 impl Follower {
     /// Looks up the patterns, and what became of the files that are not open.
     pub(super) fn scan(&mut self, phase: Phase, now: Instant) {
         let began = identity::file_time();
+        self.allow_for_clock(began, now);
         let patterns = self.setup.options.path.0.clone();
+        // First, so that nothing appears unnoticed between the look and the watch.
+        self.watch_directories(&patterns);
+        let since = self.scanned.filter(|_| phase == Phase::Later);
         for pattern in &patterns {
             self.setup
                 .log
@@ -70,14 +52,13 @@ impl Follower {
                 Ok(paths) => {
                     self.is_old_news(Path::new(pattern), "unreadable pattern");
                     for path in paths {
-                        self.consider(&path, phase, now);
+                        self.consider_with_generations(&path, phase, since, now);
                     }
                 }
                 Err(trouble) => self.tell_trouble(pattern, trouble),
             }
         }
         self.look_after_parked(phase, now);
-        self.watch_directories(&patterns);
         self.scanned = Some(began);
         self.times.last_scan = now;
         self.times.scan = now + self.setup.options.refresh_interval.0;
@@ -96,6 +77,28 @@ impl Follower {
                 .setup
                 .log
                 .error(format_args!("no memory space available")),
+        }
+    }
+
+    /// Follows what was found at `path`; if it is new and was looked for before, also what was rotated away from there since.
+    fn consider_with_generations(
+        &mut self,
+        path: &Path,
+        phase: Phase,
+        since: Option<SystemTime>,
+        now: Instant,
+    ) {
+        let before = self.next_number;
+        self.consider(path, phase, now);
+        let Some(since) = since else {
+            return;
+        };
+        if self.next_number == before {
+            return;
+        }
+        let newest = self.files.get(&before);
+        if let Some((real, origin)) = newest.map(|f| (f.real.clone(), Arc::clone(&f.origin))) {
+            self.adopt_generations(&real, &origin, since, now);
         }
     }
 
@@ -126,7 +129,8 @@ impl Follower {
             self.tell_compressed(path);
             return;
         }
-        if is_older(&metadata, self.setup.options.ignore_older.0) {
+        let is_old = is_older(&metadata, self.setup.options.ignore_older.0);
+        if is_old && !self.parked.has_unread(&metadata) {
             log.debug(format_args!("excluded={} (ignore_older)", path.display()));
             self.ignore(path, &metadata);
             return;
@@ -143,35 +147,9 @@ impl Follower {
         }
     }
 
-    /// Remembers where a file ends that is too old to be read.
-    fn ignore(&mut self, path: &Path, metadata: &Metadata) {
-        if self.parked.has(FileId::of(metadata)) {
-            return;
-        }
-        let file = ParkedFile {
-            row: self.new_row(),
-            position: Position {
-                name: path.to_owned(),
-                inode: metadata.ino(),
-                offset: metadata.len(),
-                rotated: false,
-                marker: Fingerprint::NONE,
-                facts: Some(Facts {
-                    origin: path.to_owned(),
-                    path: std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()),
-                    device: metadata.dev(),
-                    birth: identity::birth(metadata),
-                    ..Facts::default()
-                }),
-            },
-        };
-        self.write_parked(&file);
-        self.parked.add(file);
-    }
-
     /// Opens what is at `path` and begins where it was left, or where a new file begins.
     pub(super) fn open(&mut self, path: &Path, phase: Phase, now: Instant) -> Option<Number> {
-        let opened = match Opened::new(path) {
+        let opened = match self.open_file(path) {
             Ok(opened) => opened,
             Err(error) => {
                 self.tell_unreadable(path, &error);
@@ -179,7 +157,7 @@ impl Follower {
             }
         };
         self.is_old_news(path, "unreadable");
-        if self.by_id.contains_key(&opened.id()) {
+        if self.by_id.contains_key(&opened.id()) || self.is_copy(&opened, path, now) {
             return None;
         }
         let entry = Entry {
@@ -197,6 +175,41 @@ impl Follower {
         }
     }
 
+    /// Opens a file; if the process has no descriptor left for it, others are given up.
+    pub(super) fn open_file(&mut self, path: &Path) -> io::Result<Opened> {
+        let opened = Opened::new(path);
+        match opened {
+            Err(error) if descriptor::is_short(&error) => {
+                self.give_up_descriptors(SPARE_AT_ONCE);
+                Opened::new(path)
+            }
+            other => other,
+        }
+    }
+
+    /// Closes what can be opened again until `count` descriptors are spared: first of all files that are read and
+    /// delivered, then of those that their path leads to, then of renamed ones; of deleted ones never.
+    pub(super) fn give_up_descriptors(&mut self, count: usize) {
+        let rank = |file: &Followed| match file.place {
+            _ if file.descriptor.held().is_none() => None,
+            Place::Here if file.is_done() => Some(0),
+            Place::Here => Some(1),
+            Place::Away(_) => Some(2),
+            Place::Deleted(_) => None,
+        };
+        let mut held: Vec<_> = self
+            .files
+            .iter()
+            .filter_map(|(number, file)| Some((rank(file)?, file.descriptor.used(), *number)))
+            .collect();
+        held.sort_unstable();
+        for (.., number) in held.into_iter().take(count) {
+            if let Some(file) = self.files.get_mut(&number) {
+                file.give_up_descriptor();
+            }
+        }
+    }
+
     /// Where reading of a file begins of which nothing is known.
     fn first_position(&self, metadata: &Metadata, phase: Phase) -> u64 {
         let options = &self.setup.options;
@@ -205,6 +218,7 @@ impl Follower {
                 let is_newer = |scanned| identity::last_touched(metadata) >= scanned;
                 options.read_from_head || self.earlier_scan.is_some_and(is_newer)
             }
+            Phase::Again => true,
             Phase::Later => options.read_newly_discovered_files_from_head,
         };
         if from_head { 0 } else { metadata.len() }
@@ -273,6 +287,8 @@ impl Follower {
             ledger: self.answers.ledger(0),
             place: entry.place,
             head: Fingerprint::NONE,
+            generation: 0,
+            source: None,
             watch: None,
             found: identity::file_time(),
             grown: now,
@@ -280,13 +296,15 @@ impl Follower {
             modified: opened.metadata.modified().ok(),
             bulk: BULK_FIRST,
             again: Again::default(),
+            marks: None,
+            stands_for: None,
             flags: Flags {
                 at_start: entry.at_start,
                 ..Flags::default()
             },
             origin: entry.origin,
             name: entry.name,
-            file: opened.file,
+            descriptor: Descriptor::new(opened.file, id),
             cursor,
         };
         followed.note_head();
@@ -294,10 +312,18 @@ impl Follower {
         self.next_number += 1;
         followed.watch = self.watch_file(&followed, number);
         self.by_id.insert(id, number);
+        self.watch_target(&followed);
+        if followed.place == Place::Here {
+            self.by_name.insert(followed.name.clone(), number);
+        }
         self.files.insert(number, followed);
         self.counters.opened.add(1);
         self.mark_unsaved(number);
         self.look_at(number);
+        let excess = descriptor::excess(self.descriptor_limit);
+        if excess > 0 {
+            self.give_up_descriptors(excess + SPARE_AT_ONCE);
+        }
         Some(number)
     }
 
@@ -308,7 +334,11 @@ impl Follower {
             self.state.unwatched = true;
             return None;
         };
-        let watch = match watch.add(&followed.file) {
+        let added = match followed.descriptor.held() {
+            Some(file) => watch.add(file),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        let watch = match added {
             Ok(watch) => watch,
             Err(error) => {
                 self.state.unwatched = true;
@@ -334,25 +364,6 @@ impl Follower {
                 "cannot open {}: {error}; tried again every {wait:?}",
                 path.display()
             ));
-        }
-    }
-
-    /// Watches the directories of the patterns, so that new files are found without waiting for the next scan.
-    fn watch_directories(&mut self, patterns: &[String]) {
-        let Some(watch) = &self.watch else {
-            return;
-        };
-        for pattern in patterns {
-            let directory = siblings::directory(Path::new(pattern)).to_owned();
-            let Some(directory) = directory.to_str() else {
-                continue;
-            };
-            for path in glob::matches(directory).unwrap_or_default() {
-                // Where it does not work there is still the scan.
-                if let Ok(id) = watch.add_directory(&path) {
-                    self.watched_directories.insert(id);
-                }
-            }
         }
     }
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use record::{Batch, Budget, Permit};
+use record::{Batch, Budget, Origin, Permit};
 use rustix::fs::Advice;
 use tokio::time::Instant;
 
 use super::super::cursor::{Cursor, Limits, Means, Piece, Scratch, Step};
+use super::super::descriptor;
 use super::super::file::{Again, Followed, Look};
 use super::super::lines::{Lines, LongCount};
 use super::{CHUNK_MIN, Follower, Number, Pace, SLICE};
@@ -22,6 +23,9 @@ const AGAIN_FIRST: Duration = Duration::from_millis(250);
 const AGAIN_MAX: Duration = Duration::from_secs(30);
 /// The kernel is told this often that what was read need not be kept.
 const ADVISE_EVERY: u64 = 8 << 20;
+
+/// When descriptors are short, so many are given up.
+const SPARE: usize = 8;
 
 /// How a file's turn ended.
 enum Turn {
@@ -114,7 +118,10 @@ impl Follower {
             budget: &self.setup.budget,
             bulk: file.bulk,
         };
-        let step = means.step(&mut self.scratch, &limits, &file.file, &mut file.cursor);
+        let step = file
+            .descriptor
+            .get(&file.name)
+            .and_then(|open| means.step(&mut self.scratch, &limits, open, &mut file.cursor));
         match step {
             Ok(Step::Lines(piece)) => {
                 let bytes = piece.bytes.len();
@@ -136,8 +143,18 @@ impl Follower {
             }
             Err(error) => {
                 self.tell_read_error(number, &error);
+                self.after_read_error(number, &error, now);
                 Turn::Done
             }
+        }
+    }
+
+    /// A descriptor that was given up could not be had again: others make room, or the file is looked for.
+    fn after_read_error(&mut self, number: Number, error: &io::Error, now: Instant) {
+        if descriptor::is_short(error) {
+            self.give_up_descriptors(SPARE);
+        } else if error.kind() == io::ErrorKind::NotFound {
+            self.check_path(number, now);
         }
     }
 
@@ -177,6 +194,8 @@ impl Follower {
                 // By what is in it: the room that an earlier batch has left says nothing about this file.
                 file.bulk = batch.used() as f32 / piece.bytes.len() as f32;
                 let permit = piece.permit.split(footprint);
+                let origin = file.source().unwrap_or(Origin::NONE);
+                let batch = batch.with_origin(origin);
                 let batch = batch.with_obligation(file.ledger.open(covers));
                 self.emitter.emit(batch.with_permit(permit));
             }
@@ -197,12 +216,9 @@ impl Follower {
         let read_to = file.cursor.position();
         if self.setup.options.file_cache_advise && before / ADVISE_EVERY != read_to / ADVISE_EVERY {
             // Only advice: it changes nothing if it is not taken.
-            let _ = rustix::fs::fadvise(
-                &file.file,
-                0,
-                std::num::NonZeroU64::new(read_to),
-                Advice::DontNeed,
-            );
+            let length = std::num::NonZeroU64::new(read_to);
+            let held = file.descriptor.held();
+            let _ = held.map(|held| rustix::fs::fadvise(held, 0, length, Advice::DontNeed));
         }
     }
 
@@ -309,10 +325,19 @@ impl Follower {
             self.answers.came.store(true, Ordering::Release);
             return Turn::Read(0);
         };
-        if !file.holds_what_was_read() {
-            self.refused.remove(&number);
-            self.content_replaced(number, now);
-            return Turn::Done;
+        match file.holds_what_was_read() {
+            Ok(true) => {}
+            Ok(false) => {
+                self.refused.remove(&number);
+                self.content_replaced(number, now);
+                return Turn::Done;
+            }
+            Err(error) => {
+                file.again.after = Some(now + AGAIN_FIRST);
+                self.tell_read_error(number, &error);
+                self.after_read_error(number, &error, now);
+                return Turn::Done;
+            }
         }
         let mut cursor = Cursor::over(range);
         loop {
@@ -325,7 +350,10 @@ impl Follower {
                 budget: &self.setup.budget,
                 bulk: file.bulk,
             };
-            let step = means.step(&mut self.scratch, &limits, &file.file, &mut cursor);
+            let step = file
+                .descriptor
+                .get(&file.name)
+                .and_then(|open| means.step(&mut self.scratch, &limits, open, &mut cursor));
             let position = cursor.position();
             match step {
                 Ok(Step::Lines(piece)) => {

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use buffer::positions::Position;
 use tokio::time::Instant;
 
 use super::super::cursor::Cursor;
-use super::super::file::{Place, is_older};
+use super::super::descriptor::Opened;
+use super::super::file::Place;
 use super::super::identity::{self, Verdict};
 use super::super::long_lines::LongLines;
 use super::super::parked::{ParkedFile, Whereabouts};
-use super::super::siblings;
-use super::discover::{Entry, Opened};
+use super::discover::Entry;
 use super::{Follower, Number, Phase};
 
 impl Follower {
@@ -57,9 +58,12 @@ impl Follower {
             return None;
         };
         self.own(number, row, ledger);
+        self.is_content_of(number, &parked.position);
         if let Some(file) = self.files.get_mut(&number) {
             file.flags.owing = true;
             self.state.owing = true;
+            // Gaps between delivered ranges are refused ranges.
+            self.answers.came.store(true, Ordering::Release);
         }
         Some(number)
     }
@@ -86,14 +90,26 @@ impl Follower {
         let number = self.add_new(opened, entry, 0, now)?;
         if let Some(file) = self.files.get_mut(&number) {
             file.row = parked.row;
+            let facts = parked.position.facts.as_ref();
+            file.generation = facts.map_or(0, |facts| facts.generation) + 1;
         }
-        if let Some((copy, path)) = self.find_copy(&real, &parked.position) {
-            let again = ParkedFile {
-                row: self.new_row(),
-                position: parked.position,
-            };
+        let position = parked.position;
+        if let Some((copy, path, row)) = self.find_copy(&real, &position) {
+            let row = row.or_else(|| self.new_row());
+            let again = ParkedFile { row, position };
             let entry = away(origin, &path, now);
             self.resume(copy, entry, again, Verdict::Same, now);
+        } else {
+            self.settle_shorter_copies(&real, &position);
+            let file = ParkedFile {
+                row: self.new_row(),
+                position: Position {
+                    rotated: true,
+                    ..position
+                },
+            };
+            self.write_parked(&file);
+            self.unpack(file);
         }
         Some(number)
     }
@@ -128,7 +144,8 @@ impl Follower {
                 Whereabouts::Gone => {
                     gone += 1;
                     rotated.extend((!file.position.rotated).then_some(names));
-                    self.remove_row(file.row);
+                    // Its row stays until it is known that nothing is left in an archive.
+                    self.unpack(file);
                 }
                 Whereabouts::Unknown => self.parked.add(file),
             }
@@ -138,7 +155,7 @@ impl Follower {
         }
         for (real, origin) in rotated {
             // Generations that were made and rotated away while nobody looked.
-            if let Some(since) = self.earlier_scan {
+            if let Some(since) = self.generations_since {
                 self.adopt_generations(&real, &origin, since, now);
             }
         }
@@ -184,16 +201,15 @@ impl Follower {
 
     /// Reads what was added to a rotated file.
     fn go_on(&mut self, file: ParkedFile, path: &Path, now: Instant) {
-        let Ok(opened) = Opened::new(path) else {
+        let Ok(opened) = self.open_file(path) else {
             self.parked.add(file);
             return;
         };
         let is_known = self.by_id.contains_key(&opened.id());
-        if is_known || is_older(&opened.metadata, self.setup.options.ignore_older.0) {
-            self.parked.add(file);
-            return;
-        }
         match identity::judge(&file.position, &opened.file, &opened.metadata) {
+            Verdict::Same if is_known => self.parked.add(file),
+            // What is left of it stands in an archive, if anywhere.
+            _ if is_known => self.unpack(file),
             Verdict::Same if opened.metadata.len() > file.position.offset => {
                 let entry = away(Arc::from(file.origin()), path, now);
                 self.resume(opened, entry, file, Verdict::Same, now);
@@ -202,25 +218,6 @@ impl Follower {
             // What replaced an old generation is none of ours.
             Verdict::NewContent | Verdict::OtherFile => self.remove_row(file.row),
         }
-    }
-
-    /// An uncompressed file beside `real` that holds a copy of what `position` describes.
-    pub(super) fn find_copy(
-        &self,
-        real: &Path,
-        position: &Position,
-    ) -> Option<(Opened, std::path::PathBuf)> {
-        let siblings = siblings::beside(real).ok()?;
-        siblings
-            .into_iter()
-            .filter(|sibling| siblings::may_be_copy(real, &sibling.path))
-            .filter_map(|sibling| Some((Opened::new(&sibling.path).ok()?, sibling.path)))
-            .find(|(opened, _)| {
-                let id = opened.id();
-                !self.by_id.contains_key(&id)
-                    && !self.parked.has(id)
-                    && identity::is_copy(position, &opened.file)
-            })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rotation: files that are renamed, replaced, truncated, copied, deleted.
 
+use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,15 +8,16 @@ use std::time::SystemTime;
 
 use std::os::unix::fs::MetadataExt;
 
-use buffer::positions::{Fingerprint, Position};
+use buffer::positions::{Facts, Fingerprint, Position, RowKey};
+use record::Origin;
 use tokio::time::Instant;
 
 use super::super::cursor::Cursor;
-use super::super::file::{Followed, Place};
-use super::super::identity::{self, FileId};
+use super::super::descriptor::Opened;
+use super::super::file::Place;
+use super::super::identity::{self, FileId, Verdict};
 use super::super::parked::ParkedFile;
 use super::super::siblings;
-use super::discover::Opened;
 use super::resume::away;
 use super::{Awaited, Follower, Number, Orphan, Phase};
 
@@ -47,12 +49,54 @@ impl Follower {
         let Some(file) = self.files.get_mut(&number) else {
             return;
         };
-        let is_deleted = file
-            .file
-            .metadata()
-            .is_ok_and(|metadata| metadata.nlink() == 0);
-        if is_deleted && !matches!(file.place, Place::Deleted(_)) {
-            file.place = Place::Deleted(now);
+        if matches!(file.place, Place::Deleted(_)) {
+            return;
+        }
+        match file.descriptor.metadata(&file.name) {
+            Ok(metadata) if metadata.nlink() > 0 => {}
+            Ok(_) => file.place = Place::Deleted(now),
+            Err(_) => self.find_again(number, now),
+        }
+    }
+
+    /// A file whose descriptor was given up is not at its path any more: it is looked for beside it, and opened.
+    fn find_again(&mut self, number: Number, now: Instant) {
+        let Some(file) = self.files.get_mut(&number) else {
+            return;
+        };
+        if file.descriptor.held().is_some() {
+            return;
+        }
+        if file.descriptor.get(&file.real).is_ok() {
+            file.name = file.real.clone();
+            return;
+        }
+        for path in [file.real.clone(), file.name.clone()] {
+            let mut same = siblings::beside(&path).unwrap_or_default();
+            same.retain(|sibling| sibling.inode == file.id.inode);
+            if let Some(found) = same.iter().find(|s| file.descriptor.get(&s.path).is_ok()) {
+                file.name = found.path.clone();
+                return;
+            }
+        }
+        file.place = Place::Deleted(now);
+        if file.is_done() {
+            return;
+        }
+        let name = file.name.display();
+        self.setup.log.error(format_args!(
+            "{name} was deleted while its descriptor was given up: what was not read of it is lost; the limit of open \
+             files (ulimit -n) is too low"
+        ));
+        self.counters.dropped_deleted.add(1);
+        let end = file.cursor.position();
+        if let Some(file) = self.files.get_mut(&number) {
+            // Nothing of it can be read, and nothing refused be read again.
+            let _ = file.cursor.set_end(end);
+            file.cursor.search_again();
+            for range in file.ledger.refused() {
+                file.ledger.skip(range);
+            }
         }
     }
 
@@ -60,13 +104,23 @@ impl Follower {
         let Some(file) = self.files.get_mut(&number) else {
             return;
         };
-        let log = &self.setup.log;
         let path = file.name.clone();
         let inode = file.id.inode;
-        let is_deleted = file
-            .file
-            .metadata()
-            .is_ok_and(|metadata| metadata.nlink() == 0);
+        self.by_name.remove(&path);
+        let was_given_up = file.descriptor.held().is_none();
+        if was_given_up {
+            file.place = Place::Away(now);
+            self.find_again(number, now);
+        }
+        let log = &self.setup.log;
+        let Some(file) = self.files.get_mut(&number) else {
+            return;
+        };
+        let held = file.descriptor.held().map(std::fs::File::metadata);
+        let is_deleted = match held {
+            Some(metadata) => metadata.is_ok_and(|metadata| metadata.nlink() == 0),
+            None => true,
+        };
         if is_deleted {
             file.place = Place::Deleted(now);
             log.debug(format_args!(
@@ -112,7 +166,7 @@ impl Follower {
 
     /// Whether a file stands at `path`, be it followed or not wanted.
     fn follow_successor(&mut self, path: &Path, now: Instant) -> bool {
-        let Ok(opened) = Opened::new(path) else {
+        let Ok(opened) = self.open_file(path) else {
             return false;
         };
         let id = opened.id();
@@ -146,37 +200,59 @@ impl Follower {
         let Ok(siblings) = siblings::beside(real) else {
             return;
         };
-        let mut missed: Vec<(SystemTime, PathBuf, Opened)> = siblings
-            .into_iter()
-            .filter(|sibling| siblings::looks_rotated(real, &sibling.path))
-            .filter_map(|sibling| {
-                let opened = Opened::new(&sibling.path).ok()?;
-                let made = made(&opened)?;
-                let is_new = made >= since && opened.metadata.len() > 0;
-                (is_new && !self.is_known(&opened, origin)).then_some((made, sibling.path, opened))
-            })
-            .collect();
+        let mut missed: Vec<(SystemTime, PathBuf, Opened)> = Vec::new();
+        for sibling in siblings {
+            if !siblings::looks_rotated(real, &sibling.path) {
+                continue;
+            }
+            let Ok(metadata) = std::fs::metadata(&sibling.path) else {
+                continue;
+            };
+            let made = made(&metadata).filter(|made| *made >= since && metadata.len() > 0);
+            let is_followed = self.by_id.contains_key(&FileId::of(&metadata));
+            if let (Some(made), false) = (made, is_followed)
+                && let Ok(opened) = self.open_file(&sibling.path)
+                && self.is_new(&opened)
+                && !self.is_copy(&opened, &sibling.path, now)
+            {
+                missed.push((made, sibling.path, opened));
+            }
+        }
         missed.sort_by_key(|(made, ..)| *made);
         for (_, path, opened) in missed {
-            self.setup.log.info(format_args!(
-                "inode={} found generation {} of {}",
-                opened.id().inode,
-                path.display(),
-                origin.display()
-            ));
+            self.tell_generation(&opened, &path, origin);
             self.add_new(opened, away(Arc::clone(origin), &path, now), 0, now);
         }
     }
 
-    /// Whether the file is followed, or was, or is a copy of a generation that is.
-    fn is_known(&self, opened: &Opened, origin: &Arc<Path>) -> bool {
-        let id = opened.id();
-        let is_copy = |file: &Followed| {
-            file.origin == *origin
-                && !file.head.is_none()
-                && identity::has_head(&opened.file, file.head)
-        };
-        self.by_id.contains_key(&id) || self.parked.has(id) || self.files.values().any(is_copy)
+    pub(super) fn tell_generation(&self, opened: &Opened, path: &Path, origin: &Path) {
+        self.setup.log.info(format_args!(
+            "inode={} found generation {} of {}",
+            opened.id().inode,
+            path.display(),
+            origin.display()
+        ));
+    }
+
+    /// Whether the file neither is followed nor was. What is known about another file that had its inode is forgotten.
+    pub(super) fn is_new(&mut self, opened: &Opened) -> bool {
+        if self.by_id.contains_key(&opened.id()) {
+            return false;
+        }
+        let known = self.parked.take(&opened.file, &opened.metadata, None);
+        known.gone.into_iter().for_each(|row| self.remove_row(row));
+        match known.found {
+            None => true,
+            Some((file, Verdict::NewContent)) if identity::birth(&opened.metadata).is_none() => {
+                // Without births, an inode that is used again cannot be told from a file that was truncated.
+                self.remove_row(file.row);
+                true
+            }
+            Some((file, _)) => {
+                self.parked.add(file);
+                false
+            }
+        }
     }
 
     /// The content that was read is gone from the file: it was truncated, and maybe written anew.
@@ -184,7 +260,7 @@ impl Follower {
         let Some(file) = self.files.get_mut(&number) else {
             return;
         };
-        let Ok(metadata) = file.file.metadata() else {
+        let Ok(metadata) = file.descriptor.metadata(&file.name) else {
             return;
         };
         let (size, read_to, known) = (metadata.len(), file.cursor.position(), file.cursor.end());
@@ -193,17 +269,31 @@ impl Follower {
             file.id.inode,
             file.name.display()
         ));
-        let Ok(cursor) = Cursor::new(&file.file, 0, size) else {
+        let cursor = match file.descriptor.get(&file.name) {
+            Ok(open) => Cursor::new(open, 0, size),
+            Err(_) => return,
+        };
+        let Ok(cursor) = cursor else {
             return;
         };
+        let marks = file.cursor.marks();
         let old = Position {
-            marker: file.cursor.marker(),
+            marker: marks.marker,
             offset: read_to,
+            facts: file.position().facts.map(|facts| Facts {
+                tail: marks.tail,
+                delivered: Vec::new(),
+                ..facts
+            }),
             ..file.position()
         };
         let ledger = std::mem::replace(&mut file.ledger, self.answers.ledger(0));
         file.cursor = cursor;
         file.head = Fingerprint::NONE;
+        (file.generation, file.source) = (file.generation + 1, None);
+        file.marks = None;
+        file.flags.unverified = false;
+        file.note_head();
         file.grown = now;
         file.verified = now;
         file.modified = metadata.modified().ok();
@@ -213,10 +303,15 @@ impl Follower {
             file.name.clone(),
         );
         self.mark_unsaved(number);
+        // Soon: until then, a crash would confuse what is delivered of the new content with the old one.
+        self.times.save = now;
         self.look_at(number);
         match self.find_copy(&real, &old) {
-            Some((copy, path)) => self.follow_copy(copy, &path, origin, &old, ledger, now),
+            Some((copy, path, row)) => {
+                self.follow_copy(copy, (&path, row), origin, &old, ledger, now)
+            }
             None => {
+                self.settle_shorter_copies(&real, &old);
                 if known > read_to {
                     self.setup.log.warn(format_args!(
                         "{} was truncated while {} of its bytes were not read yet",
@@ -233,7 +328,7 @@ impl Follower {
     fn follow_copy(
         &mut self,
         copy: Opened,
-        path: &Path,
+        (path, row): (&Path, Option<RowKey>),
         origin: Arc<Path>,
         old: &Position,
         ledger: Arc<record::Ledger>,
@@ -248,13 +343,26 @@ impl Follower {
             ledger: Arc::clone(&ledger),
             name: path.to_owned(),
         };
-        let row = self.new_row();
+        let row = row.or_else(|| self.new_row());
         let number = self
             .cursor_at(&copy, old.offset, path)
             .and_then(|cursor| self.add(copy, away(origin, path, now), cursor, now));
         match number {
-            Some(number) => self.own(number, row, ledger),
+            Some(number) => {
+                self.own(number, row, ledger);
+                self.is_content_of(number, old);
+            }
             None => self.orphans.push(orphan),
+        }
+    }
+
+    /// A file goes on with the content of another: records are named after that.
+    pub(super) fn is_content_of(&mut self, number: Number, old: &Position) {
+        if let Some(file) = self.files.get_mut(&number)
+            && let Some(facts) = &old.facts
+        {
+            file.generation = facts.generation;
+            file.source = facts.source.map(Origin::from_bytes);
         }
     }
 
@@ -283,8 +391,8 @@ impl Follower {
         };
         let age = self.setup.options.ignore_older.0;
         let is_old = |metadata| super::super::file::is_older(&metadata, age);
-        let is_idle = !file.cursor.has_more() && file.ledger.is_settled();
-        if is_idle && file.file.metadata().is_ok_and(is_old) {
+        let is_old = file.descriptor.metadata(&file.name).is_ok_and(is_old);
+        if file.is_done() && is_old {
             self.setup.log.debug(format_args!(
                 "purge: monitored file (ignore older): {}",
                 file.name.display()
@@ -304,6 +412,10 @@ impl Follower {
             file.name.display()
         ));
         self.by_id.remove(&file.id);
+        if self.by_name.get(&file.name) == Some(&number) {
+            self.by_name.remove(&file.name);
+        }
+        self.entries.forget_target(&file);
         if let Some(id) = file.watch {
             self.by_watch.remove(&id);
             if let Some(watch) = &self.watch {
@@ -325,7 +437,6 @@ impl Follower {
 }
 
 /// When a file was made; where the file system does not know, when it was changed last.
-fn made(opened: &Opened) -> Option<SystemTime> {
-    let metadata = &opened.metadata;
+fn made(metadata: &Metadata) -> Option<SystemTime> {
     metadata.created().or_else(|_| metadata.modified()).ok()
 }

@@ -20,7 +20,8 @@ impl Follower {
             if !file.flags.unsaved && !all {
                 continue;
             }
-            if !file.cursor.is_unchanged(&file.file) {
+            let held = file.descriptor.held();
+            if held.is_some_and(|held| !file.cursor.is_unchanged(held)) {
                 // A marker of the new content must not be stored with a position in the old one.
                 replaced.push(*number);
                 continue;

@@ -1,4 +1,4 @@
-//! This program as a process of its own: a sink or a router.
+//! A process that ends with the value that stands for it: this very program as a sink, a router or a lake, or another one.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -34,18 +34,25 @@ impl Process {
         log: &Path,
     ) -> Result<Process, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
-        let file = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped());
+        Process::spawn(command, log)
+    }
+
+    /// Starts any program; what it says is appended to `log`.
+    pub fn spawn(mut command: Command, log: &Path) -> Result<Process, String> {
+        let file = File::options().create(true).append(true).open(log);
+        let file = file.map_err(|error| format!("{}: {error}", log.display()))?;
         // SAFETY: prctl is safe to call between fork and exec, and allocates nothing.
         unsafe { command.pre_exec(die_with_parent) };
         let child = command
-            .args(arguments)
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
             .stderr(file)
             .spawn()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
         Ok(Process {
             child,
             log: log.to_owned(),
@@ -74,6 +81,22 @@ impl Process {
         }
     }
 
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: libc::c_int) {
+        // SAFETY: the child is ours and not waited for, so the number is still its own.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
+    }
+
+    /// Whether it has ended, by itself or by a signal.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
         let read = |name: &str| {
@@ -100,10 +123,8 @@ impl Process {
 
     /// Ends it as an operator would. What it used until then; an error if it did not end by itself.
     pub fn stop(mut self) -> Result<Usage, String> {
-        let pid = self.child.id() as libc::pid_t;
         let mut usage = self.usage();
-        // SAFETY: the child is ours and not waited for, so the number is still its own.
-        unsafe { libc::kill(pid, libc::SIGTERM) };
+        self.signal(libc::SIGTERM);
         let end = Instant::now() + END_MAX;
         loop {
             // What a process has used cannot be read any more once it is waited for.
@@ -126,7 +147,8 @@ impl Process {
         }
     }
 
-    fn last_words(&self) -> String {
+    /// The last lines of its log.
+    pub fn last_words(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let last: Vec<&str> = log.lines().rev().take(3).collect();
         let last: Vec<&str> = last.into_iter().rev().collect();

@@ -1,0 +1,8 @@
+//! The life of the running router: reload, upgrade, stop, one memory limit, secrets. The real binary, under load.
+
+mod handing_over;
+mod limits;
+mod router;
+mod secrets;
+mod senders;
+mod stop;
