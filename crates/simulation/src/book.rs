@@ -19,7 +19,7 @@ pub struct Book {
     sources: Vec<Source>,
     outputs: Vec<Output>,
     filters: bool,
-    /// Records of files may wait in the log as well, for outputs that lag.
+    /// Records of any source may wait in the log: for outputs that lag, and after a stop.
     spills: bool,
 }
 
@@ -278,7 +278,7 @@ impl Book {
     /// are durable when they are older than `lag`; without it they never are for sure.
     /// With `has_log`, records of any source may lie in the log for outputs that lag.
     pub fn crashed(&mut self, now: Duration, lag: Option<Duration>, has_log: bool) {
-        let has_log = has_log && self.spills;
+        self.spills |= has_log;
         for source in &mut self.sources {
             for record in &mut source.records {
                 // What lies in the log comes as often as it was put there, and from its source as well if nothing tells.
@@ -298,7 +298,7 @@ impl Book {
                         false => 0,
                     };
                     if has_log && !source.is_logged {
-                        fate.extra += u32::from(comes_twice);
+                        fate.extra += u32::from(comes_twice) * (1 + fate.held);
                     } else if !source.is_logged {
                         fate.extra = 0;
                     }
