@@ -134,7 +134,11 @@ impl Pipeline {
         let dead_letters = DeadLetters::of(&plan, &state, storage_log.clone());
         let settings = StorageSettings::new(&plan.service, &state);
         let storage = plan.replays_into.is_none().then(|| {
-            Rc::new(Storage::new(settings, Arc::clone(&memory.records), storage_log))
+            Rc::new(Storage::new(
+                settings,
+                Arc::clone(&memory.records),
+                storage_log,
+            ))
         });
         let mut builder = Builder::new(
             &plan,
@@ -179,8 +183,8 @@ impl Pipeline {
                 .collect(),
             emitter: Some(counts.emitter.clone()),
         };
-        let road = Road::new(filters.into(), exits, counts.emitter.clone())
-            .with_storage(storage.as_ref());
+        let road =
+            Road::new(filters.into(), exits, counts.emitter.clone()).with_storage(storage.as_ref());
         let has_stored = built_inputs.iter().any(|input| input.seat.is_stored);
         open_storage(storage.as_ref(), has_stored)?;
         let (sender, commands) = unbounded_channel();

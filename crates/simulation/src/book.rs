@@ -283,7 +283,7 @@ impl Book {
             for record in &mut source.records {
                 // What lies in the log comes as often as it was put there, and from its source as well if nothing tells.
                 let comes_twice = has_log && record.emitted && !record.covered;
-                record.emitted &= source.is_logged;
+                record.emitted &= source.is_logged || has_log;
                 for fate in &mut record.routes {
                     let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
                     let is_noted =
