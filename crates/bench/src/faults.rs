@@ -49,6 +49,9 @@ pub struct FaultsCommand {
     /// How many rows are played at the same time
     #[arg(long, value_name = "N", default_value_t = 4)]
     jobs: usize,
+    /// Leave the folders of rows that failed, with the router's log, and say where they are
+    #[arg(long)]
+    keep: bool,
     /// Name the rows and do nothing
     #[arg(long)]
     list: bool,
@@ -137,11 +140,20 @@ impl FaultsCommand {
             seconds: self.seconds.max(1),
             rounds: self.rounds.max(1),
         };
-        let played = Stage::new(turn.program, length)
-            .map_err(Stop::from)
-            .and_then(|stage| (turn.scenario.play)(&stage));
-        let seconds = start.elapsed().as_secs_f64();
-        Outcome::of(turn.scenario, &turn.program.name, played, seconds)
+        let name = &turn.program.name;
+        let outcome = |played| {
+            let seconds = start.elapsed().as_secs_f64();
+            Outcome::of(turn.scenario, name, played, seconds)
+        };
+        let stage = match Stage::new(turn.program, length) {
+            Ok(stage) => stage,
+            Err(error) => return outcome(Err(Stop::from(error))),
+        };
+        let outcome = outcome((turn.scenario.play)(&stage));
+        if self.keep && !outcome.is_good() {
+            eprintln!("{}: {}", turn.scenario.name, stage.keep().display());
+        }
+        outcome
     }
 
     fn print(&self, outcomes: &[Outcome], programs: &[Program]) -> Result<(), String> {

@@ -150,6 +150,8 @@ struct Runner<'a, Send, Sending> {
     again_slots: Slab<Again>,
     /// When the open requests must be sealed.
     flush_at: Option<Instant>,
+    /// Whether someone waits for records in the open requests.
+    awaited: bool,
     stopping: bool,
     busy: bool,
     outbox: Outbox,
@@ -183,6 +185,7 @@ where
             again: BinaryHeap::new(),
             again_slots: Slab::new(),
             flush_at: None,
+            awaited: false,
             stopping: false,
             busy: false,
             outbox: Outbox::default(),
@@ -266,7 +269,7 @@ where
 
     fn accept(&mut self, delivery: Delivery) {
         self.busy = true;
-        let (count, awaited) = (delivery.batch.len() as u32, delivery.batch.is_awaited());
+        let count = delivery.batch.len() as u32;
         if count == 0 {
             delivery.receipt.settle_all();
             return;
@@ -275,7 +278,7 @@ where
         self.hold(u64::from(count));
         self.waiting.push_back((id, 0..count));
         self.format_waiting();
-        if awaited || self.stopping {
+        if self.stopping {
             self.seal();
         }
     }
@@ -291,17 +294,22 @@ where
         DeliveryId(self.deliveries.insert(tracked) as u32)
     }
 
-    /// Formats what waits, as long as no finished request waits for its turn and there is memory for one more.
+    /// Formats what waits, as long as no finished request waits for its turn and there is memory for one more. Once nothing
+    /// waits any more that could join a request with records that someone awaits, it is sent as it is.
     fn format_waiting(&mut self) {
         while !self.lanes.is_full() && self.has_room() {
             let Some((id, records)) = self.waiting.pop_front() else {
-                return;
+                break;
             };
+            self.awaited |= self.deliveries[id.0 as usize].batch.is_awaited();
             self.format(id, records);
             self.collect();
             if self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + self.settings.flush);
             }
+        }
+        if self.awaited && self.waiting.is_empty() {
+            self.seal();
         }
     }
 
@@ -313,7 +321,7 @@ where
     }
 
     fn seal(&mut self) {
-        self.flush_at = None;
+        (self.flush_at, self.awaited) = (None, false);
         self.output.format.seal(&mut self.outbox);
         self.collect();
         if !self.waiting.is_empty() {

@@ -4,15 +4,17 @@
 //! names a `chunk` is acknowledged when its records are delivered, not before, and is sent on at once. While memory is
 //! used up nothing is read and senders wait; no connection is closed for it.
 //!
+//! With `shared_key` a sender must show first that it knows the secret (`handshake`); with `tls` it is encrypted.
+//!
 //! The way of a frame: `scan` finds where it ends, `frame` reads its outer parts, `events` its records, `intake` makes
 //! batches of them, `connection` answers the sender; `gate` keeps all connections together below the memory limit.
 
 mod connection;
 mod events;
 mod frame;
-mod gunzip;
+pub mod gunzip;
+mod handshake;
 mod intake;
-mod listener;
 mod owed;
 mod scan;
 
@@ -21,7 +23,6 @@ mod tests;
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
 use config::{FromText, Options, Parsed, Refusal, Size, TlsOptions};
 use plugin::{
@@ -31,14 +32,14 @@ use record::Tag;
 use tokio::task::JoinSet;
 
 use crate::gate::Gate;
-use connection::Connection;
-use listener::Listener;
+use crate::listening::door::{self, Door};
+use crate::listening::notices::Notices;
+use crate::listening::socket::Place;
+use crate::listening::tags;
+use handshake::Secrets;
 
 /// `forward`.
 pub static PLUGIN: InputPlugin = InputPlugin::new::<Forward>("forward");
-
-/// How long nothing is accepted after an attempt failed: the reason, no descriptor left mostly, does not go at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Receives records over Fluentd's forward protocol, as Docker's `fluentd` log driver, Fluentd, Fluent Bit and the
 /// fluent-logger libraries speak it.
@@ -75,22 +76,30 @@ pub struct ForwardOptions {
     pub tls: TlsOptions,
 }
 
-/// Options of Fluent Bit that are known and not supported yet: each refuses to start rather than to let anybody in.
-#[derive(Clone, Debug, Options)]
+/// Who may send.
+#[derive(Clone, Options)]
 pub struct Security {
-    /// Not supported yet. The secret that senders must know.
+    /// The secret that senders must know.
     #[option(name = "shared_key")]
     pub shared_key: Option<String>,
-    /// Not supported yet. Senders must prove to know an empty secret.
+    /// Senders go through the handshake, but the secret is empty: only `security.users` keeps anybody out.
     #[option(name = "empty_shared_key", default = "false")]
     pub empty_shared_key: bool,
-    /// Not supported yet. The name under which the router proves to know the secret.
-    #[expect(dead_code, reason = "means nothing without a secret")]
+    /// The name under which the router proves to know the secret.
     #[option(name = "self_hostname", default = "localhost")]
-    self_hostname: String,
-    /// Not supported yet. A name and a password that senders may use.
+    pub self_hostname: String,
+    /// A name and a password that senders may use, with a blank between them. With any, a sender must use one. Needs
+    /// `shared_key` or `empty_shared_key`.
     #[option(name = "security.users", multiple)]
     pub users: Vec<String>,
+}
+
+impl std::fmt::Debug for Security {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Security")
+            .field("self_hostname", &self.self_hostname)
+            .finish_non_exhaustive()
+    }
 }
 
 /// File permissions in octal.
@@ -112,7 +121,9 @@ impl FromText for Permissions {
 struct Shared {
     options: ForwardOptions,
     context: InputContext,
+    secrets: Option<Secrets>,
     gate: Gate,
+    notices: Rc<Notices>,
     counters: Counters,
 }
 
@@ -128,10 +139,15 @@ struct Counters {
     other_signals: Counter,
     /// Records that could not be taken on and whose sender does not wait for an answer.
     refused: Counter,
+    /// Senders that could not show that they may send.
+    turned_down: Counter,
+    /// Tags in which something had to be replaced.
+    unsafe_tags: Counter,
 }
 
 struct Forward {
-    listener: Listener,
+    door: Door,
+    secrets: Option<Secrets>,
     options: ForwardOptions,
     context: InputContext,
 }
@@ -144,17 +160,20 @@ impl Input for Forward {
         context: InputContext,
         handover: Handover,
     ) -> Result<Self, BuildError> {
-        options.refuse_unsupported()?;
+        let secrets = Secrets::of(&options.security)?;
         if options.workers > 1 {
             context.log.warn(format_args!(
                 "workers {} has no effect: one thread serves all connections of this input",
                 options.workers
             ));
         }
-        let listener = Listener::bind(&options, handover)?;
-        context.log.info(format_args!("listening on {listener}"));
+        let door = Door::open(&options.place(), &options.tls, &[], &context, handover)?;
+        if door.is_exposed() && secrets.is_none() && !options.tls.verify_client_cert {
+            door::note_exposed(&context.log, "shared_key keeps others out");
+        }
         Ok(Forward {
-            listener,
+            door,
+            secrets,
             options,
             context,
         })
@@ -162,29 +181,26 @@ impl Input for Forward {
 
     async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
         let Forward {
-            listener,
+            door,
+            secrets,
             options,
             context,
         } = self;
         let shared = Rc::new(Shared {
             counters: Counters::register(&context),
             gate: Gate::open(&context.budget).await,
+            notices: door.notices(),
+            secrets,
             options,
             context,
         });
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok(stream) => {
-                        let connection = Connection::new(stream, Rc::clone(&shared), emitter.clone());
-                        connections.spawn_local(connection.run(stop.clone()));
-                    }
-                    Err(error) => {
-                        shared.context.log.warn(format_args!("cannot accept a connection: {error}"));
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                arrival = door.accept() => {
+                    let (shared, emitter) = (Rc::clone(&shared), emitter.clone());
+                    connections.spawn_local(connection::serve(arrival, shared, emitter, stop.clone()));
+                }
                 Some(ended) = connections.join_next() => shared.note_end(ended),
                 () = stop.requested() => break,
             }
@@ -194,28 +210,17 @@ impl Input for Forward {
             shared.note_end(ended);
         }
         Ended {
-            handover: listener.into_handover(),
+            handover: door.into_handover(),
             ends_process: false,
         }
     }
 }
 
 impl ForwardOptions {
-    /// Nobody may believe that connections are protected when they are not.
-    fn refuse_unsupported(&self) -> Result<(), BuildError> {
-        let security = &self.security;
-        let unsupported = [
-            (self.tls.enabled.0, "tls"),
-            (security.shared_key.is_some(), "shared_key"),
-            (security.empty_shared_key, "empty_shared_key"),
-            (!security.users.is_empty(), "security.users"),
-        ];
-        match unsupported.iter().find(|(is_set, _)| *is_set) {
-            Some((_, name)) => Err(BuildError(format!(
-                "'{name}' is not supported by this input yet, and without it connections would be less protected than \
-                 the configuration says: remove it, and listen on a unix socket or on 127.0.0.1"
-            ))),
-            None => Ok(()),
+    fn place(&self) -> Place {
+        match &self.unix_path {
+            Some(path) => Place::Unix(path.clone(), self.unix_perm.map(|mode| mode.0)),
+            None => Place::Tcp(self.listen.clone(), self.port),
         }
     }
 
@@ -230,11 +235,19 @@ impl ForwardOptions {
 impl Shared {
     /// The tag that records of a frame with the tag `incoming` get.
     fn tag(&self, incoming: &[u8]) -> Tag {
-        match &self.options.tag_prefix {
-            Some(prefix) => Tag::new([prefix.as_bytes(), incoming].concat()),
-            None if self.context.tag_is_configured => self.context.static_tag(),
-            None => Tag::new(incoming),
+        let prefix = self.options.tag_prefix.as_deref();
+        if prefix.is_none() && (self.context.tag_is_configured || incoming.is_empty()) {
+            return self.context.static_tag();
         }
+        let safe = tags::safe(incoming);
+        if safe.as_ref() != incoming {
+            self.counters.unsafe_tags.add(1);
+            self.notices.warn(format_args!(
+                "a sender's tag holds what a tag must not, and goes on as {}",
+                String::from_utf8_lossy(&safe)
+            ));
+        }
+        Tag::new([prefix.unwrap_or_default().as_bytes(), &safe].concat())
     }
 
     fn note_end(&self, ended: Result<(), tokio::task::JoinError>) {
@@ -264,6 +277,14 @@ impl Counters {
             ),
             other_signals: metrics.dropped("metrics_or_traces"),
             refused: metrics.dropped("refused_without_resend"),
+            turned_down: metrics.counter(
+                "turned_down_total",
+                "Connections whose senders could not show that they may send.",
+            ),
+            unsafe_tags: metrics.counter(
+                "unsafe_tags_total",
+                "Tags in which characters that a tag must not hold were replaced.",
+            ),
         }
     }
 }

@@ -9,11 +9,16 @@
 mod dummy;
 mod forward;
 mod gate;
+mod http;
+mod listening;
+mod numbered;
 mod stdin;
 mod tail;
 mod tcp;
 #[cfg(test)]
 mod test_road;
+#[cfg(test)]
+mod test_tls;
 
 use plugin::InputPlugin;
 
@@ -21,6 +26,7 @@ use plugin::InputPlugin;
 pub static ALL: &[&InputPlugin] = &[
     &dummy::PLUGIN,
     &forward::PLUGIN,
+    &http::PLUGIN,
     &stdin::PLUGIN,
     &tail::PLUGIN,
     &tcp::PLUGIN,

@@ -9,6 +9,7 @@
 //! | `file.rs`, `descriptor.rs`, `parked.rs` | one file that is followed; its descriptor; the files that are not, but whose position is known |
 //! | `cursor.rs`, `long_lines.rs` | reading whole lines in large pieces |
 //! | `lines.rs`, `tag.rs` | from lines to records; their tag |
+//! | `multiline.rs` | lines that are joined; its folder: the ways to tell which |
 //! | `archive.rs`, `handover.rs` | what is left of a file in an archive; what is given to the next instance |
 //! | `identity.rs`, `siblings.rs`, `glob.rs`, `watch.rs` | what tells files apart; what stands beside them; patterns; the kernel's notices |
 //!
@@ -26,6 +27,7 @@ mod handover;
 mod identity;
 mod lines;
 mod long_lines;
+mod multiline;
 mod options;
 mod parked;
 mod siblings;
@@ -40,6 +42,7 @@ use plugin::{BuildError, Emitter, Ended, Handover, Input, InputContext, InputPlu
 
 use follower::{Earlier, Follower, Pace, ROUND, Setup};
 use glob::Exclusion;
+use multiline::Multiline;
 pub use options::Options;
 use parked::ParkedFile;
 use tag::TagSource;
@@ -64,6 +67,8 @@ impl Input for Tail {
     ) -> Result<Tail, BuildError> {
         let tags = tags(&options, &context);
         check_parser(&options, &context);
+        // Made again by the follower; here so that what is wrong is known before anything is read.
+        Multiline::new(&options, &*context.parsers, &context.metrics, &context.log)?;
         let (writer, mut earlier) = open_database(&options, &context.log)?;
         take_over(handover, &options, &context.log, &mut earlier);
         let exclusions = options.exclude_path.iter().flat_map(|list| &list.0);
@@ -89,6 +94,9 @@ impl Input for Tail {
         let mut ends_process = false;
         while !stop.is_requested() {
             let pace = follower.round();
+            if exits_on_eof && pace == Pace::Idle {
+                follower.emit_at_end();
+            }
             if exits_on_eof && pace == Pace::Idle && follower.start_is_done() {
                 ends_process = true;
                 break;

@@ -12,31 +12,24 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::time::Duration;
 
 use config::{FromText, Options, Parsed, Refusal, TlsOptions};
 use plugin::{
     BuildError, Counter, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Stop,
 };
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::gate::Gate;
-use connection::Connection;
+use crate::listening::door::{self, Door};
+use crate::listening::notices::Notices;
+use crate::listening::socket::Place;
 use lines::Lines;
 use values::Values;
 
 /// `tcp`.
 pub static PLUGIN: InputPlugin = InputPlugin::new::<Tcp>("tcp");
 
-/// How long nothing is accepted after an attempt failed: the reason, no descriptor left mostly, does not go at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The name of the socket in a handover.
-const SOCKET: &str = "listener";
 const KIB: u64 = 1024;
 /// A batch cannot span more than four times this.
 const RECORD_MAX: u64 = 256 << 20;
@@ -129,6 +122,7 @@ struct Instance {
     record_max: usize,
     context: InputContext,
     gate: Gate,
+    notices: Rc<Notices>,
     counters: Counters,
 }
 
@@ -144,6 +138,8 @@ struct Counters {
     refused: Counter,
     /// Lines that the parser rejected.
     unparsed: Counter,
+    /// Connections that never came to send.
+    turned_down: Counter,
 }
 
 /// How the bytes of a connection become records.
@@ -153,7 +149,7 @@ enum Framing {
 }
 
 struct Tcp {
-    listener: TcpListener,
+    door: Door,
     options: TcpOptions,
     record_max: usize,
     context: InputContext,
@@ -167,13 +163,17 @@ impl Input for Tcp {
         context: InputContext,
         handover: Handover,
     ) -> Result<Self, BuildError> {
-        options.refuse_unsupported(&context)?;
-        let address = format!("{}:{}", options.listen, options.port);
-        let (listener, bound) = listen(&address, handover)
-            .map_err(|error| BuildError(format!("cannot listen on {address}: {error}")))?;
-        context.log.info(format_args!("listening on {bound}"));
+        options.check(&context)?;
+        let place = Place::Tcp(options.listen.clone(), options.port);
+        let door = Door::open(&place, &options.tls, &[], &context, handover)?;
+        if door.is_exposed() && !options.tls.verify_client_cert {
+            door::note_exposed(
+                &context.log,
+                "'tls on' with tls.verify_client_cert keeps others out",
+            );
+        }
         Ok(Tcp {
-            listener,
+            door,
             record_max: options.record_max(&context),
             options,
             context,
@@ -184,6 +184,7 @@ impl Input for Tcp {
         let instance = Rc::new(Instance {
             counters: Counters::register(&self.context),
             gate: Gate::open(&self.context.budget).await,
+            notices: self.door.notices(),
             options: self.options,
             record_max: self.record_max,
             context: self.context,
@@ -191,16 +192,10 @@ impl Input for Tcp {
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, peer)) => {
-                        let connection = Connection::new(stream, peer, Rc::clone(&instance), emitter.clone());
-                        connections.spawn_local(connection.run(stop.clone()));
-                    }
-                    Err(error) => {
-                        instance.context.log.warn(format_args!("cannot accept a connection: {error}"));
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                arrival = self.door.accept() => {
+                    let (instance, emitter) = (Rc::clone(&instance), emitter.clone());
+                    connections.spawn_local(connection::serve(arrival, instance, emitter, stop.clone()));
+                }
                 Some(ended) = connections.join_next() => instance.note_end(ended),
                 () = stop.requested() => break,
             }
@@ -209,44 +204,15 @@ impl Input for Tcp {
         while let Some(ended) = connections.join_next().await {
             instance.note_end(ended);
         }
-        let socket = self.listener.into_std().map(OwnedFd::from);
         Ended {
-            handover: Handover {
-                descriptors: socket
-                    .into_iter()
-                    .map(|socket| (SOCKET.to_owned(), socket))
-                    .collect(),
-                state: Vec::new(),
-            },
+            handover: self.door.into_handover(),
             ends_process: false,
         }
     }
 }
 
-/// Listens on `address`, or on the socket that the instance before gave up; and where that is.
-fn listen(address: &str, handover: Handover) -> io::Result<(TcpListener, SocketAddr)> {
-    let inherited = handover
-        .descriptors
-        .into_iter()
-        .find(|(name, _)| name == SOCKET);
-    let listener = match inherited {
-        Some((_, socket)) => std::net::TcpListener::from(socket),
-        None => std::net::TcpListener::bind(address)?,
-    };
-    listener.set_nonblocking(true)?;
-    let bound = listener.local_addr()?;
-    Ok((TcpListener::from_std(listener)?, bound))
-}
-
 impl TcpOptions {
-    fn refuse_unsupported(&self, context: &InputContext) -> Result<(), BuildError> {
-        if self.tls.enabled.0 {
-            return Err(BuildError(
-                "'tls' is not supported by this input yet, and without it connections would be less protected than the \
-                 configuration says: remove it, and listen on 127.0.0.1"
-                    .to_owned(),
-            ));
-        }
+    fn check(&self, context: &InputContext) -> Result<(), BuildError> {
         if self.workers > 1 {
             context.log.warn(format_args!(
                 "workers {} has no effect: one thread serves all connections of this input",
@@ -313,6 +279,10 @@ impl Counters {
             unparsed: metrics.counter(
                 "parser_mismatches_total",
                 "Lines that the parser rejected; they were sent on as they are.",
+            ),
+            turned_down: metrics.counter(
+                "turned_down_total",
+                "Connections whose senders could not show that they may send.",
             ),
         }
     }

@@ -99,6 +99,11 @@ impl Group {
         self.owed.hold(batch);
     }
 
+    /// How many positions of earlier batches wait.
+    pub fn waiting(&self) -> u64 {
+        self.owed.waiting()
+    }
+
     /// Adds a line. Whatever exceeds the limit of bytes goes into a record of its own: `true`, if that happened.
     pub fn add(
         &mut self,

@@ -44,7 +44,7 @@ impl Owed {
     }
 
     /// Takes over what is owed for one more line.
-    pub(crate) fn join(&mut self, other: Owed) {
+    pub fn join(&mut self, other: Owed) {
         let Owed {
             here,
             earlier,
@@ -65,12 +65,12 @@ impl Owed {
 
     /// Nothing comes of the lines: obligations of earlier batches are settled, those of the present one with its
     /// neighbours.
-    pub(crate) fn dismiss(self) {
+    pub fn dismiss(self) {
         self.earlier.into_iter().for_each(Obligation::settle_all);
     }
 
     /// Takes its part of the present batch's obligation, which is about to go.
-    pub(crate) fn hold(&mut self, batch: &mut Obligation) {
+    pub fn hold(&mut self, batch: &mut Obligation) {
         for range in std::mem::take(&mut self.here) {
             self.add(batch.carve(range));
         }
@@ -89,6 +89,12 @@ impl Owed {
     /// Whether everything is owed by the present batch, or by nobody.
     fn is_here(&self) -> bool {
         self.earlier.is_empty()
+    }
+
+    /// How many positions of earlier batches it stands for.
+    pub fn waiting(&self) -> u64 {
+        let ranges = self.earlier.iter().flat_map(|one| one.ranges());
+        ranges.map(|range| range.end - range.start).sum()
     }
 
     fn position(&self) -> Position {

@@ -42,6 +42,11 @@ impl Stream {
             .for_each(|group| group.hold(obligation));
     }
 
+    /// How many positions of earlier batches wait.
+    pub fn waiting(&self) -> u64 {
+        self.groups.iter().map(Group::waiting).sum()
+    }
+
     /// Bytes of memory that it takes.
     pub fn footprint(&self) -> usize {
         let groups = self.groups.iter();

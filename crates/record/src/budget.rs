@@ -51,6 +51,15 @@ impl Budget {
         self.limit
     }
 
+    /// The least limit in bytes of this budget and of those it counts against; 0 means that none of them has one.
+    pub fn tightest(&self) -> usize {
+        let above = self.parent.as_ref().map_or(0, |parent| parent.tightest());
+        match (self.limit, above) {
+            (0, limit) | (limit, 0) => limit,
+            (own, above) => own.min(above),
+        }
+    }
+
     /// A permit for `bytes`, or none while the limit (or a parent's) is reached. One permit is always given to an
     /// empty budget, however large: a limit below one read must slow things down, not stop them.
     pub fn try_take(self: &Arc<Budget>, bytes: usize) -> Option<Permit> {
@@ -266,6 +275,7 @@ mod tests {
     fn a_child_counts_against_its_parent() {
         let process = Budget::new(100);
         let (one, two) = (process.child(0), process.child(50));
+        assert_eq!((one.tightest(), two.tightest()), (100, 50));
         let held = one.try_take(90).expect("room");
         assert!(two.try_take(20).is_none(), "the parent is full");
         assert_eq!(two.used(), 0, "a refused reservation leaves nothing behind");

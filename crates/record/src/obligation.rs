@@ -359,6 +359,11 @@ impl Obligation {
         }
     }
 
+    /// What is left to answer for: ascending, without overlap.
+    pub fn ranges(&self) -> &[Range<u64>] {
+        &self.ranges
+    }
+
     /// Whether nothing is left to answer for.
     pub fn is_settled(&self) -> bool {
         self.ranges.is_empty()

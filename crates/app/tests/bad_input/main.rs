@@ -11,5 +11,6 @@ mod dead_endpoint;
 mod files;
 mod forward;
 mod full_disk;
+mod http;
 mod monitoring;
 mod tcp;

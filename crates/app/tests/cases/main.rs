@@ -27,6 +27,8 @@ const PLUGINS: &[&str] = &[
     "file",
     "kinesis_firehose",
     "kinesis_streams",
+    "multiline",
+    "rewrite_tag",
     "s3",
     "stdout",
 ];
@@ -70,6 +72,16 @@ fn kinesis_firehose() {
 #[test]
 fn kinesis_streams() {
     flumen_delivers("kinesis_streams");
+}
+
+#[test]
+fn multiline() {
+    flumen_delivers("multiline");
+}
+
+#[test]
+fn rewrite_tag() {
+    flumen_delivers("rewrite_tag");
 }
 
 #[test]

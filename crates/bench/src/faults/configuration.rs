@@ -60,24 +60,25 @@ impl Configuration {
             "Read_from_Head On",
         ];
         all.extend(lines);
-        let (path, db) = (
-            format!("Path {}", self.at(path)),
-            format!("DB {}", self.at("tail.db")),
-        );
-        all.extend([path.as_str(), db.as_str()]);
+        self.tail_of(path, &all)
+    }
+
+    fn tail_of(self, path: &str, lines: &[&str]) -> Configuration {
+        let path = format!("Path {}", self.at(path));
+        let db = format!("DB {}", self.at("tail.db"));
+        let mut all = lines.to_vec();
+        all.push(&path);
+        if !all.iter().any(|line| line.starts_with("DB ")) {
+            all.push(&db);
+        }
         self.section("INPUT", "tail", &all)
     }
 
     /// A tail input of plain lines without a filter behind it, for rows that are not about the post's lines.
     pub fn plain_tail(self, path: &str, lines: &[&str]) -> Configuration {
-        let (path, db) = (
-            format!("Path {}", self.at(path)),
-            format!("DB {}", self.at("tail.db")),
-        );
         let mut all = vec!["Tag plain.*", "Refresh_Interval 2", "Read_from_Head On"];
         all.extend(lines);
-        all.extend([path.as_str(), db.as_str()]);
-        self.section("INPUT", "tail", &all)
+        self.tail_of(path, &all)
     }
 
     /// The post's filter.

@@ -68,11 +68,6 @@ impl Journal {
         })
     }
 
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// What has to arrive.
     pub fn sent(&self) -> Sent {
         let lines = self.lines.made() - u64::from(!self.rest.is_empty());
@@ -279,7 +274,7 @@ mod tests {
         assert_eq!(journal.sent().lines, 2);
         journal.write(1).unwrap();
         assert_eq!(journal.sent().lines, 4);
-        let text = fs::read_to_string(journal.path()).unwrap();
+        let text = fs::read_to_string(&journal.path).unwrap();
         assert_eq!(text.lines().count(), 4);
         assert!(
             found(folder.path())
@@ -298,6 +293,6 @@ mod tests {
         let report = found(folder.path()).report(Some(&journal.sent()));
         assert!(report.is_clean() && report.received == 4, "{report:?}");
         journal.truncate().unwrap();
-        assert_eq!(fs::metadata(journal.path()).unwrap().len(), 0);
+        assert_eq!(fs::metadata(&journal.path).unwrap().len(), 0);
     }
 }

@@ -350,7 +350,10 @@ impl Pump {
     fn pass(&mut self, toxic: Toxic, piece: &[u8]) -> io::Result<()> {
         match toxic {
             Toxic::Slow(pause) if self.is_answer => piece.iter().try_for_each(|byte| {
-                std::thread::sleep(pause);
+                // What is left when the toxic ends comes at once.
+                if self.shared.settings().toxic == toxic {
+                    std::thread::sleep(pause);
+                }
                 self.to.write_all(&[*byte])
             }),
             Toxic::Delay(longest) if self.is_answer => {

@@ -102,13 +102,6 @@ impl Router {
         })
     }
 
-    /// Waits until it has logged `text`.
-    pub fn until_logged(&mut self, text: &str) -> Result<(), String> {
-        self.until(&format!("it says '{text}'"), START_MAX, |router| {
-            router.log().contains(text)
-        })
-    }
-
     /// Waits for a condition, the router living all the while.
     pub fn until(
         &mut self,
@@ -143,21 +136,13 @@ impl Router {
 
     /// Resident memory now, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(path).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-            .unwrap_or(0)
+        let resident = self.status("VmRSS:");
+        resident.trim_end_matches(" kB").parse().unwrap_or(0)
     }
 
     /// CPU time so far.
     pub fn cpu(&self) -> Duration {
         self.process.usage().cpu
-    }
-
-    /// The id of the process.
-    pub fn id(&self) -> u32 {
-        self.process.id()
     }
 
     /// Sends it a signal.
@@ -176,13 +161,29 @@ impl Router {
     }
 
     /// SIGTERM, and the wait for its end, which has to be an orderly one.
-    pub fn stop(self) -> Result<(), String> {
+    pub fn stop(mut self) -> Result<(), String> {
+        // One that has only just started would end at once, as any program.
+        self.until("it catches SIGTERM", START_MAX, Router::catches_termination)?;
         let Router { process, peak, .. } = self;
         let usage = process
             .stop()
             .map_err(|error| format!("the router: {error}"))?;
         peak.set(peak.get().max(usage.memory_kib));
         Ok(())
+    }
+
+    fn catches_termination(&self) -> bool {
+        let caught = self.status("SigCgt:");
+        let caught = u64::from_str_radix(&caught, 16).unwrap_or(0);
+        caught >> (libc::SIGTERM - 1) & 1 == 1
+    }
+
+    /// A field of what the system says about the process.
+    fn status(&self, name: &str) -> String {
+        let path = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(path).unwrap_or_default();
+        let value = status.lines().find_map(|line| line.strip_prefix(name));
+        value.unwrap_or_default().trim().to_owned()
     }
 
     fn note_memory(&self) {

@@ -18,9 +18,12 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Whether it is chosen by one of these: a name, a part of one, or a number of the fault table.
+    /// Whether it is chosen by one of these: a number of the fault table, a name, or else a part of one.
     pub fn is_among(&self, chosen: &[String]) -> bool {
-        let fits = |word: &String| self.name.contains(word.as_str()) || self.id == word;
+        let fits = |word: &String| match ALL.iter().any(|row| row.name == word) {
+            true => self.name == word,
+            false => self.name.contains(word.as_str()) || self.id == word,
+        };
         chosen.is_empty() || chosen.iter().any(fits)
     }
 }

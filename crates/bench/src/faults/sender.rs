@@ -42,8 +42,13 @@ impl Sender {
 
     /// Ends, once every frame is acknowledged: what was.
     pub fn finish(self, router: &mut Router) -> Outcome<Sent> {
+        self.finish_within(router, ACKNOWLEDGED_MAX)
+    }
+
+    /// The same, if it takes no longer than that.
+    pub fn finish_within(self, router: &mut Router, longest: Duration) -> Outcome<Sent> {
         self.progress.stop.store(true, Ordering::Relaxed);
-        router.until("every frame is acknowledged", ACKNOWLEDGED_MAX, |_| {
+        router.until("every frame is acknowledged", longest, |_| {
             self.running.is_finished()
         })?;
         let sent = self.running.wait();

@@ -13,9 +13,11 @@ use super::configuration::{NAME, REGION, Target};
 use super::router::KEY;
 use crate::process::Process;
 use crate::report::{Report, Sent};
-use crate::sink::certificate;
+use crate::sink::{Outage, certificate};
 use crate::{Faults, Sink};
 
+/// As long as no row takes.
+const AWAY_MAX: Duration = Duration::from_secs(1 << 24);
 const START_MAX: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -70,6 +72,18 @@ impl SinkService {
             end: Some(end),
             thread: Some(thread.map_err(|error| error.to_string())?),
         })
+    }
+
+    /// Is out of reach from now on, or back: no request is taken meanwhile, not even half of one.
+    pub fn set_away(&self, is_away: bool) {
+        let forever = Outage {
+            length: AWAY_MAX,
+            start: Duration::ZERO,
+        };
+        self.sink.set_faults(Faults {
+            outage: is_away.then_some(forever).into_iter().collect(),
+            ..Faults::default()
+        });
     }
 
     /// Where it is.

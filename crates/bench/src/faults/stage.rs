@@ -63,8 +63,10 @@ pub struct Stage<'a> {
     length: Length,
     peak: Rc<Cell<u64>>,
     failures: RefCell<Vec<String>>,
-    /// The routers of this run, for its log.
+    /// What routers that start from now on find in their environment.
     variables: RefCell<Vec<(String, String)>>,
+    /// What the last router was started by.
+    wrapper: RefCell<Vec<String>>,
 }
 
 impl<'a> Stage<'a> {
@@ -80,7 +82,13 @@ impl<'a> Stage<'a> {
             peak: Rc::default(),
             failures: RefCell::default(),
             variables: RefCell::default(),
+            wrapper: RefCell::default(),
         })
+    }
+
+    /// Leaves the folder for whoever looks for the reason of a failure.
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
     }
 
     /// The folder.
@@ -188,14 +196,24 @@ impl<'a> Stage<'a> {
 
     /// Starts the router by another program: `strace …`.
     pub fn router_by(&self, wrapper: &[&str], configuration: &Configuration) -> Outcome<Router> {
-        let launch = Launch {
+        let wrapper = wrapper.iter().map(|word| (*word).to_owned());
+        self.wrapper.replace(wrapper.collect());
+        Ok(self.launch().start(configuration)?)
+    }
+
+    /// Starts the router as the last one, with the configuration that is there.
+    fn router_again(&self) -> Outcome<Router> {
+        Ok(self.launch().start_again()?)
+    }
+
+    fn launch(&self) -> Launch<'_> {
+        Launch {
             program: self.program,
             folder: self.folder(),
-            wrapper: wrapper.iter().map(|word| (*word).to_owned()).collect(),
+            wrapper: self.wrapper.borrow().clone(),
             variables: self.variables.borrow().clone(),
             peak: Rc::clone(&self.peak),
-        };
-        Ok(launch.start(configuration)?)
+        }
     }
 
     /// Waits until everything that was sent so far has arrived.
@@ -274,26 +292,13 @@ impl<'a> Stage<'a> {
         self.verdict(destination, &sum(journal), drain)
     }
 
-    /// Starts the router with the configuration that is there.
-    fn router_again(&self) -> Outcome<Router> {
-        let launch = Launch {
-            program: self.program,
-            folder: self.folder(),
-            wrapper: Vec::new(),
-            variables: self.variables.borrow().clone(),
-            peak: Rc::clone(&self.peak),
-        };
-        Ok(launch.start_again()?)
-    }
-
     /// What has arrived in the end.
     pub fn verdict(&self, destination: &dyn Destination, sent: &Sent, drain: Duration) -> Outcome {
         let report = destination.report(sent)?;
         let mut failures = self.failures.take();
-        if let Some(sink) = &report.sink {
-            if sink.overwritten > 0 {
-                failures.push(format!("{} objects were overwritten", sink.overwritten));
-            }
+        let overwritten = report.sink.as_ref().map_or(0, |sink| sink.overwritten);
+        if overwritten > 0 {
+            failures.push(format!("{overwritten} objects were overwritten"));
         }
         Ok(Played {
             must_deliver: sent.lines,

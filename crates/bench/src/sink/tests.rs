@@ -250,9 +250,20 @@ fn kinesis_and_cloudwatch_are_counted() {
             ]})
             .to_string()
         };
-        logs.post_json("Logs_20140328.PutLogEvents", events([5, 6]))
+        let now = jiff::Timestamp::now().as_millisecond();
+        logs.post_json("Logs_20140328.PutLogEvents", events([now, now + 1]))
             .await
             .unwrap();
+        for (times, word) in [
+            ([5, 6], r#""tooOldLogEventEndIndex":2"#),
+            ([now, now + 10_000_000], r#""tooNewLogEventStartIndex":1"#),
+        ] {
+            let answer = logs
+                .post_json("Logs_20140328.PutLogEvents", events(times))
+                .await;
+            let answer = String::from_utf8_lossy(&answer.unwrap().body).into_owned();
+            assert!(answer.contains(word), "{answer}");
+        }
         for wrong in [[6, 5], [0, 100_000_000]] {
             let error = logs
                 .post_json("Logs_20140328.PutLogEvents", events(wrong))
@@ -264,7 +275,12 @@ fn kinesis_and_cloudwatch_are_counted() {
                     .contains("InvalidParameterException")
             );
         }
-        assert!(sink.report(Some(&sent(3))).is_clean());
+        let report = sink.report(Some(&sent(3)));
+        assert_eq!(
+            (report.lost, report.repeated),
+            (0, 1),
+            "the first of two events came again, and was taken, beside one from the future"
+        );
     });
 }
 

@@ -78,6 +78,8 @@ struct Script {
     answers: RefCell<VecDeque<Answer>>,
     sent: RefCell<Vec<(String, u64)>>,
     started: RefCell<Option<Instant>>,
+    /// How long an answer takes.
+    takes: Duration,
 }
 
 impl Deliver for Script {
@@ -91,6 +93,9 @@ impl Deliver for Script {
             self.sent
                 .borrow_mut()
                 .push((body, started.elapsed().as_secs()));
+            if !self.takes.is_zero() {
+                tokio::time::sleep(self.takes).await;
+            }
             self.answers
                 .borrow_mut()
                 .pop_front()
@@ -106,8 +111,18 @@ struct World {
 }
 
 fn batch(ledger: &Arc<Ledger>, offsets: Range<u64>) -> Delivery {
+    delivery(ledger, offsets, false)
+}
+
+fn awaited_batch(ledger: &Arc<Ledger>, offsets: Range<u64>) -> Delivery {
+    delivery(ledger, offsets, true)
+}
+
+fn delivery(ledger: &Arc<Ledger>, offsets: Range<u64>, awaited: bool) -> Delivery {
     let obligation = ledger.open(offsets.clone());
-    let mut batch = Batch::new(Tag::from("t"), Bytes::new()).with_obligation(obligation);
+    let mut batch = Batch::new(Tag::from("t"), Bytes::new())
+        .with_obligation(obligation)
+        .with_awaited(awaited);
     for offset in offsets {
         batch.push_record(Record {
             position: Position { offset, len: 1 },
@@ -143,7 +158,24 @@ async fn run_in_lanes(
     let ledger = Ledger::new(0);
     let counters = OutputCounters::new("fake.0".into(), Metrics::default());
     let (_handle, stop) = StopHandle::new();
-    let settings = RunnerSettings {
+    let settings = settings(limit, &counters, stop);
+    let output = output(full, lanes, &script);
+    let (sender, mut receiver) = unbounded_channel();
+    for offsets in deliveries {
+        counters.routed.add(offsets.end - offsets.start);
+        sender.send(batch(&ledger, offsets.clone())).expect("open");
+    }
+    drop(sender);
+    super::run(output, &settings, &mut receiver).await;
+    World {
+        script,
+        ledger,
+        counters,
+    }
+}
+
+fn settings(limit: RetryLimit, counters: &OutputCounters, stop: Stop) -> RunnerSettings {
+    RunnerSettings {
         flush: Duration::from_secs(1),
         retry_limit: limit,
         backoff: Backoff {
@@ -156,28 +188,19 @@ async fn run_in_lanes(
         bodies: Budget::new(0),
         dead_letters: DeadLetters::none(),
         oversight: Oversight::new(),
-    };
-    let output = RunOutput {
+    }
+}
+
+fn output(full: u32, lanes: u64, script: &Rc<Script>) -> RunOutput {
+    RunOutput {
         format: Box::new(Lines {
             full,
             lanes,
             body: Vec::new(),
             parts: Parts::default(),
         }),
-        deliver: Rc::clone(&script) as Rc<dyn Deliver>,
+        deliver: Rc::clone(script) as Rc<dyn Deliver>,
         concurrency: if lanes == 0 { 1 } else { 4 },
-    };
-    let (sender, mut receiver) = unbounded_channel();
-    for offsets in deliveries {
-        counters.routed.add(offsets.end - offsets.start);
-        sender.send(batch(&ledger, offsets.clone())).expect("open");
-    }
-    drop(sender);
-    super::run(output, &settings, &mut receiver).await;
-    World {
-        script,
-        ledger,
-        counters,
     }
 }
 
@@ -217,6 +240,36 @@ async fn requests_span_batches_and_the_rest_goes_at_the_end() {
     assert_eq!(world.sent(), ["0 1 2 3", "4 5 6"]);
     assert_eq!(world.counters.records.get(), 7);
     world.assert_settled(7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn awaited_records_that_had_to_wait_for_their_turn_do_not_wait_for_flush() {
+    let script = Rc::new(Script {
+        takes: Duration::from_millis(100),
+        ..Script::default()
+    });
+    let ledger = Ledger::new(0);
+    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
+    let (_handle, stop) = StopHandle::new();
+    let settings = settings(RetryLimit::Unset, &counters, stop);
+    let (sender, mut receiver) = unbounded_channel();
+    // Two full requests are more than may be under way, so the last batch is formatted later.
+    counters.routed.add(10);
+    for delivery in [batch(&ledger, 0..8), awaited_batch(&ledger, 8..10)] {
+        sender.send(delivery).expect("open");
+    }
+    let ended = async {
+        while counters.answered() < 10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(sender);
+    };
+    tokio::join!(
+        super::run(output(4, 0, &script), &settings, &mut receiver),
+        ended
+    );
+    let sent = script.sent.borrow();
+    assert_eq!(sent.last(), Some(&("8 9".to_owned(), 0)), "{sent:?}");
 }
 
 #[tokio::test(start_paused = true)]

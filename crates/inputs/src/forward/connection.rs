@@ -10,21 +10,58 @@ use plugin::{Emitter, Stop};
 
 use super::Shared;
 use super::intake::Intake;
-use super::listener::Stream;
 use super::owed::Refused;
 use super::scan::{Found, Scan};
-use crate::gate::{Gate, Room};
+use crate::gate::{Need, Room};
+use crate::listening::door::{Arrival, Guest};
+use crate::listening::pace::Pace;
+use crate::listening::seats::Seat;
+use crate::listening::stream::Stream;
 
 /// The least and the most that is read at once; larger frames take several reads.
 const READ_MIN: usize = 16 << 10;
 const READ_MAX: usize = 256 << 10;
-/// A sender that is silent for so long in the middle of a frame that lies beyond the memory limit is disconnected: all
-/// others wait for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A sender that is slow for so long in the middle of a frame is gone, or means no good.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets a sender in, and receives until it is done or must go.
+pub async fn serve(arrival: Arrival, shared: Rc<Shared>, emitter: Emitter, stop: Stop) {
+    let mut buffer = BytesMut::new();
+    let entered = tokio::select! {
+        entered = enter(arrival, &shared, &mut buffer) => entered,
+        () = stop.requested() => return,
+    };
+    match entered {
+        Ok(guest) => {
+            Connection::new(guest, buffer, shared, emitter)
+                .run(stop)
+                .await
+        }
+        Err(reason) => {
+            shared.counters.turned_down.add(1);
+            shared
+                .notices
+                .warn(format_args!("a connection is closed: {reason}"));
+        }
+    }
+}
+
+async fn enter(arrival: Arrival, shared: &Shared, buffer: &mut BytesMut) -> Result<Guest, String> {
+    let mut guest = arrival.enter().await?;
+    if let Some(secrets) = &shared.secrets {
+        tokio::select! {
+            checked = secrets.check(&mut guest.stream, buffer) => checked?,
+            () = guest.seat.must_leave() => return Err("the handshake gives way to others".to_owned()),
+        }
+    }
+    Ok(guest)
+}
 
 /// A connection.
-pub struct Connection {
+struct Connection {
     stream: Stream,
+    seat: Seat,
+    pace: Pace,
     shared: Rc<Shared>,
     intake: Intake,
     /// What was read of frames that are not complete.
@@ -46,18 +83,21 @@ enum Closed {
     Malformed(&'static str),
     #[error("{0} records could not be taken on and are not acknowledged")]
     Refused(u64),
-    #[error("memory is used up, and the sender is silent in the middle of a frame")]
-    Silent,
+    #[error("the sender is too slow in the middle of a frame")]
+    Slow,
+    #[error("it was silent, and makes room for others")]
+    GaveWay,
 }
 
 impl Connection {
-    /// A connection that has received nothing.
-    pub fn new(stream: Stream, shared: Rc<Shared>, emitter: Emitter) -> Connection {
+    fn new(guest: Guest, buffer: BytesMut, shared: Rc<Shared>, emitter: Emitter) -> Connection {
         Connection {
-            stream,
+            stream: guest.stream,
+            seat: guest.seat,
+            pace: Pace::new(Some(PATIENCE)),
             intake: Intake::new(Rc::clone(&shared), emitter),
             shared,
-            buffer: BytesMut::new(),
+            buffer,
             scan: Scan::new(),
             read_size: READ_MIN,
             room: Room::default(),
@@ -66,7 +106,7 @@ impl Connection {
     }
 
     /// Receives until the sender is done, breaks the protocol, or a stop; then waits for the last answers.
-    pub async fn run(mut self, stop: Stop) {
+    async fn run(mut self, stop: Stop) {
         let outcome = self.receive(&stop).await;
         self.report(&outcome);
         self.buffer = BytesMut::new();
@@ -76,27 +116,42 @@ impl Connection {
 
     async fn receive(&mut self, stop: &Stop) -> Result<(), Closed> {
         let mut is_stopping = false;
+        // What came with the handshake.
+        self.take_frames().await.map_err(Closed::Malformed)?;
         loop {
             let is_settled = self.intake.owed.is_settled();
-            if is_settled && self.buffer.is_empty() {
+            let has_begun = !self.buffer.is_empty();
+            if is_settled && !has_begun {
                 self.room.end_excess();
             }
-            let others_wait = is_settled && self.room.is_in_excess();
-            let bytes = self.buffer.len() + self.read_size;
+            self.seat.set_busy(!is_settled);
+            let in_excess = is_settled && self.room.is_in_excess();
+            let need = Need {
+                bytes: self.buffer.len() + self.read_size,
+                has_begun,
+                is_settled,
+            };
+            let gate = &self.shared.gate;
+            let somebody_waits = || async move {
+                if !in_excess {
+                    gate.wanted().await;
+                }
+            };
             tokio::select! {
-                ready = ready(&self.stream, &self.shared.gate, &mut self.room, (bytes, is_settled)) => {
+                ready = gate.ready(&mut self.stream, &mut self.room, need, (&self.pace, &self.seat)) => {
                     ready?;
                     if self.read().await? {
                         return Ok(());
                     }
                 }
                 () = self.intake.owed.changed() => self.acknowledge().await?,
+                () = self.pace.gives_way(somebody_waits), if has_begun => return Err(Closed::Slow),
+                () = self.seat.must_leave(), if is_settled => return Err(Closed::GaveWay),
                 () = stop.requested(), if !is_stopping => {
                     is_stopping = true;
                     // The sender cannot send more; what it has sent can be read to its end.
                     self.stream.refuse_more();
                 }
-                () = tokio::time::sleep(PATIENCE), if others_wait => return Err(Closed::Silent),
             }
         }
     }
@@ -114,6 +169,10 @@ impl Connection {
             Err(error) => return Err(error.into()),
         };
         self.room.note_read(read);
+        if read > 0 {
+            self.seat.note_heard();
+            self.pace.note(read);
+        }
         self.adapt(read);
         let outcome = self.take_frames().await;
         self.frames.clear();
@@ -140,10 +199,11 @@ impl Connection {
     async fn take_frames(&mut self) -> Result<(), &'static str> {
         let (end, scanned) = self.scan_frames();
         let left = self.buffer.len() - end;
-        let permit = self.room.part_with(end, left);
+        let permit = self.shared.gate.part(&mut self.room, end, left);
         if end == 0 {
             return scanned;
         }
+        self.pace.restart();
         let source = self.buffer.split_to(end).freeze();
         self.intake.take(&source, &self.frames, permit).await?;
         scanned
@@ -196,16 +256,16 @@ impl Connection {
     }
 
     fn report(&self, outcome: &Result<(), Closed>) {
-        let (log, counters) = (&self.shared.context.log, &self.shared.counters);
+        let (notices, counters) = (&self.shared.notices, &self.shared.counters);
         if let Err(error) = outcome {
-            log.warn(format_args!("a connection is closed: {error}"));
+            notices.warn(format_args!("a connection is closed: {error}"));
         }
         match (outcome, self.buffer.len()) {
             (Err(Closed::Malformed(_)), _) => counters.malformed.add(1),
             (_, 0) => {}
             (_, left) => {
                 counters.cut_off.add(1);
-                log.warn(format_args!(
+                notices.warn(format_args!(
                     "a connection ended in the middle of a frame, whose first {left} bytes are dropped"
                 ));
             }
@@ -242,16 +302,4 @@ impl Connection {
             intake.owed.changed().await;
         }
     }
-}
-
-/// Waits until there are bytes to read, and then for room; idle senders need none.
-async fn ready(
-    stream: &Stream,
-    gate: &Gate,
-    room: &mut Room,
-    (bytes, is_settled): (usize, bool),
-) -> io::Result<()> {
-    stream.readable().await?;
-    gate.widen(room, bytes, is_settled).await;
-    Ok(())
 }

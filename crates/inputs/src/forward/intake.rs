@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use plugin::Emitter;
-use record::{Batch, Permit, Position, Tag};
+use record::{Batch, Origin, Permit, Tag};
 
 use super::Shared;
 use super::events::{self, Entries};
@@ -29,17 +29,18 @@ pub struct Intake {
     pub owed: Owed,
     /// The last incoming tag, and the tag that its records get.
     tag: Option<(Vec<u8>, Tag)>,
-    /// Records of the current read, one batch for each tag.
+    /// Records of the current read, one batch for each tag and each chunk.
     groups: Vec<Group>,
     /// Room for the bytes of the current read, until a batch takes it.
     permit: Option<Permit>,
 }
 
-/// Records of one tag.
+/// Records of one tag: of one chunk, or of frames that nobody waits for.
 struct Group {
     batch: Batch,
-    /// Chunks to acknowledge, and which records of the batch they stand for.
-    chunks: Vec<(Range<usize>, Bytes)>,
+    chunk: Option<Bytes>,
+    /// Its frame breaks the protocol: what could be read of it is sent on, but not acknowledged.
+    is_broken: bool,
 }
 
 impl Intake {
@@ -90,15 +91,14 @@ impl Intake {
         let tag = self.tag(&source[tag]);
         match carrier {
             Carrier::Message(at) => {
-                let group = self.group(tag, source);
-                let before = self.groups[group].batch.len();
+                let group = self.group(tag, source, chunk);
                 let replaced = events::message(
                     &mut self.groups[group].batch,
                     at..range.end,
                     options.metadata,
-                )?;
+                );
+                let replaced = replaced.inspect_err(|_| self.note_broken(group))?;
                 self.count_time(replaced);
-                self.groups[group].note(before, chunk);
                 Ok(())
             }
             Carrier::Forward(range, count) => {
@@ -128,13 +128,12 @@ impl Intake {
         if entries.len() > LARGE {
             return self.pieces(tag, source.clone(), entries, chunk).await;
         }
-        let group = self.group(tag, source);
-        let before = self.groups[group].batch.len();
+        let group = self.group(tag, source, chunk);
         while !entries.is_done() {
-            let replaced = entries.read(&mut self.groups[group].batch)?;
+            let replaced = entries.read(&mut self.groups[group].batch);
+            let replaced = replaced.inspect_err(|_| self.note_broken(group))?;
             self.count_time(replaced);
         }
-        self.groups[group].note(before, chunk);
         Ok(())
     }
 
@@ -148,26 +147,26 @@ impl Intake {
     ) -> Result<(), &'static str> {
         // What came before goes first.
         self.emit_groups();
-        let first = self.owed.next();
+        let mut of = chunk.map(|chunk| self.begin(chunk));
         let mut batch = Batch::new(tag.clone(), source.clone());
         while !entries.is_done() {
             match entries.read(&mut batch) {
                 Ok(replaced) => self.count_time(replaced),
                 Err(reason) => {
-                    self.emit(batch, false);
+                    self.emit(batch, &mut of);
                     return Err(reason);
                 }
             }
             if batch.footprint() - source.len() > PIECE && !entries.is_done() {
-                self.emit(batch, chunk.is_some());
+                self.emit(batch, &mut of);
                 self.permit = Some(self.room_for_piece().await);
                 source = source.slice(entries.rebase()..);
                 batch = Batch::new(tag.clone(), source.clone());
             }
         }
-        self.emit(batch, chunk.is_some());
-        if let Some(chunk) = chunk {
-            self.owed.expect(first..self.owed.next(), chunk);
+        self.emit(batch, &mut of);
+        if of.is_some() {
+            self.owed.complete();
         }
         Ok(())
     }
@@ -184,12 +183,11 @@ impl Intake {
         }
     }
 
-    /// The batch for `tag`, among the groups. In each group records keep their order.
-    fn group(&mut self, tag: Tag, source: &Bytes) -> usize {
-        if let Some(group) = self
-            .groups
-            .iter()
-            .rposition(|group| *group.batch.tag() == tag)
+    /// The batch for `tag`, among the groups; a new one for a chunk. In each group records keep their order.
+    fn group(&mut self, tag: Tag, source: &Bytes, chunk: Option<Bytes>) -> usize {
+        let same = |group: &Group| group.chunk.is_none() && *group.batch.tag() == tag;
+        if chunk.is_none()
+            && let Some(group) = self.groups.iter().rposition(same)
         {
             return group;
         }
@@ -199,42 +197,51 @@ impl Intake {
         let batch = Batch::new(tag, source.clone());
         self.groups.push(Group {
             batch,
-            chunks: Vec::new(),
+            chunk,
+            is_broken: false,
         });
         self.groups.len() - 1
     }
 
+    fn note_broken(&mut self, group: usize) {
+        self.groups[group].is_broken = true;
+    }
+
     fn emit_groups(&mut self) {
         let mut groups = std::mem::take(&mut self.groups);
-        for Group { batch, chunks } in groups.drain(..) {
-            let first = self.owed.next();
-            self.emit(batch, !chunks.is_empty());
-            for (records, chunk) in chunks {
-                let records = first + records.start as u64..first + records.end as u64;
-                self.owed.expect(records, chunk);
+        for group in groups.drain(..) {
+            let mut of = group.chunk.map(|chunk| self.begin(chunk));
+            self.emit(group.batch, &mut of);
+            if of.is_some() && !group.is_broken {
+                self.owed.complete();
             }
         }
         self.groups = groups;
     }
 
-    fn emit(&mut self, mut batch: Batch, awaited: bool) {
+    /// Begins a chunk.
+    fn begin(&mut self, id: Bytes) -> ChunkOrigin {
+        self.owed.begin(id.clone());
+        ChunkOrigin { id, origin: None }
+    }
+
+    /// Sends on records of the chunk `of` that was begun last, or of none.
+    fn emit(&mut self, batch: Batch, of: &mut Option<ChunkOrigin>) {
         if batch.is_empty() {
             return;
         }
-        let first = self.owed.next();
-        for (offset, record) in (first..).zip(batch.records_mut()) {
-            record.position = Position { offset, len: 1 };
-        }
-        let obligation = self.owed.open(batch.len());
+        let batch = match of {
+            Some(of) => {
+                let origin = of.origin(&batch);
+                self.owed.own_of_chunk(batch).with_origin(origin)
+            }
+            None => self.owed.own(batch),
+        };
         let permit = self
             .permit
             .take()
             .unwrap_or_else(|| self.shared.gate.nothing());
-        let batch = batch
-            .with_obligation(obligation)
-            .with_awaited(awaited)
-            .with_permit(permit);
-        self.emitter.emit(batch);
+        self.emitter.emit(batch.with_permit(permit));
     }
 
     fn pass_over_signal(&mut self, chunk: Option<Bytes>) {
@@ -246,7 +253,8 @@ impl Intake {
         }
         dropped.add(1);
         if let Some(chunk) = chunk {
-            self.owed.expect(self.owed.next()..self.owed.next(), chunk);
+            self.owed.begin(chunk);
+            self.owed.complete();
         }
     }
 
@@ -269,11 +277,26 @@ impl Intake {
     }
 }
 
-impl Group {
-    /// Notes that the records since `first` are acknowledged as `chunk`.
-    fn note(&mut self, first: usize, chunk: Option<Bytes>) {
-        if let Some(chunk) = chunk {
-            self.chunks.push((first..self.batch.len(), chunk));
-        }
+/// What the records of a chunk are known by when it is sent again.
+struct ChunkOrigin {
+    id: Bytes,
+    origin: Option<Origin>,
+}
+
+impl ChunkOrigin {
+    /// The length of an id that may be a digest of what the chunk holds, as Fluent Bit makes it.
+    const DIGEST_LEN: usize = 24;
+
+    /// Where `batch`, the first one or a later one of the chunk, comes from. A chunk of events whose times are whole
+    /// seconds may hold the same as another one and have the same id, without being that one.
+    fn origin(&mut self, batch: &Batch) -> Origin {
+        *self.origin.get_or_insert_with(|| {
+            let time = batch.records().first().map(|record| record.time);
+            let is_whole = time.is_none_or(|time| time.subsec_nanos() == 0);
+            match is_whole && self.id.len() == Self::DIGEST_LEN {
+                true => Origin::NONE,
+                false => Origin::of(&[b"forward", batch.tag().as_bytes(), &self.id]),
+            }
+        })
     }
 }

@@ -4,4 +4,5 @@ mod frames;
 mod limits;
 mod rig;
 mod samples;
+mod security;
 mod senders;

@@ -260,17 +260,19 @@ impl Followed {
         !self.cursor.has_more() && self.ledger.is_settled()
     }
 
-    /// Whether nothing of it is on its way any more: all is answered for, or was refused more than once.
-    pub fn is_given_back(&self) -> bool {
+    /// Whether nothing of it is on its way any more: all is answered for, was refused more than once, or is among the `waiting`
+    /// positions that are not handed over yet.
+    pub fn is_given_back(&self, waiting: u64) -> bool {
         if self.ledger.is_settled() {
             return true;
         }
         let len = |ranges: Vec<std::ops::Range<u64>>| -> u64 {
             ranges.iter().map(|range| range.end - range.start).sum()
         };
-        let back = len(self.ledger.refused()) + len(self.ledger.discharged_beyond());
+        let refused = len(self.ledger.refused());
+        let back = refused + len(self.ledger.discharged_beyond()) + waiting;
         let handed = self.cursor.position() - self.ledger.discharged();
-        self.again.times > 1 && back == handed
+        (refused == 0 || self.again.times > 1) && back == handed
     }
 
     /// Whether nothing has come for `wait` since it went away, and nothing is left to do for it.

@@ -6,6 +6,7 @@ mod copies;
 mod discover;
 mod entries;
 mod handover;
+mod joined;
 mod read;
 mod resume;
 mod rotate;
@@ -31,6 +32,7 @@ use super::glob::Exclusion;
 use super::handover::Handed;
 use super::identity::{self, FileId};
 use super::lines::Lines;
+use super::multiline::Multiline;
 use super::options::Options;
 use super::parked::{Parked, ParkedFile};
 use super::tag::TagSource;
@@ -353,6 +355,7 @@ impl Follower {
             self.look_at_unwatched();
         }
         self.look_for_awaited(now);
+        self.emit_waiting(now);
         self.look_at_doubtful(now);
         self.look_at_archived(now);
         self.take_answers(now);
@@ -370,6 +373,7 @@ impl Follower {
         }
         let later = [self.doubtful.next(), self.archived.next(now)];
         next = later.into_iter().flatten().fold(next, Instant::min);
+        next = self.waiting_until().into_iter().fold(next, Instant::min);
         for number in &self.refused {
             next = next.min(self.again_at(*number).max(now + ROUND));
         }
@@ -409,6 +413,7 @@ impl Follower {
         self.answers.came.store(true, Ordering::Release);
         self.state.stopping = true;
         self.to_look_at.clear();
+        self.keep_waiting();
         for file in self.files.values_mut() {
             file.again.times = 0;
         }
@@ -423,9 +428,9 @@ impl Follower {
         if now >= self.times.save {
             self.save(now);
         }
-        let files = self.files.values();
+        let mut files = self.files.iter();
         let orphans = self.orphans.iter().map(|orphan| &orphan.ledger);
-        files.into_iter().all(Followed::is_given_back)
+        files.all(|(number, file)| file.is_given_back(self.waiting_of(*number)))
             && orphans.into_iter().all(|o| o.is_settled())
     }
 
@@ -578,12 +583,15 @@ impl Drop for Follower {
 }
 
 fn lines(setup: &Setup) -> Lines {
-    let parser = setup
-        .options
-        .parser
-        .as_deref()
+    let options = &setup.options;
+    let joins = options.multiline.is_used();
+    let parser = options.parser.as_deref();
+    let parser = parser
+        .filter(|_| !joins)
         .and_then(|name| setup.parsers.make(name));
-    Lines::new(&setup.options, parser)
+    // It was made before from the same options.
+    let multiline = Multiline::new(options, &*setup.parsers, &setup.metrics, &setup.log);
+    Lines::new(options, parser).joined_by(multiline.ok().flatten())
 }
 
 fn watch(setup: &Setup) -> Option<Watch> {

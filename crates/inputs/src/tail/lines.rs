@@ -1,5 +1,6 @@
 //! From lines to records.
 
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use record::{Batch, Field, Fields, Position, Record, Span, Time, Value};
 
 use super::cursor::Piece;
 use super::long_lines::{LongLines, boundary_before};
+use super::multiline::{Form, Multiline};
 use super::options::Options;
 
 /// Makes records of lines.
@@ -19,6 +21,8 @@ pub struct Lines {
     skip_empty: bool,
     long_lines: LongLines,
     parser: Option<Box<dyn Parser>>,
+    /// Joins lines, if that is wanted.
+    pub multiline: Option<Box<Multiline>>,
 }
 
 /// How many lines go into one batch at most: a piece of nothing but newlines would make very many records.
@@ -58,7 +62,14 @@ impl Lines {
             skip_empty: options.skip_empty_lines,
             long_lines: LongLines::of(options),
             parser,
+            multiline: None,
         }
+    }
+
+    /// The same, with lines joined by `multiline`.
+    pub fn joined_by(mut self, multiline: Option<Multiline>) -> Lines {
+        self.multiline = multiline.map(Box::new);
+        self
     }
 
     /// Appends the records of `piece`, whose bytes are the source of `batch`, to `batch`, at most 8192 of them. `path` is
@@ -84,11 +95,10 @@ impl Lines {
         if is_last {
             let content = &bytes[start..];
             let position = position(piece.first, start, bytes.len());
-            let span = batch.span(start..bytes.len());
-            let record = self.record(batch, span, content, &shared, position);
-            batch.push_record(record);
+            self.push(batch, start..bytes.len(), content, &shared, position);
             start = bytes.len();
         }
+        self.finish(batch, &shared);
         (count, start)
     }
 
@@ -134,10 +144,68 @@ impl Lines {
             return;
         }
         let content = &bytes[line.start..line.content];
-        let span = batch.span(line.start..line.content);
         let position = position(first, line.start, line.end);
+        self.push(batch, line.start..line.content, content, shared, position);
+    }
+
+    /// Appends the record of a line that stands at `range`, or gives it to whoever joins lines.
+    #[inline]
+    fn push(
+        &mut self,
+        batch: &mut Batch,
+        range: Range<usize>,
+        content: &[u8],
+        shared: &Shared,
+        position: Position,
+    ) {
+        if let Some(multiline) = &mut self.multiline {
+            let is_crlf = matches!(content, [_, .., b'\r']);
+            let text = range.start..range.end - usize::from(is_crlf);
+            multiline.line(batch, text, position, shared.now);
+            return;
+        }
+        let span = batch.span(range);
         let record = self.record(batch, span, content, shared, position);
         batch.push_record(record);
+    }
+
+    /// Gives joined records their path and offset.
+    fn finish(&mut self, batch: &mut Batch, shared: &Shared) {
+        let Some(multiline) = &mut self.multiline else {
+            return;
+        };
+        let form = multiline.form();
+        multiline.change_bodies(batch, |batch, body, offset| {
+            let position = Position { offset, len: 0 };
+            match form {
+                Form::PathFirst => {
+                    let mark = batch.mark();
+                    shared.path.into_iter().for_each(|path| batch.push(path));
+                    batch.push_copy(body);
+                    batch.close(mark)
+                }
+                Form::OriginLast => {
+                    let mark = batch.mark();
+                    batch.push_copy(body);
+                    push_origin(batch, shared, position);
+                    batch.close(mark)
+                }
+            }
+        });
+    }
+
+    /// Takes the joined records that `emit` makes out of what waits of no batch: `path` is what `path_key` gets.
+    pub fn append_waiting(
+        &mut self,
+        batch: &mut Batch,
+        path: &Path,
+        make: impl FnOnce(&mut Multiline, &mut Batch),
+    ) {
+        let shared = self.share(batch, path);
+        if let Some(multiline) = &mut self.multiline {
+            make(multiline, batch);
+        }
+        self.finish(batch, &shared);
     }
 
     #[inline]

@@ -105,6 +105,8 @@ pub struct Options {
     #[option(flatten)]
     pub database: Database,
     #[option(flatten)]
+    pub multiline: super::multiline::Options,
+    #[option(flatten)]
     pub unsupported: Unsupported,
 }
 
@@ -132,27 +134,6 @@ pub struct Database {
 #[derive(Clone, Debug, config::Options)]
 #[allow(dead_code, reason = "some options are read so that they are known")]
 pub struct Unsupported {
-    /// Not supported yet. Joins lines that Docker has split.
-    #[option(name = "docker_mode", default = "false")]
-    docker_mode: bool,
-    /// Not supported yet. Seconds until a split line is given up.
-    #[option(name = "docker_mode_flush", default = "4")]
-    docker_mode_flush: i64,
-    /// Not supported yet. Recognises the first line of a message.
-    #[option(name = "docker_mode_parser")]
-    docker_mode_parser: Option<String>,
-    /// Not supported yet. Joins lines by `parser_firstline`.
-    #[option(name = "multiline", default = "false")]
-    multiline: bool,
-    /// Not supported yet. Seconds until a message counts as complete.
-    #[option(name = "multiline_flush", default = "4")]
-    multiline_flush: Seconds,
-    /// Not supported yet. Further parsers of a message: `parser_firstline` for its first line, any other ending for the rest.
-    #[option(name = "parser_", prefix)]
-    parsers: Vec<(String, String)>,
-    /// Not supported yet. Parsers that join lines.
-    #[option(name = "multiline.parser", multiple)]
-    multiline_parser: Vec<CommaList>,
     /// Not supported yet. `auto`, `UTF-16LE` or `UTF-16BE`.
     #[option(name = "unicode.encoding")]
     unicode_encoding: Option<String>,
@@ -288,9 +269,6 @@ impl Unsupported {
     /// The keys that change what is read.
     fn used(&self) -> Vec<&'static str> {
         [
-            ("docker_mode", self.docker_mode),
-            ("multiline", self.multiline),
-            ("multiline.parser", !self.multiline_parser.is_empty()),
             ("unicode.encoding", self.unicode_encoding.is_some()),
             ("generic.encoding", self.generic_encoding.is_some()),
         ]

@@ -1,30 +1,46 @@
 //! One sender: bytes in, batches out, and an end that leaves nothing behind.
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use plugin::{Emitter, Stop};
-use record::{Batch, Ledger, Position};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::{Framing, Instance};
-use crate::gate::{Gate, Room};
+use crate::gate::{Need, Room};
+use crate::listening::door::{Arrival, Guest};
+use crate::listening::pace::Pace;
+use crate::listening::seats::Seat;
+use crate::listening::stream::Stream;
+use crate::numbered::Numbered;
 
 /// The least and the most that is read at once.
 const READ_MIN: usize = 16 << 10;
 const READ_MAX: usize = 256 << 10;
-/// A sender that is silent for so long in the middle of a record that lies beyond the memory limit is disconnected: all
-/// others wait for it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Lets a sender in, and receives until it is done or must go.
+pub async fn serve(arrival: Arrival, instance: Rc<Instance>, emitter: Emitter, stop: Stop) {
+    let entered = tokio::select! {
+        entered = arrival.enter() => entered,
+        () = stop.requested() => return,
+    };
+    match entered {
+        Ok(guest) => Connection::new(guest, instance, emitter).run(stop).await,
+        Err(reason) => {
+            instance.counters.turned_down.add(1);
+            instance
+                .notices
+                .warn(format_args!("a connection is closed: {reason}"));
+        }
+    }
+}
 
 /// A connection.
-pub struct Connection {
-    stream: TcpStream,
+struct Connection {
+    stream: Stream,
+    seat: Seat,
+    pace: Pace,
     instance: Rc<Instance>,
     emitter: Emitter,
     framing: Framing,
@@ -43,11 +59,10 @@ pub struct Source {
     pub field: Option<(String, String)>,
 }
 
-/// The records of a connection, numbered as they are sent on.
+/// What is still to be answered for.
 struct Owed {
-    ledger: Arc<Ledger>,
+    records: Numbered,
     changed: Arc<Notify>,
-    next: u64,
 }
 
 /// Why a connection is closed before its sender closes it.
@@ -57,8 +72,10 @@ enum Closed {
     Io(#[from] io::Error),
     #[error("incoming data exceeds 'Buffer_Size' ({} KB)", .0 / 1024)]
     TooLarge(usize),
-    #[error("memory is used up, and the sender is silent in the middle of a record")]
-    Silent,
+    #[error("memory is used up, and the sender is too slow in the middle of a record")]
+    Slow,
+    #[error("it was silent, and makes room for others")]
+    GaveWay,
 }
 
 /// A value that is larger than a record may be.
@@ -66,16 +83,14 @@ enum Closed {
 pub struct TooLarge;
 
 impl Connection {
-    /// A connection that has received nothing.
-    pub fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
-        instance: Rc<Instance>,
-        emitter: Emitter,
-    ) -> Connection {
+    fn new(guest: Guest, instance: Rc<Instance>, emitter: Emitter) -> Connection {
+        let peer = guest.peer.map_or(String::new(), |peer| peer.to_string());
         let key = instance.options.source_address_key.clone();
         Connection {
-            stream,
+            stream: guest.stream,
+            seat: guest.seat,
+            // Who types lines by hand may take any time, as long as nobody waits.
+            pace: Pace::new(None),
             framing: instance.framing(),
             source: Source {
                 field: key.map(|key| (key, format!("tcp://{peer}"))),
@@ -90,7 +105,7 @@ impl Connection {
     }
 
     /// Receives until the sender is done or a stop; then waits until everything is answered for.
-    pub async fn run(mut self, stop: Stop) {
+    async fn run(mut self, stop: Stop) {
         match self.receive(&stop).await {
             Ok(()) => self.take(true).unwrap_or_default(),
             Err(closed) => self.give_up(&closed),
@@ -104,17 +119,30 @@ impl Connection {
     }
 
     async fn receive(&mut self, stop: &Stop) -> Result<(), Closed> {
+        let mut is_stopping = false;
         // Once a stop is requested: how many bytes that had arrived by then are still to be read.
         let mut arrived: Option<u64> = None;
         while arrived != Some(0) {
             let is_settled = self.owed.is_settled(&self.instance);
-            if is_settled && self.buffer.is_empty() {
+            let has_begun = !self.buffer.is_empty();
+            if is_settled && !has_begun {
                 self.room.end_excess();
             }
-            let others_wait = is_settled && self.room.is_in_excess();
-            let bytes = self.buffer.len() + self.read_size;
+            self.seat.set_busy(!is_settled);
+            let in_excess = is_settled && self.room.is_in_excess();
+            let need = Need {
+                bytes: self.buffer.len() + self.read_size,
+                has_begun,
+                is_settled,
+            };
+            let gate = &self.instance.gate;
+            let somebody_waits = || async move {
+                if !in_excess {
+                    gate.wanted().await;
+                }
+            };
             tokio::select! {
-                ready = ready(&self.stream, &self.instance.gate, &mut self.room, (bytes, is_settled)) => {
+                ready = gate.ready(&mut self.stream, &mut self.room, need, (&self.pace, &self.seat)) => {
                     ready?;
                     match self.read()? {
                         Some(0) => return Ok(()),
@@ -123,10 +151,12 @@ impl Connection {
                     }
                 }
                 () = self.owed.changed.notified() => {}
-                () = stop.requested(), if arrived.is_none() => {
-                    arrived = Some(rustix::io::ioctl_fionread(&self.stream).map_err(io::Error::from)?);
+                () = self.pace.gives_way(somebody_waits), if has_begun => return Err(Closed::Slow),
+                () = self.seat.must_leave(), if is_settled => return Err(Closed::GaveWay),
+                () = stop.requested(), if !is_stopping => {
+                    is_stopping = true;
+                    arrived = self.stream.arrived()?;
                 }
-                () = tokio::time::sleep(PATIENCE), if others_wait => return Err(Closed::Silent),
             }
         }
         Ok(())
@@ -139,17 +169,18 @@ impl Connection {
         if self.buffer.capacity() - self.buffer.len() < size.div_ceil(4) {
             self.buffer.reserve(size);
         }
-        let read = match self
-            .stream
-            .try_read_buf(&mut (&mut self.buffer).limit(size))
-        {
+        let read = match self.stream.try_read(&mut self.buffer, size) {
             Ok(read) => Some(read),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => return Err(error.into()),
         };
         self.room.note_read(read.unwrap_or(0));
         self.adapt(read.unwrap_or(0));
-        if read.is_some_and(|read| read > 0) {
+        if let Some(read) = read
+            && read > 0
+        {
+            self.seat.note_heard();
+            self.pace.note(read);
             self.take(false)
                 .map_err(|TooLarge| Closed::TooLarge(self.instance.record_max))?;
         }
@@ -179,14 +210,17 @@ impl Connection {
         };
         match batch {
             Some(batch) if !batch.is_empty() => {
-                let permit = self
-                    .room
-                    .part_with(batch.source().len(), self.buffer.len())
-                    .unwrap_or_else(|| self.instance.gate.nothing());
-                self.emitter.emit(self.owed.own(batch).with_permit(permit));
+                self.pace.restart();
+                let gate = &self.instance.gate;
+                let permit = gate
+                    .part(&mut self.room, batch.source().len(), self.buffer.len())
+                    .unwrap_or_else(|| gate.nothing());
+                self.emitter
+                    .emit(self.owed.records.own(batch).with_permit(permit));
             }
             _ => {
-                self.room.part_with(0, self.buffer.len());
+                let gate = &self.instance.gate;
+                gate.part(&mut self.room, 0, self.buffer.len());
             }
         }
         outcome
@@ -194,67 +228,42 @@ impl Connection {
 
     /// Sends on what was whole before the connection broke; the rest is dropped and counted.
     fn give_up(&mut self, closed: &Closed) {
-        let log = &self.instance.context.log;
-        log.warn(format_args!("a connection is closed: {closed}"));
+        let notices = &self.instance.notices;
+        notices.warn(format_args!("a connection is closed: {closed}"));
         match closed {
             Closed::TooLarge(_) => self.instance.counters.too_large.add(1),
-            Closed::Io(_) | Closed::Silent if !self.buffer.is_empty() => {
+            Closed::Io(_) | Closed::Slow | Closed::GaveWay if !self.buffer.is_empty() => {
                 self.instance.counters.cut_off.add(1);
-                log.warn(format_args!(
+                notices.warn(format_args!(
                     "the first {} bytes of a record whose rest did not come are dropped",
                     self.buffer.len()
                 ));
             }
-            Closed::Io(_) | Closed::Silent => {}
+            Closed::Io(_) | Closed::Slow | Closed::GaveWay => {}
         }
         self.buffer = BytesMut::new();
         self.room = Room::default();
     }
 }
 
-/// Waits until there are bytes to read, and then for room; idle senders need none.
-async fn ready(
-    stream: &TcpStream,
-    gate: &Gate,
-    room: &mut Room,
-    (bytes, is_settled): (usize, bool),
-) -> io::Result<()> {
-    stream.readable().await?;
-    gate.widen(room, bytes, is_settled).await;
-    Ok(())
-}
-
 impl Owed {
     fn new() -> Owed {
         let changed = Arc::new(Notify::new());
-        let notice = Arc::clone(&changed);
         Owed {
-            ledger: Ledger::with_notice(0, move || notice.notify_one()),
+            records: Numbered::new(&changed),
             changed,
-            next: 0,
         }
-    }
-
-    /// Numbers the records of `batch` and answers for them.
-    fn own(&mut self, mut batch: Batch) -> Batch {
-        let first = self.next;
-        self.next += batch.len() as u64;
-        for (offset, record) in (first..).zip(batch.records_mut()) {
-            record.position = Position { offset, len: 1 };
-        }
-        batch.with_obligation(self.ledger.open(first..self.next))
     }
 
     /// Whether everything is answered for. What was refused is lost, and is counted: nobody can be told.
     fn is_settled(&mut self, instance: &Instance) -> bool {
-        for range in self.ledger.refused() {
-            let lost = range.end - range.start;
+        let lost = self.records.give_up_refused();
+        if lost > 0 {
             instance.counters.refused.add(lost);
             instance.context.log.error(format_args!(
                 "{lost} records could not be taken on and are lost: their sender cannot be told"
             ));
-            self.ledger.skip(range);
         }
-        self.ledger.is_settled()
+        self.records.is_settled()
     }
 }

@@ -33,7 +33,7 @@ impl Rig {
         let mut all = vec![("listen", "127.0.0.1"), ("port", "0")];
         all.extend(pairs);
         let input = Tcp::build(options(&all), context, handover).expect("it starts");
-        let port = input.listener.local_addr().expect("bound").port();
+        let port = input.door.local_addr().port();
         let road = Rc::new(Road::default());
         let (stop, stopped) = StopHandle::new();
         let ended = tokio::task::spawn_local(input.run(Emitter::new(road.clone()), stopped));
@@ -266,7 +266,7 @@ fn escapes_of_separators_are_understood() {
 #[test]
 fn what_is_not_supported_is_refused() {
     for (pairs, part) in [
-        (&[("tls", "on")], "'tls' is not supported"),
+        (&[("tls", "on")], "'tls on' needs tls.crt_file"),
         (
             &[("listen", "nowhere.invalid")],
             "cannot listen on nowhere.invalid:5170",

@@ -86,7 +86,7 @@ impl Connection {
 
     async fn run(mut self, emitter: Emitter, stop: Stop) {
         let mut stopping = false;
-        while !self.link.is_closed() && !(stopping && self.owed.is_empty()) {
+        while !(self.link.is_closed() || stopping && self.owed.is_empty()) {
             let chunk = match stopping {
                 true => None,
                 false => self.link.next_chunk(),

@@ -151,7 +151,7 @@ pub fn multipart(stage: &Stage<'_>) -> Outcome {
     let configuration = configuration.s3(
         &target,
         &[
-            "total_file_size 6M",
+            "total_file_size 11M",
             "upload_chunk_size 5242880",
             "upload_timeout 2s",
         ],
@@ -161,7 +161,7 @@ pub fn multipart(stage: &Stage<'_>) -> Outcome {
     for step in STEPS {
         for moment in [Moment::Before, Moment::After] {
             proxy.watch(step, moment);
-            journal.write(6500)?;
+            journal.write(11_500)?;
             stage.must(
                 proxy.wait_held(Duration::from_secs(20)),
                 &format!("no request has {step}"),

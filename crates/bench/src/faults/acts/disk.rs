@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::super::namespace::SmallDisk;
-use super::super::proxy::Toxic;
 use super::super::sender::Sender;
 use super::super::stage::{Outcome, RATE, Stage, Stop};
 use crate::Faults;
@@ -71,9 +70,9 @@ pub fn sync_fails(stage: &Stage<'_>) -> Outcome {
         "-e",
         "trace=fdatasync,fsync",
         "-e",
-        "inject=fdatasync:error=EIO:when=3+7",
+        "inject=fdatasync:error=EIO:when=9+7",
         "-e",
-        "inject=fsync:error=EIO:when=5+9",
+        "inject=fsync:error=EIO:when=15+9",
     ];
     let mut router = stage.router_by(&wrapper, &configuration)?;
     router.until_listening(&socket)?;
@@ -96,15 +95,14 @@ pub fn sync_fails(stage: &Stage<'_>) -> Outcome {
 /// D7: the end of the log of acknowledged chunks is torn off. What stands before it is delivered, in order, once.
 pub fn torn_log(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
     let socket = stage.path("fluent.sock");
-    let configuration = super::kill::forward_to(stage, &socket, &target);
-    proxy.set(Toxic::Reset);
+    let configuration = super::kill::forward_to(stage, &socket, sink.target());
+    sink.set_away(true);
     let mut router = stage.router(&configuration)?;
     router.until_listening(&socket)?;
     let sender = Sender::start(&socket, RATE)?;
     std::thread::sleep(Duration::from_secs(1));
-    let sent = match sender.finish(&mut router) {
+    let sent = match sender.finish_within(&mut router, Duration::from_secs(10)) {
         Ok(sent) => sent,
         Err(_) => {
             let why = "chunks are acknowledged on delivery only: there is no log to tear";

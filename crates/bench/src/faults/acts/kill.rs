@@ -36,6 +36,7 @@ pub fn five_times(stage: &Stage<'_>) -> Outcome {
     let mut router = stage.router(&configuration)?;
     for _ in 0..5 {
         journal.write_for(stage.load() / 5, RATE)?;
+        journal.sync()?;
         router.kill();
         router = stage.router(&configuration)?;
     }
@@ -55,6 +56,7 @@ fn rounds(
     for _ in 0..rounds {
         let life = Duration::from_millis(fastrand::u64(20..500));
         journal.write_for(life, RATE)?;
+        journal.sync()?;
         router.kill();
         router = stage.router(configuration)?;
     }
@@ -106,13 +108,12 @@ pub fn stored(stage: &Stage<'_>) -> Configuration {
 /// P6: SIGTERM while the output is out of reach; what is not delivered is delivered by the next run.
 pub fn term_with_dead_output(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
-    let configuration = stage.post(&target).service(&["Grace 3"]);
+    let configuration = stage.post(sink.target()).service(&["Grace 3"]);
     let mut journal = stage.journal("app.log")?;
     let mut router = stage.router(&configuration)?;
     journal.write(RATE)?;
     stage.until_arrived(&sink, &journal.sent(), &mut router)?;
-    proxy.set(Toxic::Reset);
+    sink.set_away(true);
     journal.write_for(Duration::from_secs(2), RATE)?;
     let asked = Instant::now();
     router.stop()?;
@@ -124,7 +125,7 @@ pub fn term_with_dead_output(stage: &Stage<'_>) -> Outcome {
             took.as_secs_f64()
         ),
     );
-    proxy.set(Toxic::None);
+    sink.set_away(false);
     let router = stage.router(&configuration)?;
     stage.settle_tail(&sink, &mut journal, router, Instant::now())
 }

@@ -1,5 +1,6 @@
 //! What happens to the process: a second one, new configurations, too little memory, another time.
 
+use std::os::unix::fs::FileExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -13,20 +14,19 @@ use crate::Faults;
 /// P9: a second router on the same state refuses to start, and the first one does not notice.
 pub fn second_instance(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
     let socket = stage.path("fluent.sock");
     let path = format!("Unix_Path {}", socket.display());
     let configuration = super::kill::stored(stage)
         .tail("app.log", &[])
         .section("INPUT", "forward", &[&path, "storage.type filesystem"])
         .nginx()
-        .firehose(&target, &[]);
+        .firehose(sink.target(), &[]);
     let mut router = stage.router(&configuration)?;
     router.until_listening(&socket)?;
     // Something has to be kept for there to be a state.
     let mut journal = stage.journal("app.log")?;
     let sender = Sender::start(&socket, RATE / 4)?;
-    proxy.set(Toxic::Reset);
+    sink.set_away(true);
     journal.write_for(Duration::from_secs(1), RATE)?;
     // The second one gets a socket of its own: only the state is shared.
     let other = format!("Unix_Path {}", stage.path("other.sock").display());
@@ -34,7 +34,7 @@ pub fn second_instance(stage: &Stage<'_>) -> Outcome {
         .tail("app.log", &[])
         .section("INPUT", "forward", &[&other, "storage.type filesystem"])
         .nginx()
-        .firehose(&target, &[]);
+        .firehose(sink.target(), &[]);
     let mut second = stage.router(&second)?;
     let end = Instant::now() + Duration::from_secs(5);
     while !second.has_ended() && Instant::now() < end {
@@ -42,7 +42,7 @@ pub fn second_instance(stage: &Stage<'_>) -> Outcome {
     }
     stage.must(second.has_ended(), "the second one runs");
     drop(second);
-    proxy.set(Toxic::None);
+    sink.set_away(false);
     journal.write_for(Duration::from_secs(1), RATE)?;
     let acknowledged = sender.finish(&mut router)?;
     let sent = super::super::journal::all(&[journal.sent(), acknowledged]);
@@ -96,6 +96,13 @@ pub fn reloads(stage: &Stage<'_>) -> Outcome {
     std::fs::write(stage.path("fluent-bit.conf"), with(true).text())?;
     router.signal(libc::SIGHUP);
     let acknowledged = sender.finish(&mut router)?;
+    let is_followed = router.until("the late file", Duration::from_secs(15), |_| {
+        sink.sink.report(Some(&late.sent())).lost == 0
+    });
+    stage.must(
+        is_followed.is_ok(),
+        "the last configuration is not in effect",
+    );
     let others = [late.sent(), acknowledged];
     stage.settle_tails(&sink, &mut journal, &others, router, Instant::now())
 }
@@ -146,23 +153,24 @@ pub fn clock_jumps(stage: &Stage<'_>) -> Outcome {
     if !built.is_ok_and(|output| output.status.success()) {
         return Err(Stop::Skipped("needs a C compiler".to_owned()));
     }
-    let jump = |seconds: i64| std::fs::write(&clock, seconds.to_ne_bytes());
+    let clock_file = std::fs::File::create(&clock)?;
+    // In place: the program has the file in its memory.
+    let jump = |seconds: i64| clock_file.write_all_at(&seconds.to_ne_bytes(), 0);
     jump(0)?;
     stage.set_variable("LD_PRELOAD", &library);
     stage.set_variable("FLUMEN_FAULTS_CLOCK", &clock);
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
     let mut journal = stage.journal("app.log")?;
-    let mut router = stage.router(&stage.post(&target))?;
+    let mut router = stage.router(&stage.post(sink.target()))?;
     journal.write(RATE)?;
     stage.until_arrived(&sink, &journal.sent(), &mut router)?;
     for seconds in JUMPS {
-        proxy.set(Toxic::Reset);
+        sink.set_away(true);
         journal.write_for(Duration::from_millis(300), RATE)?;
         journal.rotate(10)?;
         jump(seconds)?;
         journal.write_for(Duration::from_millis(700), RATE)?;
-        proxy.set(Toxic::None);
+        sink.set_away(false);
         journal.write_for(Duration::from_millis(500), RATE)?;
     }
     stage.settle_tail(&sink, &mut journal, router, Instant::now())

@@ -35,21 +35,20 @@ pub fn ten_a_second(stage: &Stage<'_>) -> Outcome {
 /// The post's, and T3: rotated while the output is out of reach for longer than `rotate_wait`.
 pub fn during_an_outage(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
     let mut journal = stage.journal("app.log")?;
     let configuration = stage.configuration();
     let configuration = configuration.tail("app.log", &["Rotate_Wait 1"]).nginx();
-    let mut router = stage.router(&configuration.firehose(&target, &[]))?;
+    let mut router = stage.router(&configuration.firehose(sink.target(), &[]))?;
     journal.write(RATE)?;
     stage.until_arrived(&sink, &journal.sent(), &mut router)?;
-    proxy.set(Toxic::Reset);
+    sink.set_away(true);
     for _ in 0..3 {
         journal.write_for(Duration::from_secs(1), RATE)?;
         journal.rotate(10)?;
     }
-    // Longer than a rotated file is waited for.
-    journal.write_for(Duration::from_secs(3), RATE)?;
-    proxy.set(Toxic::None);
+    // Longer than a rotated file is waited for, and, if there is time, longer than a retry.
+    journal.write_for(2 * stage.load(), RATE)?;
+    sink.set_away(false);
     stage.settle_tail(&sink, &mut journal, router, Instant::now())
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::proxy::Toxic;
 use super::super::stage::{Outcome, RATE, Stage};
 use crate::Faults;
 use crate::report::Report;
@@ -13,13 +12,12 @@ pub fn one_of_two(stage: &Stage<'_>) -> Outcome {
         stage.sink(Faults::default())?,
         stage.sink(Faults::default())?,
     );
-    let (proxy, target) = stage.proxy(&dead)?;
-    proxy.set(Toxic::Reset);
+    dead.set_away(true);
     let configuration = super::kill::stored(stage)
         .tail("app.log", &["storage.type filesystem"])
         .nginx()
         .firehose(live.target(), &[])
-        .firehose(&target, &[]);
+        .firehose(dead.target(), &[]);
     let mut journal = stage.journal("app.log")?;
     let mut router = stage.router(&configuration)?;
     // More than the memory limit of the input.
@@ -48,7 +46,7 @@ pub fn one_of_two(stage: &Stage<'_>) -> Outcome {
         repeated == 0,
         &format!("{repeated} repeated at the live output"),
     );
-    proxy.set(Toxic::None);
+    dead.set_away(false);
     stage.settle_tail(&dead, &mut journal, router, Instant::now())
 }
 
@@ -58,12 +56,11 @@ pub fn dead_destination(stage: &Stage<'_>) -> Outcome {
     /// What memory may grow by after the first tenth.
     const GROWTH_MAX_KIB: u64 = 8 << 10;
     let sink = stage.sink(Faults::default())?;
-    let (proxy, target) = stage.proxy(&sink)?;
     let mut journal = stage.journal("app.log")?;
-    let mut router = stage.router(&stage.post(&target))?;
+    let mut router = stage.router(&stage.post(sink.target()))?;
     journal.write(LINES)?;
     stage.until_arrived(&sink, &journal.sent(), &mut router)?;
-    proxy.set(Toxic::Reset);
+    sink.set_away(true);
     let tenth = stage.load() / 10;
     journal.write_for(tenth, LINES)?;
     let (mut least, mut most) = (u64::MAX, 0);
@@ -77,6 +74,6 @@ pub fn dead_destination(stage: &Stage<'_>) -> Outcome {
         most - least <= GROWTH_MAX_KIB,
         &format!("memory went from {} to {} KiB", least, most),
     );
-    proxy.set(Toxic::None);
+    sink.set_away(false);
     stage.settle_tail(&sink, &mut journal, router, Instant::now())
 }

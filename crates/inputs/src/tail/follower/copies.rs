@@ -38,7 +38,10 @@ impl Follower {
             return false;
         };
         let is_known = self.parked.has(opened.id());
-        let holds = self.files.get(&original).map(|file| file.holds_what_was_read());
+        let holds = self
+            .files
+            .get(&original)
+            .map(|file| file.holds_what_was_read());
         if let Some(Ok(false)) = holds {
             // The copy was made of what is not there any more: that is looked for now.
             self.content_replaced(original, now);
@@ -56,7 +59,8 @@ impl Follower {
             self.doubtful.0.insert(path.to_owned(), now + DOUBT);
             return true;
         }
-        let begins_alike = len <= file.cursor.end()
+        let original_len = file.descriptor.metadata(&file.name).map_or(0, |m| m.len());
+        let begins_alike = len <= original_len
             && file
                 .descriptor
                 .get(&file.name)

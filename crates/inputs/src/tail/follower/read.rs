@@ -16,6 +16,7 @@ use super::super::cursor::{Cursor, Limits, Means, Piece, Scratch, Step};
 use super::super::descriptor;
 use super::super::file::{Again, Followed, Look};
 use super::super::lines::{Lines, LongCount};
+use super::super::multiline::Reading;
 use super::{CHUNK_MIN, Follower, Number, Pace, SLICE};
 
 /// Between two attempts to hand over what was refused, at first and at most.
@@ -125,7 +126,7 @@ impl Follower {
         match step {
             Ok(Step::Lines(piece)) => {
                 let bytes = piece.bytes.len();
-                self.hand_over(number, piece);
+                self.hand_over(number, piece, Reading::On);
                 self.after_read(number, position);
                 Turn::Read(bytes)
             }
@@ -169,7 +170,7 @@ impl Follower {
     }
 
     /// Makes batches of what was read and puts them on the road.
-    fn hand_over(&mut self, number: Number, mut piece: Piece) {
+    fn hand_over(&mut self, number: Number, mut piece: Piece, reading: Reading) {
         if piece.is_cut && !self.limits.long_lines.drops_rest() {
             self.counters.long_split.add(1);
             self.tell_long_lines(number, "Splitting");
@@ -178,7 +179,8 @@ impl Follower {
             let Some(file) = self.files.get_mut(&number) else {
                 return;
             };
-            let (batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
+            self.lines.begin(number, reading);
+            let (mut batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
             let is_all = used == piece.bytes.len();
             let end = match is_all {
                 true => piece.covers.end,
@@ -187,7 +189,14 @@ impl Follower {
             let covers = piece.covers.start..end;
             file.flags.owing = true;
             self.state.owing = true;
-            if batch.is_empty() {
+            if self.lines.multiline.is_some() {
+                batch = batch.with_origin(file.source().unwrap_or(Origin::NONE));
+                let permit = piece.permit.split(batch.footprint());
+                let last = is_all && reading == Reading::LastAgain;
+                let obligation = file.ledger.open(covers);
+                let path = Arc::clone(&file.origin);
+                self.hand_over_joined(batch.with_permit(permit), obligation, &path, last);
+            } else if batch.is_empty() {
                 file.ledger.skip(covers);
             } else {
                 let footprint = batch.footprint();
@@ -339,6 +348,7 @@ impl Follower {
                 return Turn::Done;
             }
         }
+        let end = range.end;
         let mut cursor = Cursor::over(range);
         loop {
             let Some(file) = self.files.get_mut(&number) else {
@@ -359,7 +369,11 @@ impl Follower {
                 Ok(Step::Lines(piece)) => {
                     file.again.done_to = position;
                     let bytes = piece.bytes.len();
-                    self.hand_over(number, piece);
+                    let reading = match piece.covers.end >= end {
+                        true => Reading::LastAgain,
+                        false => Reading::Again,
+                    };
+                    self.hand_over(number, piece, reading);
                     return Turn::Read(bytes);
                 }
                 Ok(Step::Skipped(range) | Step::Dropped(range)) => {

@@ -263,6 +263,11 @@ impl Follower {
         let Ok(metadata) = file.descriptor.metadata(&file.name) else {
             return;
         };
+        // What is left of the old content will not go on.
+        self.emit_waiting_of(number);
+        let Some(file) = self.files.get_mut(&number) else {
+            return;
+        };
         let (size, read_to, known) = (metadata.len(), file.cursor.position(), file.cursor.end());
         self.setup.log.debug(format_args!(
             "inode={} file truncated {} (size: {size} bytes, read: {read_to} bytes)",

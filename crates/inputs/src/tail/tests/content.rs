@@ -211,14 +211,6 @@ fn mistakes_in_options_are_explained() {
             "not one of the allowed words",
         ),
         (
-            "Path /a\nMultiline.Parser docker, cri",
-            "'multiline.parser' is not supported yet",
-        ),
-        (
-            "Path /a\nDocker_Mode on",
-            "'docker_mode' is not supported yet",
-        ),
-        (
             "Path /a\nUnicode.Encoding auto",
             "'unicode.encoding' is not supported yet",
         ),

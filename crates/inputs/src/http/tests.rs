@@ -1,0 +1,5 @@
+//! The input against real connections.
+
+mod limits;
+mod requests;
+mod rig;

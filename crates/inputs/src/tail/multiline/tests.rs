@@ -1,0 +1,1 @@
+//! Groups of lines over batches, stops and crashes.
