@@ -17,9 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buffer::fs::{Disk, Fs};
-use buffer::wal::{
-    self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer,
-};
+use buffer::wal::{self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer};
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
 use record::{Batch, Budget, Origin, Position, Receipt};
@@ -42,7 +40,7 @@ pub use dead_letters::{DeadLetters, below};
 pub use directory::{
     Directory, DirectoryError, SimulatedDisk, StateDirectory, candidates, state_name,
 };
-pub use running::{of_plan, open_storage, watched};
+pub use running::{claim, of_plan, open_storage, watched};
 pub use settings::{DefaultStorage, StorageSettings};
 
 /// The oldest records of an output went, because it has more than `storage.total_limit_size`.
