@@ -253,6 +253,7 @@ impl Format for Sink {
             parts: std::mem::take(&mut self.parts),
             lane: None,
             note: Some(Box::new(numbers)),
+            provenance: None,
         });
     }
 }
