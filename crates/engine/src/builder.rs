@@ -178,7 +178,10 @@ impl<'a> Builder<'a> {
             counts,
             parsers: Arc::clone(&plan.parsers),
             config_dir: plan.config_dir.clone(),
-            writers: identity::source(identity::places(service), Log::new("engine", level)),
+            writers: identity::source(
+                shared.state.candidates().to_vec(),
+                Log::new("engine", level),
+            ),
             flush: service.flush.0,
             backoff: Backoff {
                 configured: plan.scheduler_is_configured.then_some((base, cap)),

@@ -122,6 +122,10 @@ impl Pipeline {
         let filter_fingerprints = plan.filter_fingerprints();
         let memory = Memory::new(plan.memory_limit());
         let state = plan.state_directory();
+        if handovers.is_empty() {
+            // A successor waits for its predecessor to let go of what both need, and no longer.
+            storage::claim(&plan, &state)?;
+        }
         let (storage, dead_letters) = storage::of_plan(&plan, level, &state, &memory.records);
         let shared = Shared {
             memory,

@@ -11,12 +11,12 @@
 //! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use buffer::fs::Disk;
+use buffer::fs::{Disk, Fs};
 use buffer::wal::{self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer};
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
@@ -37,8 +37,10 @@ mod running;
 mod settings;
 
 pub use dead_letters::{DeadLetters, below};
-pub use directory::{Directory, DirectoryError, StateDirectory, candidates, state_name};
-pub use running::{of_plan, open_storage, watched};
+pub use directory::{
+    Directory, DirectoryError, SimulatedDisk, StateDirectory, candidates, state_name,
+};
+pub use running::{claim, of_plan, open_storage, watched};
 pub use settings::{DefaultStorage, StorageSettings};
 
 /// The oldest records of an output went, because it has more than `storage.total_limit_size`.
@@ -214,7 +216,13 @@ impl Storage {
             // Whole segments are dropped at the limit: they should be a small part of it.
             settings.segment_bytes = settings.segment_bytes.min((smallest / 8).max(64 << 10));
         }
-        let (log, recovered) = wal::Log::open(Arc::new(Disk), settings)?;
+        let simulated = self.settings.state.disk().cloned();
+        let mut fs: Arc<dyn Fs> = Arc::new(Disk);
+        if let Some(disk) = &simulated {
+            (settings.new_uuid, settings.segment_bytes) = (disk.new_uuid, disk.segment_bytes);
+            fs = Arc::clone(&disk.fs);
+        }
+        let (log, recovered) = wal::Log::open(fs, settings)?;
         report::recovered(&self.log, &directory.path, &recovered, &ways);
         for name in recovered.waiting.keys() {
             if self.find(name).is_none() {
@@ -223,7 +231,14 @@ impl Storage {
         }
         let routes = self.ways.borrow().iter().map(|way| way.route()).collect();
         let told = report::teller(&self.log, &self.counted);
-        let writer = Writer::start(log, &recovered, routes, told).map_err(StorageError::Thread)?;
+        let writer = match simulated {
+            None => Writer::start(log, &recovered, routes, told).map_err(StorageError::Thread)?,
+            Some(_) => {
+                let (writer, driver) = Writer::driven(log, &recovered, routes, told);
+                spawn_local(driver.run(tokio::time::sleep_until));
+                writer
+            }
+        };
         *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open { writer, directory }));
         Ok(())
     }
@@ -265,6 +280,10 @@ impl Storage {
 
     /// Whether an earlier run left a log in one of the places.
     pub fn has_backlog(&self) -> bool {
+        if let Some(disk) = self.settings.state.disk() {
+            let names = disk.fs.list(Path::new("/wal"));
+            return names.is_ok_and(|names| !names.is_empty());
+        }
         let has_log = |folder: &PathBuf| {
             let entries = std::fs::read_dir(folder.join("wal"));
             entries.is_ok_and(|mut entries| entries.next().is_some())

@@ -83,7 +83,7 @@ impl Log {
             folder: settings.folder.clone(),
             error,
         };
-        fs.create_dir(&settings.folder).map_err(no_folder)?;
+        make_folder(&*fs, &settings.folder).map_err(no_folder)?;
         let indexes = segment_indexes(&*fs, &settings.folder).map_err(no_folder)?;
         refuse_newer(&*fs, &settings.folder, &indexes)?;
         let cursors = Cursors::open(&fs, &settings).map_err(no_folder)??;
@@ -609,6 +609,16 @@ impl Reading<'_> {
             self.answer.frames.push(Stored { frame, origin });
         }
         self.bytes_left > 0
+    }
+}
+
+/// Makes the folder so that it survives a loss of power.
+fn make_folder(fs: &dyn Fs, folder: &Path) -> io::Result<()> {
+    fs.create_dir(folder)?;
+    match folder.parent().map(|parent| fs.sync_dir(parent)) {
+        // What may not even be opened cannot be synced; then it was there before.
+        Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -187,8 +187,8 @@ fn settings(limit: RetryLimit, counters: &OutputCounters, stop: Stop) -> RunnerS
         stop,
         memory: Budget::new(0),
         bodies: Budget::new(0),
-        oversight: Oversight::new(),
         dead_letters: DeadLetters::none(),
+        oversight: Oversight::new(),
     }
 }
 

@@ -27,6 +27,16 @@ pub fn open_storage(storage: Option<&Rc<Storage>>, has_stored: bool) -> Result<(
         .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
+/// Takes the folder that the configuration names, so that a second router with the same one does not start. A place that
+/// nobody named is taken once something must be kept.
+pub fn claim(plan: &Plan, state: &StateDirectory) -> Result<(), PipelineError> {
+    if plan.service.storage_path.is_none() || plan.replays_into.is_some() {
+        return Ok(());
+    }
+    let taken = state.get().map(|_| ());
+    taken.map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
+}
+
 /// The storage and the dead letters of a plan; no storage where dead letters are sent once more.
 pub fn of_plan(
     plan: &Plan,
