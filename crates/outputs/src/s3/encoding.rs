@@ -166,8 +166,8 @@ impl Body {
         }
     }
 
-    /// Some of its bytes.
-    pub fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+    /// Some of its bytes, in the memory of `bytes` unless they are in memory.
+    pub fn read(&self, range: Range<u64>, mut bytes: Vec<u8>) -> io::Result<Bytes> {
         let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         match self {
             Body::Data(data, last) => {
@@ -180,13 +180,13 @@ impl Body {
                         reader
                     }
                 };
-                let mut bytes = vec![0; len];
+                bytes.resize(len, 0);
                 reader.read_exact(&mut bytes)?;
                 *last = Some((range.end, reader));
                 Ok(bytes.into())
             }
             Body::File { path, .. } => {
-                let mut bytes = vec![0; len];
+                bytes.resize(len, 0);
                 File::open(path)?.read_exact_at(&mut bytes, range.start)?;
                 Ok(bytes.into())
             }
@@ -226,8 +226,8 @@ mod tests {
         let (again, is_new) = encoding.body(data.clone(), &target).expect("encoded");
         assert!(!is_new && again.len() == body.len(), "it is made once");
         let middle = body.len() / 2;
-        let mut bytes = body.read(0..middle).expect("read").to_vec();
-        bytes.extend_from_slice(&again.read(middle..body.len()).expect("read"));
+        let mut bytes = body.read(0..middle, Vec::new()).expect("read").to_vec();
+        bytes.extend_from_slice(&again.read(middle..body.len(), Vec::new()).expect("read"));
         let _ = std::fs::remove_file(target);
         bytes
     }

@@ -307,7 +307,13 @@ impl<'a> Attempt<'a> {
         let permit = uploader.memory.acquire_many(units as u32).await;
         let permit = permit.map_err(|error| Failure::again(error.to_string()))?;
         let (body, settings) = (Arc::clone(&self.body), self.object.settings.clone());
-        let piece = blocking(move || Ok(Piece::new(body.read(range)?, &settings))).await;
+        let len = match &*body {
+            Body::Memory(_) => 0,
+            _ => (range.end - range.start) as usize,
+        };
+        // Taken here, where it is given back too: each thread would keep some of it for itself otherwise.
+        let memory = Vec::with_capacity(len);
+        let piece = blocking(move || Ok(Piece::new(body.read(range, memory)?, &settings))).await;
         Ok((piece.map_err(local)?, permit))
     }
 }
