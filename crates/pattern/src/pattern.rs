@@ -19,7 +19,8 @@ pub enum Engine {
     OnePass,
     /// Automata for everything else that is regular.
     General,
-    /// Backtracking, for what only Ruby's syntax has. It allocates, and gives up on a text after a million steps.
+    /// Backtracking, for what only Ruby's syntax has. It allocates, and gives up on a text after a
+    /// million steps, or fewer where the text is long.
     Backtrack,
 }
 
