@@ -70,6 +70,7 @@ fn what_two_readers_could_read_differently_is_read_by_neither() {
     let mut router = start(folder.path(), port);
     let smuggled = "POST /in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n\
                     {\"log\":\"smuggled\"}";
+    let record = "e\r\n{\"log\":\"once\"}\r\n";
     let cases = [
         (
             "length and chunks",
@@ -78,6 +79,14 @@ fn what_two_readers_could_read_differently_is_read_by_neither() {
         (
             "chunks and length",
             format!("{JSON}{CHUNKED}Content-Length: 5\r\n\r\n0\r\n\r\n{smuggled}"),
+        ),
+        (
+            "a length and chunks that hold a record",
+            format!("{JSON}Content-Length: 4\r\n{CHUNKED}\r\n{record}0\r\n\r\n{smuggled}"),
+        ),
+        (
+            "chunks that hold a record, and a length",
+            format!("{JSON}{CHUNKED}Content-Length: 4\r\n\r\n{record}0\r\n\r\n{smuggled}"),
         ),
         (
             "two codings",
@@ -121,9 +130,11 @@ fn what_two_readers_could_read_differently_is_read_by_neither() {
         assert!(text.matches("HTTP/1.1 2").count() <= 1, "{name}: {text}");
         deliver(port, name);
     }
-    router.until_printed(cases.len());
-    let lines = router.lines();
+    router.until_printed(cases.len() + 2);
+    let mut lines = router.lines();
     router.terminate();
+    // Chunks count where there is a length, too, and the connection ends behind them.
+    lines.retain(|line| line != "once");
     let names: Vec<&str> = cases.iter().map(|(name, _)| *name).collect();
     assert_eq!(lines, names, "nothing was smuggled in");
 }
@@ -145,7 +156,7 @@ fn heads_chunks_and_trailers_without_end_are_cut_off() {
         ("a header", "GET / HTTP/1.1\r\nHost: ", &mebibyte, 64),
         ("headers", "GET / HTTP/1.1\r\n", &header, 1000),
         ("chunks", &chunked, &chunk, 1000),
-        ("chunks of a byte", &chunked, &tiny, 1000),
+        ("chunks of a byte", &chunked, &tiny, 60),
         ("an extension of a chunk", &extension, &mebibyte, 64),
         ("trailers", &trailers, &trailer, 1000),
     ];

@@ -16,5 +16,6 @@ mod http;
 mod http_wire;
 mod monitoring;
 mod odd_files;
+mod other_programs;
 mod records;
 mod tcp;
