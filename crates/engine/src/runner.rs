@@ -52,9 +52,9 @@ pub struct RunnerSettings {
     pub memory: Arc<Budget>,
     /// The memory that bodies of all outputs are counted in.
     pub bodies: Arc<Budget>,
+    pub oversight: Rc<Oversight>,
     /// Where records go that are given up.
     pub dead_letters: DeadLetters,
-    pub oversight: Rc<Oversight>,
 }
 
 /// A batch that is not answered for yet.

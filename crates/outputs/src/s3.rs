@@ -267,11 +267,13 @@ impl Shared {
 
     fn failed(&self, object: &Rc<Sealed>, failure: &Failure) {
         self.counts.failures.add(1);
-        let after = match failure {
-            Failure::Again { after, .. } => *after,
-            _ => None,
+        let (after, progress) = match failure {
+            Failure::Again {
+                after, progress, ..
+            } => (*after, *progress),
+            _ => (None, false),
         };
-        let (failures, wait) = self.queue.postpone(object, after);
+        let (failures, wait) = self.queue.postpone(object, after, progress);
         self.log.warn(format_args!(
             "failed to upload an object, retry {failures} in {:.1} seconds: {}",
             wait.as_secs_f64(),

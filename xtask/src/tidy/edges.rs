@@ -48,6 +48,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("query", &[]),
     // It speaks with both ends of the road from outside, over their protocols.
     ("bench", &["record", "aws"]),
+    // It runs the real road between sources and services of its own; nothing depends on it.
+    (
+        "simulation",
+        &["record", "config", "plugin", "buffer", "monitor", "engine"],
+    ),
     // The chores stand beside the road.
     ("xtask", &[]),
 ];

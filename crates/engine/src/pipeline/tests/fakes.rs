@@ -251,8 +251,10 @@ impl Format for Sink {
         outbox.requests.push(Request {
             body: vec![0; numbers.len()].into(),
             parts: std::mem::take(&mut self.parts),
+            provenance: None,
             lane: None,
             note: Some(Box::new(numbers)),
+            provenance: None,
         });
     }
 }
