@@ -117,8 +117,9 @@ impl Needs {
             self.read.insert(Path::new(&home).join(".aws"));
         }
         // Others may have variables that are no text.
-        let texts = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         let endpoints = texts.filter(|(name, _)| {
             name.starts_with("AWS_ENDPOINT_URL") || NAMING_ADDRESSES.contains(&&**name)
         });
