@@ -41,7 +41,7 @@ pub(crate) enum Compilation {
     },
     OnePass(Box<OnePass>),
     General(General),
-    Backtrack(Backtrack),
+    Backtrack(Box<Backtrack>),
 }
 
 /// The automaton for texts on which a scanner gives up. Made when it is needed first, which is hardly ever.
@@ -74,7 +74,7 @@ impl Pattern {
         let program = match regular::lower(&syntax.root) {
             Ok(regular) => Compilation::regular(regular).map_err(in_text)?,
             Err(regular::NotRegular) => {
-                Compilation::Backtrack(Backtrack::new(&syntax).map_err(in_text)?)
+                Compilation::Backtrack(Box::new(Backtrack::new(&syntax).map_err(in_text)?))
             }
         };
         let compiled = Compiled {
