@@ -90,11 +90,10 @@ fn no_tag_leads_out_of_the_folder_of_an_output() {
         lines.sum::<usize>() > TAGS.len()
     });
     let log = router.terminate();
-    assert_eq!(
-        entries(folder.path()),
-        before,
-        "nothing is beside the folder"
-    );
+    // The router's own folder may have come meanwhile.
+    let mut after = entries(folder.path());
+    after.retain(|name| name != "state");
+    assert_eq!(after, before, "nothing is beside the folder");
     assert!(!log.contains('\x1b'), "{}", log.escape_debug());
 }
 
