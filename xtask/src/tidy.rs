@@ -10,6 +10,7 @@ use crate::run::captured;
 
 mod edges;
 mod files;
+mod named_tests;
 mod text;
 
 /// A file of the tree.
@@ -91,6 +92,7 @@ const RULES: &[Rule] = &[
         "tests build heavy crates as the demo does",
         edges::one_build,
     ),
+    ("tests that documents name exist", named_tests::exist),
 ];
 
 /// A rule's name, and what it found.

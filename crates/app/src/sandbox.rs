@@ -116,7 +116,11 @@ impl Needs {
         if let Some(home) = std::env::var_os("HOME") {
             self.read.insert(Path::new(&home).join(".aws"));
         }
-        let endpoints = std::env::vars().filter(|(name, _)| {
+        // Others may have variables that are no text.
+        let texts = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let endpoints = texts.filter(|(name, _)| {
             name.starts_with("AWS_ENDPOINT_URL") || NAMING_ADDRESSES.contains(&&**name)
         });
         self.connect

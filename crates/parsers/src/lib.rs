@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `json.rs`, `logfmt.rs`, `ltsv.rs`, `regex.rs` | the formats |
 //! | `pairs.rs` | what formats of keys and values share |
-//! | `time.rs`, `strptime.rs` | times in text: formats compiled once, the last second cached |
+//! | `time.rs`, `strptime.rs`, `zone_name.rs` | times in text: formats compiled once, the last second cached |
 //! | `decoder.rs` | `Decode_Field`, `Decode_Field_As` |
 //! | `types.rs` | `Types` |
 //! | `cri.rs` | lines of containerd and CRI-O |
@@ -24,6 +24,7 @@ mod regex;
 mod strptime;
 mod time;
 mod types;
+mod zone_name;
 
 use plugin::ParserPlugin;
 

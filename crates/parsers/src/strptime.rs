@@ -1,5 +1,7 @@
 //! Time formats: `strptime` as Fluent Bit has it (upstream `src/flb_strptime.c`, derived from OpenBSD), compiled once.
 
+use crate::zone_name;
+
 /// A compiled format.
 #[derive(Debug)]
 pub struct Format {
@@ -23,6 +25,8 @@ enum Item {
     Fraction,
     /// An offset or the name of a zone.
     Zone,
+    /// The name of a zone.
+    ZoneName,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -212,7 +216,8 @@ fn push_conversion(conversion: char, items: &mut Vec<Item>) -> Result<(), String
         'U' | 'V' | 'W' => items.push(Number(Part::Ignored, 2, 0, 53)),
         'y' => items.push(Number(Part::YearOfCentury, 2, 0, 99)),
         'Y' => items.push(Number(Part::Year, 4, 0, 9999)),
-        'z' | 'Z' => items.push(Item::Zone),
+        'z' => items.push(Item::Zone),
+        'Z' => items.push(Item::ZoneName),
         'L' => items.push(Item::Fraction),
         other => return Err(format!("'%{other}' is not a conversion")),
     }
@@ -262,6 +267,11 @@ impl Item {
             }
             Item::Zone => {
                 let (offset, used) = zone(rest)?;
+                parts.offset = Some(offset);
+                Some(at + used)
+            }
+            Item::ZoneName => {
+                let (offset, used) = zone_name::read(rest)?;
                 parts.offset = Some(offset);
                 Some(at + used)
             }
@@ -360,13 +370,7 @@ fn named_zone(text: &[u8]) -> Option<(i32, usize)> {
     if let Some((name, hours)) = ZONES.iter().find(of_name) {
         return Some((hours * 3_600, name.len()));
     }
-    // Military letters: A to M east without J, N to Y west.
-    let hours = match *text.first()? {
-        letter @ b'A'..=b'I' => i32::from(letter - b'A') + 1,
-        letter @ b'K'..=b'M' => i32::from(letter - b'K') + 10,
-        letter @ b'N'..=b'Y' => -(i32::from(letter - b'N') + 1),
-        _ => return None,
-    };
+    let hours = zone_name::military(*text.first()?)?;
     Some((hours * 3_600, 1))
 }
 

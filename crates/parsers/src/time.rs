@@ -1,5 +1,7 @@
 //! The time of a record, from its text.
 
+use std::ops::RangeInclusive;
+
 use config::ParserOptions;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
@@ -7,6 +9,9 @@ use jiff::{Span, Timestamp};
 use record::Time;
 
 use crate::strptime::{Format, Parts};
+
+/// The seconds that a [`Time`] can hold. What is beyond them is no time, as is what does not fit the format.
+const SECONDS: RangeInclusive<i64> = i64::MIN / 1_000_000_000 + 1..=i64::MAX / 1_000_000_000 - 1;
 
 /// Reads times in one format. Lines of one second mostly share their text but for the fraction: the last one is kept.
 #[derive(Debug)]
@@ -57,6 +62,9 @@ impl TimeReader {
             Some(epoch) => epoch,
             None => self.seconds(&parts)?,
         };
+        if !SECONDS.contains(&seconds) {
+            return None;
+        }
         self.remember(&text[..used], seconds);
         Some(Time::new(seconds, parts.nanos))
     }
@@ -225,6 +233,9 @@ mod tests {
                 "1700000000",
                 Some((1_700_000_000, 0)),
             ),
+            (&[("time_format", "%s")], "9300000000", None),
+            (&[plain], "1600-01-01 00:00:00", None),
+            (&[plain], "2300-01-01 00:00:00", None),
         ];
         for (options, text, expected) in cases {
             let mut reader = reader(options);

@@ -2,6 +2,7 @@
 //! on which the two disagree spelled out.
 
 use std::fmt::Write as _;
+use std::sync::OnceLock;
 
 use fancy_regex::{Regex, RegexBuilder};
 use regex_syntax::hir::ClassUnicode;
@@ -10,38 +11,49 @@ use crate::Error;
 use crate::captures::Slots;
 use crate::syntax::{Greed, Groups, Node, Syntax};
 
-/// Steps that one search may take. Onigmo has no limit; a text that needs more counts as one that does not match.
-const STEPS_MAX: usize = 1_000_000;
+/// Up to how many bytes of text a search may take how many steps. Onigmo has no limit; a text that needs more counts as one
+/// that does not match. A step may look at all of the text, so that a long one gets fewer: otherwise a single line of a
+/// mebibyte would keep a pattern like `(?>a+)+b` busy for hours.
+const STEPS_MAX: [(usize, usize); 3] = [
+    (4 << 10, 1_000_000),
+    (64 << 10, 64 << 10),
+    (usize::MAX, 2 << 10),
+];
 /// Bytes that each delegated part may take when compiled.
 const DELEGATE_BYTES_MAX: usize = 1 << 20;
 
 /// A backtracking program.
 #[derive(Debug)]
 pub(crate) struct Backtrack {
-    regex: Regex,
+    /// In the engine's own syntax.
+    text: String,
+    /// One for each row of [`STEPS_MAX`], made when a text needs it.
+    by_length: [OnceLock<Option<Regex>>; STEPS_MAX.len()],
 }
 
 impl Backtrack {
     /// Compiles any pattern that has no absent operator of variable length.
     pub fn new(syntax: &Syntax) -> Result<Backtrack, Error> {
         let text = Writer::write(syntax).map_err(|reason| Error::new(0, reason))?;
-        let built = RegexBuilder::new(&text)
-            .backtrack_limit(STEPS_MAX)
-            .delegate_size_limit(DELEGATE_BYTES_MAX)
-            .delegate_dfa_size_limit(DELEGATE_BYTES_MAX)
-            .build();
-        match built {
-            Ok(regex) => Ok(Backtrack { regex }),
-            Err(error) => Err(Error::new(
-                0,
-                format!("this pattern cannot be compiled ({error})"),
-            )),
-        }
+        let [(_, steps), ..] = STEPS_MAX;
+        let regex = compile(&text, steps)
+            .map_err(|error| Error::new(0, format!("this pattern cannot be compiled ({error})")))?;
+        let by_length: [OnceLock<Option<Regex>>; STEPS_MAX.len()] = Default::default();
+        let _ = by_length[0].set(Some(regex));
+        Ok(Backtrack { text, by_length })
+    }
+
+    /// The program that may search a text of `length` bytes.
+    fn regex(&self, length: usize) -> Option<&Regex> {
+        let row = STEPS_MAX.iter().position(|(up_to, _)| length <= *up_to)?;
+        let make = || compile(&self.text, STEPS_MAX[row].1).ok();
+        self.by_length[row].get_or_init(make).as_ref()
     }
 
     /// Searches `text`. A search that needs too many steps finds nothing.
     pub fn captures(&self, text: &str, slots: &mut Slots) -> bool {
-        let Ok(Some(found)) = self.regex.captures(text) else {
+        let found = self.regex(text.len()).map(|regex| regex.captures(text));
+        let Some(Ok(Some(found))) = found else {
             return false;
         };
         for group in 0..found.len() {
@@ -52,8 +64,17 @@ impl Backtrack {
 
     /// Whether `text` has a match.
     pub fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text).unwrap_or(false)
+        let regex = self.regex(text.len());
+        regex.is_some_and(|regex| regex.is_match(text).unwrap_or(false))
     }
+}
+
+fn compile(text: &str, steps: usize) -> Result<Regex, fancy_regex::Error> {
+    RegexBuilder::new(text)
+        .backtrack_limit(steps)
+        .delegate_size_limit(DELEGATE_BYTES_MAX)
+        .delegate_dfa_size_limit(DELEGATE_BYTES_MAX)
+        .build()
 }
 
 struct Writer<'a> {

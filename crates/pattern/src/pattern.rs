@@ -19,7 +19,8 @@ pub enum Engine {
     OnePass,
     /// Automata for everything else that is regular.
     General,
-    /// Backtracking, for what only Ruby's syntax has. It allocates, and gives up on a text after a million steps.
+    /// Backtracking, for what only Ruby's syntax has. It allocates, and gives up on a text after a
+    /// million steps, or fewer where the text is long.
     Backtrack,
 }
 
@@ -40,7 +41,7 @@ pub(crate) enum Compilation {
     },
     OnePass(Box<OnePass>),
     General(General),
-    Backtrack(Backtrack),
+    Backtrack(Box<Backtrack>),
 }
 
 /// The automaton for texts on which a scanner gives up. Made when it is needed first, which is hardly ever.
@@ -73,7 +74,7 @@ impl Pattern {
         let program = match regular::lower(&syntax.root) {
             Ok(regular) => Compilation::regular(regular).map_err(in_text)?,
             Err(regular::NotRegular) => {
-                Compilation::Backtrack(Backtrack::new(&syntax).map_err(in_text)?)
+                Compilation::Backtrack(Box::new(Backtrack::new(&syntax).map_err(in_text)?))
             }
         };
         let compiled = Compiled {

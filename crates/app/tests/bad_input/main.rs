@@ -8,9 +8,14 @@ mod harness;
 
 mod configuration;
 mod dead_endpoint;
+mod few_descriptors;
 mod files;
 mod forward;
 mod full_disk;
 mod http;
+mod http_wire;
 mod monitoring;
+mod odd_files;
+mod other_programs;
+mod records;
 mod tcp;

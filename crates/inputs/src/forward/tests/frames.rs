@@ -268,3 +268,27 @@ fn alternating_tags_share_batches() {
         assert_eq!(lines[..20], of_a, "in their order");
     });
 }
+
+#[test]
+fn what_is_packed_twice_is_unpacked_once() {
+    let twice = pack(&pack(ENTRIES));
+    for options in [&b""[..], b"\x81\xaacompressed\xa4gzip"] {
+        let (lines, malformed) = received(&[], None, &packed(&twice, options));
+        assert_eq!((lines.len(), malformed), (0, 1), "{options:x?}");
+    }
+}
+
+#[test]
+fn arrays_that_claim_more_than_a_frame_may_hold_are_refused_at_their_heads() {
+    // Each claims 65,535 elements, the first of which is the next: four are more than the frame may have bytes.
+    let nested = [b"\x92\xa1t", &b"\xdc\xff\xff".repeat(100)[..]].concat();
+    on_shard(async {
+        let rig = Rig::start(&[("buffer_max_size", "200K")]);
+        let mut sender = rig.connect().await;
+        let _ = sender.write_all(&nested).await;
+        // The sender has not left: what it claims is enough.
+        let _ = soon(sender.read_to_end(&mut Vec::new())).await;
+        assert_eq!(rig.counter("malformed_frames_total", None), 1);
+        assert!(rig.budget.used() < 1 << 20, "{}", rig.budget.used());
+    });
+}

@@ -286,3 +286,29 @@ fn senders_may_have_to_show_certificates() {
         .await;
     });
 }
+
+#[test]
+fn handshakes_that_never_end_keep_nobody_out() {
+    on_shard(async {
+        let authority = Authority::new();
+        let tls = authority.options();
+        on_tcp(&pairs(&tls), |address, road| async move {
+            let mut stuck = Vec::new();
+            for number in 0..300 {
+                let mut stream = tokio::net::TcpStream::connect(address)
+                    .await
+                    .expect("it listens");
+                // The first half of a hello, or nothing.
+                if number % 2 == 0 {
+                    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+                    stream.write_all(hello).await.expect("sent");
+                }
+                stuck.push(stream);
+            }
+            let mut sender = authority.connect(address, None).await.expect("encrypted");
+            sender.write_all(MESSAGE).await.expect("sent");
+            road.holds(1).await;
+        })
+        .await;
+    });
+}

@@ -453,3 +453,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn numbers_of_a_megabyte_are_read_or_refused() {
+    let digits = "9".repeat(1 << 20);
+    for json in [
+        digits.clone(),
+        format!("1e{digits}"),
+        format!("-{digits}.{digits}"),
+    ] {
+        let expected = Error {
+            offset: 0,
+            reason: Reason::Expected("a number within the range of floats"),
+        };
+        assert_eq!(read(json.as_bytes()), Err(expected));
+    }
+    assert_eq!(read_all(format!("0.{digits}").as_bytes()), Tree::float(1.0));
+    assert_eq!(read_all(format!("0e{digits}").as_bytes()), Tree::float(0.0));
+}
