@@ -31,13 +31,13 @@ fn fuzz(target: ::fuzz::Target, request: impl Fn(&[u8]) -> Vec<u8>) {
         local.block_on(&runtime, async {
             let answer = rig.exchange(&request).await;
             let (status, _) = parts(&answer);
-            assert!(
-                answer.is_empty() || (100..500).contains(&status),
-                "{answer}"
-            );
+            // What does not begin so is HTTP/2.
+            if answer.starts_with("HTTP/1.") {
+                assert!((100..500).contains(&status), "{answer}");
+            }
             let records = rig.road.records();
             assert!(
-                records == 0 || status < 300,
+                records == 0 || status < 300 || !answer.starts_with("HTTP/1."),
                 "refused whole: {records} {answer}"
             );
             drop(rig.road.take());
