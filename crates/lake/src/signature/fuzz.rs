@@ -31,7 +31,12 @@ fn spoken_for(parts: &Parts) -> impl PartialEq {
     let header = |name: &str| {
         let values = parts.headers.get_all(name).iter();
         values
-            .map(|value| value.as_bytes().to_vec())
+            .map(|value| {
+                let words = value.as_bytes().split(|byte| *byte == b' ');
+                let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+                // However many blanks there are: that is not signed.
+                words.join(&b' ')
+            })
             .collect::<Vec<_>>()
     };
     let named = [
