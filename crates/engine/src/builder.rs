@@ -21,7 +21,7 @@ use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation};
 use crate::runner::RunnerSettings;
-use crate::storage::{DeadLetters, DefaultStorage};
+use crate::storage::{DeadLetters, DefaultStorage, StateDirectory};
 
 /// An input that can be built, also a second time.
 #[derive(Clone)]
@@ -49,6 +49,8 @@ pub struct BuiltOutput {
     pub oversight: Rc<Oversight>,
     pub counters: OutputCounters,
     pub log: Log,
+    /// `storage.total_limit_size`.
+    pub bytes_max: Option<u64>,
     pub task: OutputTask,
 }
 
@@ -59,6 +61,17 @@ pub struct OutputTask {
     pub context: OutputContext,
     pub first: RunOutput,
     pub deliveries: UnboundedReceiver<Delivery>,
+}
+
+/// What all instances share, from the start to the end of the process.
+pub struct Shared {
+    pub memory: Memory,
+    /// Where what must survive is kept.
+    pub state: Rc<StateDirectory>,
+    /// Takes what outputs give up.
+    pub dead_letters: DeadLetters,
+    /// Tells outputs of the end.
+    pub stop: Stop,
 }
 
 /// The counters of every instance there ever was, by plugin and name: one that is built anew goes on where the one before
@@ -131,8 +144,8 @@ impl Seat {
 /// Builds instances of one plan and collects what fails.
 pub struct Builder<'a> {
     level: Level,
-    stop: Stop,
-    memory: &'a Memory,
+    shared: &'a Shared,
+    default_storage: DefaultStorage,
     counts: &'a mut Counts,
     parsers: Arc<dyn Parsers>,
     config_dir: PathBuf,
@@ -141,21 +154,17 @@ pub struct Builder<'a> {
     backoff: Backoff,
     escape_unicode: bool,
     nan_to_null: bool,
-    dead_letters: DeadLetters,
-    default_storage: DefaultStorage,
     /// What could not be built, and why.
     pub failures: Vec<String>,
 }
 
 impl<'a> Builder<'a> {
-    /// A builder for `plan`, whose outputs hear of the end by `stop`.
+    /// A builder for `plan`.
     pub fn new(
         plan: &Plan,
         level: Level,
-        stop: Stop,
-        memory: &'a Memory,
+        shared: &'a Shared,
         counts: &'a mut Counts,
-        dead_letters: &DeadLetters,
     ) -> Builder<'a> {
         let service = &plan.service;
         let (base, cap) = (
@@ -164,20 +173,21 @@ impl<'a> Builder<'a> {
         );
         Builder {
             level,
-            stop,
-            memory,
+            shared,
+            default_storage: DefaultStorage::new(service),
             counts,
             parsers: Arc::clone(&plan.parsers),
             config_dir: plan.config_dir.clone(),
-            writers: identity::source(identity::places(service), Log::new("engine", level)),
+            writers: identity::source(
+                shared.state.candidates().to_vec(),
+                Log::new("engine", level),
+            ),
             flush: service.flush.0,
             backoff: Backoff {
                 configured: plan.scheduler_is_configured.then_some((base, cap)),
             },
             escape_unicode: service.escape_unicode.0,
             nan_to_null: service.nan_to_null.0,
-            dead_letters: dead_letters.clone(),
-            default_storage: DefaultStorage::new(service),
             failures: Vec::new(),
         }
     }
@@ -236,6 +246,7 @@ impl<'a> Builder<'a> {
             oversight: Rc::clone(&settings.oversight),
             counters,
             log,
+            bytes_max: common.total_limit_size.0,
             task: OutputTask {
                 settings,
                 build: Rc::new(build),
@@ -259,10 +270,10 @@ impl<'a> Builder<'a> {
             backoff: self.backoff,
             counters,
             log,
-            stop: self.stop.clone(),
-            memory: Arc::clone(&self.memory.records),
-            bodies: Arc::clone(&self.memory.bodies),
-            dead_letters: self.dead_letters.clone(),
+            stop: self.shared.stop.clone(),
+            memory: Arc::clone(&self.shared.memory.records),
+            bodies: Arc::clone(&self.shared.memory.bodies),
+            dead_letters: self.shared.dead_letters.clone(),
             oversight: Oversight::new(),
         }
     }
@@ -317,7 +328,11 @@ impl<'a> Builder<'a> {
             log: self.log("input", &identity, common.log_level),
             metrics: counters.own.clone(),
             parsers: Arc::clone(&self.parsers),
-            budget: self.memory.records.child(common.mem_buf_limit.0 as usize),
+            budget: self
+                .shared
+                .memory
+                .records
+                .child(common.mem_buf_limit.0 as usize),
             config_dir: self.config_dir.clone(),
         };
         Seat {

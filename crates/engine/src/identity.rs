@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use config::ServiceOptions;
 use plugin::{Log, Writer, WriterSource};
 
 const FILE: &str = "writer";
@@ -28,7 +27,7 @@ pub fn source(places: Vec<PathBuf>, log: Log) -> WriterSource {
             }
         }
         let why = match refused.is_empty() {
-            true => "'storage.path' names no folder".to_owned(),
+            true => "there is no state directory".to_owned(),
             false => refused.join(", "),
         };
         log.warn(format_args!(
@@ -36,17 +35,6 @@ pub fn source(places: Vec<PathBuf>, log: Log) -> WriterSource {
         ));
         None
     })
-}
-
-/// Where the router's state may be, the best place first.
-pub fn places(service: &ServiceOptions) -> Vec<PathBuf> {
-    // systemd may name several, separated by colons; the first is ours.
-    let managed = || {
-        let all = std::env::var("STATE_DIRECTORY").ok()?;
-        all.split(':').next().map(PathBuf::from)
-    };
-    let place = service.storage_path.clone().or_else(managed);
-    place.into_iter().collect()
 }
 
 /// The same for all pipelines of this process: one that a reload has replaced still delivers what it holds.

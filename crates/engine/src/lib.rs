@@ -37,4 +37,4 @@ pub use letters::{DeadLetter, LetterBox, LettersRead, Replay};
 pub use memory::LIMIT_MIN as MEMORY_LIMIT_MIN;
 pub use pipeline::{Controller, Handovers, Pipeline, PipelineError, Reloaded};
 pub use plan::{Plan, Registry};
-pub use storage::state_name;
+pub use storage::{SimulatedDisk, state_name};

@@ -27,6 +27,8 @@ pub struct RunningOutput {
     pub oversight: Rc<Oversight>,
     pub counters: OutputCounters,
     pub log: Log,
+    /// `storage.total_limit_size`.
+    pub bytes_max: Option<u64>,
     pub task: JoinHandle<()>,
 }
 
@@ -48,6 +50,7 @@ impl RunningOutput {
             oversight: built.oversight,
             counters: built.counters,
             log: built.log,
+            bytes_max: built.bytes_max,
         }
     }
 

@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use config::Grace;
 use monitor::{Alarms, Watched};
-use plugin::{Ended, Handover, Level, Log, Stop, StopHandle};
+use plugin::{Ended, Handover, Level, Log, StopHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts};
+use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Shared};
 use crate::conservation::Conservation;
 use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
@@ -22,7 +21,7 @@ use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
 use crate::reading_on::{ReadingOn, sleep_until};
 use crate::road::Road;
-use crate::storage::{DeadLetters, Storage, StorageSettings};
+use crate::storage::{self, Storage, open_storage};
 use crate::watchdog;
 
 pub use crate::reload::Reloaded;
@@ -86,22 +85,19 @@ pub struct Pipeline {
 pub(crate) struct Running {
     pub level: Level,
     pub log: Log,
-    pub memory: Memory,
+    pub shared: Shared,
     pub counts: Counts,
     conservation: Conservation,
+    /// Where records wait on the disk, if any may.
+    pub storage: Option<Rc<Storage>>,
     pub watched: Watched,
     pub road: Rc<Road>,
-    /// Where records wait on the disk.
-    pub storage: Option<Rc<Storage>>,
-    pub dead_letters: DeadLetters,
     /// What the filters were made from.
     pub filter_fingerprints: Vec<u64>,
     pub inputs: Vec<RunningInput>,
     pub outputs: Vec<RunningOutput>,
     pub retiring: Vec<RetiringOutput>,
     pub grace: Option<Duration>,
-    /// Told to outputs.
-    pub stop: Stop,
     pub events: UnboundedSender<InputEvent>,
     pub next_id: u64,
     pub stop_handle: StopHandle,
@@ -121,29 +117,23 @@ impl Pipeline {
         mut handovers: Handovers,
     ) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
-        let memory = Memory::new(plan.memory_limit());
         let mut counts = Counts::new();
         let grace = grace(&plan);
         let filter_fingerprints = plan.filter_fingerprints();
+        let memory = Memory::new(plan.memory_limit());
         let state = plan.state_directory();
-        let storage_log = Log::new("storage", level);
-        let dead_letters = DeadLetters::of(&plan, &state, storage_log.clone());
-        let settings = StorageSettings::new(&plan.service, &state);
-        let storage = plan.replays_into.is_none().then(|| {
-            Rc::new(Storage::new(
-                settings,
-                Arc::clone(&memory.records),
-                storage_log,
-            ))
-        });
-        let mut builder = Builder::new(
-            &plan,
-            level,
-            stop.clone(),
-            &memory,
-            &mut counts,
-            &dead_letters,
-        );
+        if handovers.is_empty() {
+            // A successor waits for its predecessor to let go of what both need, and no longer.
+            storage::claim(&plan, &state)?;
+        }
+        let (storage, dead_letters) = storage::of_plan(&plan, level, &state, &memory.records);
+        let shared = Shared {
+            memory,
+            dead_letters,
+            state,
+            stop,
+        };
+        let mut builder = Builder::new(&plan, level, &shared, &mut counts);
         let outputs = plan.outputs.into_iter();
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
@@ -191,19 +181,17 @@ impl Pipeline {
             running: Running {
                 level,
                 log,
-                memory,
+                shared,
                 counts,
                 conservation: Conservation::default(),
-                watched: Watched::new(counters.clone()),
-                road: Rc::new(road),
                 storage,
-                dead_letters,
+                watched: storage::watched(counters.clone(), plan.service.storage_metrics.0),
+                road: Rc::new(road),
                 filter_fingerprints,
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 retiring: Vec::new(),
                 grace,
-                stop,
                 events: events_sender,
                 next_id: 0,
                 stop_handle,
@@ -233,7 +221,7 @@ impl Pipeline {
 
     /// How many bytes the process may take, and how many of them records may.
     pub fn memory(&self) -> (usize, usize) {
-        let memory = &self.running.memory;
+        let memory = &self.running.shared.memory;
         (memory.limit, memory.records.limit())
     }
 
@@ -388,6 +376,7 @@ impl Running {
 
     /// Looks after everything, once a second.
     fn look(&mut self) {
+        self.show_storage();
         self.conservation
             .check(&self.counts, &self.watched.alarms, &self.log);
         watchdog::look(&self.outputs, &self.retiring, &self.watched.alarms);
@@ -428,19 +417,6 @@ impl Running {
     pub fn alarms(&self) -> &Alarms {
         &self.watched.alarms
     }
-}
-
-/// Opens the storage if an input needs it (`has_stored`) or an earlier run has left something.
-pub(crate) fn open_storage(
-    storage: Option<&Rc<Storage>>,
-    has_stored: bool,
-) -> Result<(), PipelineError> {
-    let Some(storage) = storage.filter(|storage| has_stored || storage.has_backlog()) else {
-        return Ok(());
-    };
-    storage
-        .open()
-        .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
 #[cfg(test)]

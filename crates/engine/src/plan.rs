@@ -14,7 +14,7 @@ use plugin::{
 };
 
 use crate::instance::TagMatcher;
-use crate::storage::{StateDirectory, candidates};
+use crate::storage::{SimulatedDisk, StateDirectory, candidates};
 
 /// The plugins that are compiled in. The application lists them; the engine knows none.
 #[derive(Clone, Copy)]
@@ -39,6 +39,8 @@ pub struct Plan {
     pub state_name: String,
     /// Set when dead letters are sent once more: where they go that are given up again. Nothing else is kept then.
     pub(crate) replays_into: Option<PathBuf>,
+    /// What stands for the machine's disk in a simulation.
+    pub(crate) disk: Option<SimulatedDisk>,
     /// Whether the user named a base or a cap of the waits between retries.
     pub(crate) scheduler_is_configured: bool,
 
@@ -136,6 +138,7 @@ impl Plan {
             config_dir,
             state_name: "flumen".to_owned(),
             replays_into: None,
+            disk: None,
             scheduler_is_configured,
 
             inputs,
@@ -146,8 +149,17 @@ impl Plan {
 }
 
 impl Plan {
+    /// The same on a simulated disk: nothing touches the machine's.
+    pub fn with_disk(mut self, disk: SimulatedDisk) -> Plan {
+        self.disk = Some(disk);
+        self
+    }
+
     /// Where this configuration's router keeps what must survive.
     pub fn state_directory(&self) -> Rc<StateDirectory> {
+        if let Some(disk) = &self.disk {
+            return StateDirectory::simulated(disk.clone());
+        }
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let configured = self.service.storage_path.as_deref();
         StateDirectory::new(candidates(configured, &self.state_name, variable))

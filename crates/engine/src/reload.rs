@@ -12,9 +12,10 @@ use plugin::{Handover, Level};
 use crate::builder::{Builder, BuiltInput, BuiltOutput, Seat};
 use crate::input_task::Next;
 use crate::output_task::RunningOutput;
-use crate::pipeline::{PipelineError, Running, grace, open_storage};
+use crate::pipeline::{PipelineError, Running, grace};
 use crate::plan::{Identity, Plan, PlannedInput, PlannedOutput};
 use crate::road::{Exit, Road};
+use crate::storage::open_storage;
 
 /// What a reload changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,11 +64,11 @@ impl Running {
         let (fingerprints, grace) = (plan.filter_fingerprints(), grace(&plan));
         if plan
             .memory_limit()
-            .is_some_and(|limit| limit != self.memory.limit)
+            .is_some_and(|limit| limit != self.shared.memory.limit)
         {
             self.log.warn(format_args!(
                 "[reload] the memory limit stays at {} bytes until the next start",
-                self.memory.limit
+                self.shared.memory.limit
             ));
         }
         let prepared = self.prepare(plan, fingerprints != self.filter_fingerprints)?;
@@ -85,14 +86,8 @@ impl Running {
     /// Builds what is new.
     fn prepare(&mut self, plan: Plan, filters_changed: bool) -> Result<Prepared, PipelineError> {
         let pairs = self.pair_inputs_of(&plan);
-        let mut builder = Builder::new(
-            &plan,
-            self.level,
-            self.stop.clone(),
-            &self.memory,
-            &mut self.counts,
-            &self.dead_letters,
-        );
+        self.warn_of_fixed_places(&plan);
+        let mut builder = Builder::new(&plan, self.level, &self.shared, &mut self.counts);
         let (mut outputs, mut exits) = (Vec::new(), Vec::new());
         for planned in plan.outputs {
             let same = |output: &RunningOutput| is_same(&output.identity, &planned.identity);
@@ -115,7 +110,7 @@ impl Running {
             changed,
             added,
         } = pairs.sort(plan.inputs);
-        let changed: Vec<(u64, Seat)> = changed
+        let changed = changed
             .into_iter()
             .map(|(id, planned)| (id, builder.seat(planned)))
             .collect();
@@ -127,12 +122,15 @@ impl Running {
             .iter()
             .filter_map(|seat| builder.input(seat, Handover::default()))
             .collect();
+        let changed: Vec<(u64, Seat)> = changed;
+        let added: Vec<BuiltInput> = added;
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
-        let has_stored = changed.iter().any(|(_, seat)| seat.is_stored)
-            || seats.iter().any(|seat| seat.is_stored);
-        open_storage(self.storage.as_ref(), has_stored)?;
+        let new = added.iter().map(|input| &input.seat);
+        let seats = changed.iter().map(|(_, seat)| seat).chain(new);
+        let needs_storage = { seats }.any(|seat| seat.is_stored);
+        open_storage(self.storage.as_ref(), needs_storage)?;
         Ok(Prepared {
             filters,
             outputs,
@@ -141,6 +139,16 @@ impl Running {
             changed,
             added,
         })
+    }
+
+    /// What cannot change while the process runs.
+    fn warn_of_fixed_places(&self, plan: &Plan) {
+        let (new, old) = (plan.state_directory(), &self.shared.state);
+        if new.candidates() != old.candidates() {
+            self.log.warn(format_args!(
+                "[reload] what must survive stays where it is until the next start: 'storage.path' has changed"
+            ));
+        }
     }
 
     fn commit(&mut self, prepared: Prepared) -> Reloaded {
@@ -160,6 +168,7 @@ impl Running {
     /// Batches take another road from now on. What filters held that are gone is through before.
     fn turn_road(&mut self, filters: Option<Vec<crate::road::FilterStation>>, exits: Vec<Exit>) {
         let filters = match filters {
+            // Through the former road, which leads to the former outputs.
             Some(filters) => {
                 self.road.expire(true);
                 filters.into()
@@ -342,7 +351,7 @@ fn exit(output: &RunningOutput, planned: PlannedOutput) -> Exit {
         matcher: planned.matcher,
         deliveries: output.deliveries.clone(),
         counters: output.counters.clone(),
-        bytes_max: planned.common.total_limit_size.0,
+        bytes_max: output.bytes_max,
     }
 }
 

@@ -52,9 +52,9 @@ pub struct RunnerSettings {
     pub memory: Arc<Budget>,
     /// The memory that bodies of all outputs are counted in.
     pub bodies: Arc<Budget>,
+    pub oversight: Rc<Oversight>,
     /// Where records go that are given up.
     pub dead_letters: DeadLetters,
-    pub oversight: Rc<Oversight>,
 }
 
 /// A batch that is not answered for yet.
@@ -171,6 +171,7 @@ where
 {
     /// A runner without work.
     fn new(output: RunOutput, settings: &'a RunnerSettings, send: Send) -> Self {
+        let lanes = Lanes::new(output.concurrency);
         let pace = Pace::new(output.concurrency, &settings.counters.own);
         settings.oversight.deadline.set(output.deliver.deadline());
         Runner {
@@ -178,7 +179,7 @@ where
             output,
             deliveries: Slab::new(),
             waiting: VecDeque::new(),
-            lanes: Lanes::default(),
+            lanes,
             pace,
             in_flight: FuturesUnordered::new(),
             under_way: Slab::new(),

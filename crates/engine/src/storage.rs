@@ -11,17 +11,13 @@
 //! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
 
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use buffer::fs::Disk;
-use buffer::wal::{
-    self, Append, ChunkId, ChunkState, Durability, OpenError, Report, Settings, Writer,
-};
-use config::{ServiceOptions, StorageSync, StorageType};
+use buffer::fs::{Disk, Fs};
+use buffer::wal::{self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer};
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
 use record::{Batch, Budget, Origin, Position, Receipt};
@@ -29,8 +25,6 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
-use crate::output_task::RunningOutput;
-use crate::oversight::{Leftover, Order};
 use crate::road::{Delivery, Exit, Road};
 
 mod dead_letters;
@@ -39,66 +33,20 @@ pub mod encoding;
 mod feeder;
 mod import;
 mod report;
+mod running;
+mod settings;
 
 pub use dead_letters::{DeadLetters, below};
-pub use directory::{Directory, DirectoryError, StateDirectory, candidates, state_name};
+pub use directory::{
+    Directory, DirectoryError, SimulatedDisk, StateDirectory, candidates, state_name,
+};
+pub use running::{claim, of_plan, open_storage, watched};
+pub use settings::{DefaultStorage, StorageSettings};
 
 /// The oldest records of an output went, because it has more than `storage.total_limit_size`.
 const TOTAL_LIMIT: Reason = Reason("storage_total_limit_size");
 /// The smallest share of the memory that an output has, in bytes.
 const SHARE_MIN: usize = 256 << 10;
-/// How long an output may take to give back what it holds.
-const PATIENCE: Duration = Duration::from_millis(200);
-
-/// How records are kept.
-#[derive(Debug)]
-pub struct StorageSettings {
-    /// Where.
-    pub state: Rc<StateDirectory>,
-    /// `storage.sync`.
-    pub durability: Durability,
-    /// `storage.backlog.mem_limit`: how much of what lies on the disk is read at a time.
-    pub backlog_bytes: usize,
-    /// `storage.backlog.flush_on_shutdown`.
-    pub is_flushed_on_stop: bool,
-    /// Where Fluent Bit may have left chunk files: `storage.path`.
-    pub fluent_bit: Option<PathBuf>,
-    /// `storage.delete_irrecoverable_chunks`.
-    pub deletes_bad_chunks: bool,
-}
-
-impl StorageSettings {
-    /// What a configuration says.
-    pub fn new(service: &ServiceOptions, state: &Rc<StateDirectory>) -> StorageSettings {
-        StorageSettings {
-            state: Rc::clone(state),
-            durability: match service.storage_sync {
-                StorageSync::Full => Durability::Durable,
-                StorageSync::Normal => Durability::Process,
-            },
-            backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
-            is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
-            fluent_bit: service.storage_path.clone(),
-            deletes_bad_chunks: service.delete_irrecoverable_chunks.0,
-        }
-    }
-}
-
-/// Where records wait of inputs that do not say so.
-#[derive(Clone, Copy, Debug)]
-pub struct DefaultStorage(Option<StorageType>);
-
-impl DefaultStorage {
-    /// What `[SERVICE]` says: only with `storage.inherit`.
-    pub fn new(service: &ServiceOptions) -> DefaultStorage {
-        DefaultStorage(service.storage_type.filter(|_| service.storage_inherit.0))
-    }
-
-    /// Whether the records of an input with this `storage.type` are kept on the disk.
-    pub fn is_stored(self, own: Option<StorageType>) -> bool {
-        own.or(self.0) == Some(StorageType::Filesystem)
-    }
-}
 
 /// An output, as the storage knows it: one that is configured, or was once and has records here.
 pub struct Way {
@@ -268,7 +216,13 @@ impl Storage {
             // Whole segments are dropped at the limit: they should be a small part of it.
             settings.segment_bytes = settings.segment_bytes.min((smallest / 8).max(64 << 10));
         }
-        let (log, recovered) = wal::Log::open(Arc::new(Disk), settings)?;
+        let simulated = self.settings.state.disk().cloned();
+        let mut fs: Arc<dyn Fs> = Arc::new(Disk);
+        if let Some(disk) = &simulated {
+            (settings.new_uuid, settings.segment_bytes) = (disk.new_uuid, disk.segment_bytes);
+            fs = Arc::clone(&disk.fs);
+        }
+        let (log, recovered) = wal::Log::open(fs, settings)?;
         report::recovered(&self.log, &directory.path, &recovered, &ways);
         for name in recovered.waiting.keys() {
             if self.find(name).is_none() {
@@ -277,7 +231,14 @@ impl Storage {
         }
         let routes = self.ways.borrow().iter().map(|way| way.route()).collect();
         let told = report::teller(&self.log, &self.counted);
-        let writer = Writer::start(log, &recovered, routes, told).map_err(StorageError::Thread)?;
+        let writer = match simulated {
+            None => Writer::start(log, &recovered, routes, told).map_err(StorageError::Thread)?,
+            Some(_) => {
+                let (writer, driver) = Writer::driven(log, &recovered, routes, told);
+                spawn_local(driver.run(tokio::time::sleep_until));
+                writer
+            }
+        };
         *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open { writer, directory }));
         Ok(())
     }
@@ -319,6 +280,10 @@ impl Storage {
 
     /// Whether an earlier run left a log in one of the places.
     pub fn has_backlog(&self) -> bool {
+        if let Some(disk) = self.settings.state.disk() {
+            let names = disk.fs.list(Path::new("/wal"));
+            return names.is_ok_and(|names| !names.is_empty());
+        }
         let has_log = |folder: &PathBuf| {
             let entries = std::fs::read_dir(folder.join("wal"));
             entries.is_ok_and(|mut entries| entries.next().is_some())
@@ -543,67 +508,22 @@ impl Storage {
         self.chunks.borrow_mut().clear();
     }
 
-    /// No output gets anything more from here.
+    /// No output gets anything more from here, for good: each ends when it is done.
+    pub fn leave_outputs(&self) {
+        self.end_feeders();
+        self.detach();
+    }
+
+    /// No output gets anything more from here, until it is attached.
     fn detach(&self) {
         for way in self.ways.borrow().iter() {
             way.deliveries.borrow_mut().take();
         }
     }
 
-    /// Keeps what `outputs` hold and will not get an answer for any more, so that it is delivered after the next start
-    /// and not a second time by those outputs that have delivered it. What only one output gets and its source can
-    /// hand over again stays with its source. Returns how many records are kept.
-    pub async fn keep_held(&self, outputs: &[RunningOutput]) -> u64 {
-        for output in outputs {
-            output.oversight.order(Order::TearDown);
-        }
-        let mut kept = 0;
-        for output in outputs {
-            let given_up = async {
-                while output.oversight.current_order().is_some() {
-                    tokio::task::yield_now().await;
-                }
-                // The task puts what it gave back where it can be found.
-                tokio::task::yield_now().await;
-            };
-            if tokio::time::timeout(PATIENCE, given_up).await.is_err() {
-                continue;
-            }
-            let Some(way) = self.find(&output.counters.name) else {
-                continue;
-            };
-            for left in output.oversight.take_leftovers() {
-                kept += self.keep(&way, left);
-            }
-        }
-        if let Some(open) = self.opened().filter(|_| kept > 0) {
-            open.writer.flush().await;
-        }
-        kept
-    }
-
-    fn keep(&self, way: &Way, left: Leftover) -> u64 {
-        let must = self.outputs() > 1 || left.batch.is_awaited();
-        if !must || left.receipt.is_numbered() || !encoding::is_storable(&left.batch) {
-            return 0;
-        }
-        let Some(open) = self.log() else { return 0 };
-        open.writer.fall_behind(way.index);
-        let records = u64::from(left.len());
-        self.spill(
-            &open,
-            &left.batch,
-            left.receipt,
-            &[way.index],
-            &left.records,
-        );
-        records
-    }
-
     /// Waits until everything is safe, and says what stays on the disk.
     pub async fn close(&self) {
-        self.end_feeders();
-        self.detach();
+        self.leave_outputs();
         let Some(open) = self.opened() else { return };
         if !open.writer.flush().await {
             self.log.error(format_args!(

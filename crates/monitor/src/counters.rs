@@ -17,6 +17,10 @@ pub struct InputCounters {
     pub routed: Counter,
     /// Records that matched no output.
     pub unrouted: Counter,
+    /// Bytes of memory that its records take now.
+    pub mem_size: Gauge,
+    /// The most that they may take (`Mem_Buf_Limit`); 0 is no limit of its own.
+    pub mem_limit: Gauge,
     /// The plugin's own counters.
     pub own: Metrics,
 }
@@ -85,6 +89,8 @@ impl InputCounters {
             bytes: zero(),
             routed: zero(),
             unrouted: zero(),
+            mem_size: Gauge::default(),
+            mem_limit: Gauge::default(),
             own,
         }
     }

@@ -12,6 +12,7 @@ mod health;
 mod prometheus;
 mod report;
 mod server;
+mod storage;
 mod watched;
 
 pub use admin::{Admin, Reload};
@@ -20,4 +21,5 @@ pub use conservation::imbalances;
 pub use counters::{FilterCounters, InputCounters, OutputCounters, Pipeline};
 pub use health::{Health, HealthLimits};
 pub use server::{Monitor, serve};
+pub use storage::StorageGauges;
 pub use watched::Watched;

@@ -127,6 +127,9 @@ impl Monitor {
             "/api/v1/metrics" => json_answer(&report::metrics(&self.watched.pipeline())),
             "/api/v1/metrics/prometheus" | "/api/v2/metrics/prometheus" => self.prometheus(),
             "/api/v1/plugins" => json_answer(&self.plugins),
+            "/api/v1/storage" if self.watched.storage.is_shown.get() != 0 => {
+                json_answer(&self.watched.storage.report(&self.watched.pipeline()))
+            }
             "/api/v1/health" if self.health_check => self.health_v1(),
             "/api/v2/health" => self.health_v2(),
             "/api/v2/reload" => {

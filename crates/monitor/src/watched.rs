@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plugin::Counter;
 
+use crate::StorageGauges;
 use crate::{Alarms, Pipeline};
 
 /// A pipeline whose instances may be others at any time. Cheap to clone; all clones are one.
@@ -14,6 +15,8 @@ pub struct Watched {
     pub alarms: Alarms,
     /// How many times the configuration was reloaded.
     pub reloads: Counter,
+    /// What waits in memory and on the disk.
+    pub storage: StorageGauges,
 }
 
 impl Watched {

@@ -50,6 +50,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bench", &["record", "aws"]),
     // Tests use it; it knows nobody.
     ("fuzz", &[]),
+    // It runs the real road between sources and services of its own; nothing depends on it.
+    (
+        "simulation",
+        &["record", "config", "plugin", "buffer", "monitor", "engine"],
+    ),
     // The chores stand beside the road.
     ("xtask", &[]),
 ];

@@ -41,6 +41,7 @@ impl RouterProcess {
             .env("AWS_ENDPOINT_URL", endpoint)
             .env("AWS_ACCESS_KEY_ID", super::scene::KEY)
             .env("AWS_SECRET_ACCESS_KEY", super::scene::KEY)
+            .env("STATE_DIRECTORY", config.with_extension("state"))
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_PROFILE")
             .env_remove("AWS_ENDPOINT_URL_FIREHOSE")

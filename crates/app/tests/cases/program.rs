@@ -219,6 +219,7 @@ fn command(
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", folder)
+        .env("STATE_DIRECTORY", file("state"))
         .env("TZ", "UTC")
         .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
         .env("AWS_SECRET_ACCESS_KEY", "example");

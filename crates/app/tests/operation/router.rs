@@ -68,6 +68,7 @@ impl Router {
         let child = command
             .args(["-c", "flumen.conf"])
             .args(arguments)
+            .env("STATE_DIRECTORY", folder.join("state-directory"))
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a descriptor"))

@@ -221,6 +221,13 @@ impl Store {
             .map(|n| UNIX_EPOCH + Duration::from_nanos(n))
     }
 
+    /// A key for a row that does not exist yet, for whoever writes without a [`super::Writer`].
+    pub fn new_key(&mut self) -> RowKey {
+        let key = RowKey(self.next_key);
+        self.next_key += 1;
+        key
+    }
+
     /// The first key that no row has.
     pub(super) fn next_key(&self) -> u64 {
         self.next_key

@@ -83,7 +83,7 @@ impl Log {
             folder: settings.folder.clone(),
             error,
         };
-        fs.create_dir(&settings.folder).map_err(no_folder)?;
+        make_folder(&*fs, &settings.folder).map_err(no_folder)?;
         let indexes = segment_indexes(&*fs, &settings.folder).map_err(no_folder)?;
         refuse_newer(&*fs, &settings.folder, &indexes)?;
         let cursors = Cursors::open(&fs, &settings).map_err(no_folder)??;
@@ -472,11 +472,15 @@ impl Log {
     }
 
     fn is_done(&self, segment: &Segment) -> bool {
-        let is_past = |(name, share): (&Arc<str>, &super::segment::Share)| {
-            let progress = self.cursors.progress(name);
-            progress.is_some_and(|progress| progress.prefix >= share.end)
-        };
-        segment.routes.iter().all(is_past)
+        let mut routes = segment.routes.iter();
+        routes.all(|(name, share)| self.is_past(name, segment.header.first..share.end))
+    }
+
+    /// Whether an output is done with a range. What it has not answered for before that does not count: otherwise one
+    /// record without an answer would hold everything behind it on the disk.
+    fn is_past(&self, route: &str, range: Range<u64>) -> bool {
+        let progress = self.cursors.progress(route);
+        progress.is_some_and(|progress| progress.covers(&range))
     }
 
     /// Ends the log: what is done with goes, the rest is made safe.
@@ -497,8 +501,7 @@ impl Log {
         let mut all: HashMap<Arc<str>, Waiting> = HashMap::new();
         for segment in &self.segments {
             for (name, share) in &segment.routes {
-                let progress = self.cursors.progress(name);
-                if progress.is_none_or(|progress| progress.prefix < share.end) {
+                if !self.is_past(name, segment.header.first..share.end) {
                     let waiting = all.entry(Arc::clone(name)).or_default();
                     waiting.records += share.records;
                     waiting.bytes += share.bytes;
@@ -606,6 +609,16 @@ impl Reading<'_> {
             self.answer.frames.push(Stored { frame, origin });
         }
         self.bytes_left > 0
+    }
+}
+
+/// Makes the folder so that it survives a loss of power.
+fn make_folder(fs: &dyn Fs, folder: &Path) -> io::Result<()> {
+    fs.create_dir(folder)?;
+    match folder.parent().map(|parent| fs.sync_dir(parent)) {
+        // What may not even be opened cannot be synced; then it was there before.
+        Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use record::{Ledger, Obligation};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::Gap;
 use super::cursors::Chunks;
@@ -74,8 +75,32 @@ struct Inner {
     /// Told that a ledger changed.
     progressed: AtomicBool,
     thread: Mutex<Option<std::thread::Thread>>,
+    /// Told what the thread is told, for a [`Driver`].
+    woken: Notify,
     chunks: Arc<Chunks>,
     origin: [u8; 16],
+}
+
+/// Does the work of a [`Writer`] without a thread, on the caller's clock: for simulations. Calls block for the disk.
+pub struct Driver<R>(worker::Worker<R>, Arc<Inner>);
+
+impl<R: Fn(Report<'_>)> Driver<R> {
+    /// Works until the writer is dropped and the log is closed; `sleep_until` waits.
+    pub async fn run<S: Future<Output = ()>>(mut self, sleep_until: impl Fn(Instant) -> S) {
+        loop {
+            match self.0.turn() {
+                worker::Turn::Ended => return,
+                worker::Turn::Waits(None) => self.1.woken.notified().await,
+                worker::Turn::Waits(Some(due)) => {
+                    tokio::select! {
+                        biased;
+                        () = self.1.woken.notified() => {}
+                        () = sleep_until(due) => {}
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[derive(Default)]
@@ -124,34 +149,7 @@ impl Writer {
         routes: Vec<Route>,
         report: impl Fn(Report<'_>) + Send + 'static,
     ) -> io::Result<Writer> {
-        let inner = Arc::new(Inner {
-            inbox: Mutex::default(),
-            progressed: AtomicBool::new(false),
-            thread: Mutex::default(),
-            chunks: log.chunks(),
-            origin: log.origin(),
-        });
-        let states = routes.into_iter().map(|route| {
-            let progress = match log.progress(&route.name) {
-                Some(progress) => progress.clone(),
-                None if recovered.waiting.contains_key(&route.name) => Progress {
-                    prefix: log.first(),
-                    ..Progress::default()
-                },
-                None => Progress {
-                    prefix: log.next(),
-                    ..Progress::default()
-                },
-            };
-            inner.state(route, &progress, log.next())
-        });
-        let states: Vec<RouteState> = states.collect();
-        {
-            let mut inbox = inner.lock();
-            inbox.next = log.next();
-            inbox.waiting = vec![Waiting::default(); states.len()];
-            inbox.routes = states;
-        }
+        let inner = Inner::new(&log, recovered, routes);
         let theirs = Arc::clone(&inner);
         let thread = std::thread::Builder::new()
             .name("storage".to_owned())
@@ -163,6 +161,22 @@ impl Writer {
             inner,
             thread: Some(thread),
         })
+    }
+
+    /// The same without a thread: nothing happens but what the driver does.
+    pub fn driven<R: Fn(Report<'_>)>(
+        log: Log,
+        recovered: &Recovered,
+        routes: Vec<Route>,
+        report: R,
+    ) -> (Writer, Driver<R>) {
+        let inner = Inner::new(&log, recovered, routes);
+        let worker = worker::Worker::new(log, Arc::clone(&inner), report);
+        let writer = Writer {
+            inner: Arc::clone(&inner),
+            thread: None,
+        };
+        (writer, Driver(worker, inner))
     }
 
     /// Adds an output, or changes the limit of one that is known by that name. Returns its number. It follows from now on.
@@ -355,6 +369,40 @@ impl Drop for Writer {
 }
 
 impl Inner {
+    /// What writer and worker share of `log`, in which `recovered` was found.
+    fn new(log: &Log, recovered: &Recovered, routes: Vec<Route>) -> Arc<Inner> {
+        let inner = Arc::new(Inner {
+            inbox: Mutex::default(),
+            progressed: AtomicBool::new(false),
+            thread: Mutex::default(),
+            woken: Notify::new(),
+            chunks: log.chunks(),
+            origin: log.origin(),
+        });
+        let states = routes.into_iter().map(|route| {
+            let progress = match log.progress(&route.name) {
+                Some(progress) => progress.clone(),
+                None if recovered.waiting.contains_key(&route.name) => Progress {
+                    prefix: log.first(),
+                    ..Progress::default()
+                },
+                None => Progress {
+                    prefix: log.next(),
+                    ..Progress::default()
+                },
+            };
+            inner.state(route, &progress, log.next())
+        });
+        let states: Vec<RouteState> = states.collect();
+        {
+            let mut inbox = inner.lock();
+            inbox.next = log.next();
+            inbox.waiting = vec![Waiting::default(); states.len()];
+            inbox.routes = states;
+        }
+        inner
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -364,6 +412,7 @@ impl Inner {
         if let Some(thread) = &*thread {
             thread.unpark();
         }
+        self.woken.notify_one();
     }
 
     /// The state of an output that has made `progress`, when the next number is `next`.

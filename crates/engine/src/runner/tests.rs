@@ -417,8 +417,8 @@ async fn a_dropped_runner_refuses_what_it_held() {
         stop,
         memory: Budget::new(0),
         bodies: Budget::new(0),
-        dead_letters: DeadLetters::none(),
         oversight: Oversight::new(),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {
@@ -457,8 +457,8 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
         stop,
         memory: Arc::clone(&memory),
         bodies: Budget::new(0),
-        dead_letters: DeadLetters::none(),
         oversight: Oversight::new(),
+        dead_letters: DeadLetters::none(),
     };
     let output = RunOutput {
         format: Box::new(Lines {

@@ -7,8 +7,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
+use buffer::fs::Fs;
 use record::Origin;
 
 /// A router that ends, or hands over to this one, has so long to let go of the folder.
@@ -54,10 +56,28 @@ pub fn candidates(
         .collect()
 }
 
+/// A disk of a simulation: the log stands on it at `/wal`, and works on the shard's own thread and clock.
+#[derive(Clone)]
+pub struct SimulatedDisk {
+    /// The file system.
+    pub fs: Arc<dyn Fs>,
+    /// Gives the numbers that nobody gave before.
+    pub new_uuid: fn() -> [u8; 16],
+    /// The length at which a new segment is begun.
+    pub segment_bytes: u64,
+}
+
+impl std::fmt::Debug for SimulatedDisk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SimulatedDisk")
+    }
+}
+
 /// The folder of a router, taken when something must be kept first.
 #[derive(Debug)]
 pub struct StateDirectory {
     candidates: Vec<PathBuf>,
+    simulated: Option<SimulatedDisk>,
     taken: RefCell<Option<Rc<Directory>>>,
 }
 
@@ -66,8 +86,27 @@ impl StateDirectory {
     pub fn new(candidates: Vec<PathBuf>) -> Rc<StateDirectory> {
         Rc::new(StateDirectory {
             candidates,
+            simulated: None,
             taken: RefCell::default(),
         })
+    }
+
+    /// The root of a simulated disk: nothing touches the machine's.
+    pub fn simulated(disk: SimulatedDisk) -> Rc<StateDirectory> {
+        let root = Directory {
+            path: PathBuf::from("/"),
+            _lock: None,
+        };
+        Rc::new(StateDirectory {
+            candidates: Vec::new(),
+            simulated: Some(disk),
+            taken: RefCell::new(Some(Rc::new(root))),
+        })
+    }
+
+    /// The disk that it is on, if that is a simulated one.
+    pub fn disk(&self) -> Option<&SimulatedDisk> {
+        self.simulated.as_ref()
     }
 
     /// The folder.
@@ -95,7 +134,7 @@ pub struct Directory {
     /// The folder.
     pub path: PathBuf,
     /// Its lock goes with it.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Why there is no folder.
@@ -124,7 +163,7 @@ impl Directory {
                 Ok(Some(lock)) => {
                     return Ok(Directory {
                         path: path.clone(),
-                        _lock: lock,
+                        _lock: Some(lock),
                     });
                 }
                 Ok(None) => return Err(DirectoryError::Used(path.clone())),

@@ -12,6 +12,8 @@ use tokio::task::LocalSet;
 
 use monitor::InputCounters;
 
+use buffer::wal::Durability;
+
 use super::*;
 use crate::instance::TagMatcher;
 

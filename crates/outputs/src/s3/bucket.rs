@@ -58,6 +58,8 @@ pub enum Failure {
         why: String,
         /// What the service asked to wait.
         after: Option<Duration>,
+        /// Whether the attempt got further than the one before.
+        progress: bool,
     },
     /// There is an object of this name.
     Exists,
@@ -93,6 +95,7 @@ impl Failure {
         Failure::Again {
             why: why.into(),
             after: None,
+            progress: false,
         }
     }
 }
@@ -265,6 +268,7 @@ fn refused(error: &ServiceError) -> Failure {
         _ => Failure::Again {
             why: error.to_string(),
             after: error.retry_after,
+            progress: false,
         },
     }
 }

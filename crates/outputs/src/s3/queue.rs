@@ -130,8 +130,15 @@ impl<T: Tagged> Queue<T> {
         self.changed.notify_waiters();
     }
 
-    /// The object must be tried again, not before `after`. Returns how often it has failed and the wait.
-    pub fn postpone(&self, object: &Rc<T>, after: Option<Duration>) -> (u32, Duration) {
+    /// The object must be tried again, not before `after`. Returns how often it has failed since the last attempt that
+    /// made `progress`, and the wait: as long as some parts get through, waiting longer each time would only hold the
+    /// rest up.
+    pub fn postpone(
+        &self,
+        object: &Rc<T>,
+        after: Option<Duration>,
+        progress: bool,
+    ) -> (u32, Duration) {
         let mut entries = self.entries.borrow_mut();
         let entry = entries
             .iter_mut()
@@ -139,7 +146,7 @@ impl<T: Tagged> Queue<T> {
         let Some(entry) = entry else {
             return (0, Duration::ZERO);
         };
-        entry.failures += 1;
+        entry.failures = if progress { 1 } else { entry.failures + 1 };
         let mut wait = self
             .waits
             .after(entry.failures)
@@ -229,7 +236,7 @@ mod tests {
         assert_eq!((first.1, other.1), (1, 3));
         queue.done(&other);
         let before = Instant::now();
-        let (failures, wait) = queue.postpone(&first, None);
+        let (failures, wait) = queue.postpone(&first, None, false);
         assert!(failures == 1 && wait <= WAITS.first);
         let again = queue.next().await;
         assert!(
@@ -250,12 +257,22 @@ mod tests {
         queue.push(Object("a", 2));
         let first = queue.next().await;
         assert_eq!((first.1, queue.next().await.1), (1, 2));
-        let (_, wait) = queue.postpone(&first, Some(Duration::from_secs(100)));
+        let (_, wait) = queue.postpone(&first, Some(Duration::from_secs(100)), false);
         assert_eq!(wait, Duration::from_secs(100), "the service's wish counts");
         queue.hurry();
         let before = Instant::now();
         assert_eq!(queue.next().await.1, 1);
         assert_eq!(before.elapsed(), Duration::ZERO, "a stop does not wait");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_do_not_grow_while_parts_get_through() {
+        let queue = Queue::new(false, WAITS);
+        queue.push(Object("a", 1));
+        for (progress, failures) in [(false, 1), (false, 2), (true, 1), (true, 1), (false, 2)] {
+            let object = queue.next().await;
+            assert_eq!(queue.postpone(&object, None, progress).0, failures);
+        }
     }
 
     #[test]

@@ -23,8 +23,8 @@ use super::store::Place;
 const PARTS_MAX: u64 = 10_000;
 /// Larger parts than this are cut: they would only take memory.
 const PART_BYTES_MAX: u64 = 50_000_000;
-/// What is in memory at once to be sent, in bytes; one piece that is larger is alone.
-const MEMORY: u64 = 64 << 20;
+/// What is in memory at once to be sent, in bytes: three parts of the usual size. One piece that is larger is alone.
+const MEMORY: u64 = 16 << 20;
 /// The unit in which it is counted.
 const UNIT: u64 = 1 << 10;
 
@@ -159,6 +159,7 @@ impl<'a> Attempt<'a> {
                 self.save(Parts { upload_id, etags }).await
             }
         };
+        let sent_before = parts.etags.len();
         let len = self.body.len();
         let size = self.object.settings.part_size.min(PART_BYTES_MAX);
         let size = size.max(len.div_ceil(PARTS_MAX));
@@ -167,12 +168,12 @@ impl<'a> Attempt<'a> {
             let number = parts.etags.len() + 1;
             let (piece, _permit) = match self.piece(range).await {
                 Ok(piece) => piece,
-                Err(error) => return self.keep(parts, error),
+                Err(error) => return self.keep(parts, error, sent_before),
             };
             let put = bucket.put_part(self.name(), &parts.upload_id, number, &piece);
             match put.await {
                 Ok(etag) => parts.etags.push(etag),
-                Err(error) => return self.keep(parts, error),
+                Err(error) => return self.keep(parts, error, sent_before),
             }
             parts = self.save(parts).await;
         }
@@ -181,13 +182,22 @@ impl<'a> Attempt<'a> {
             .await;
         match completed {
             Ok(()) => Ok(()),
-            Err(error) => self.keep(parts, error),
+            Err(error) => self.keep(parts, error, sent_before),
         }
     }
 
-    fn keep(&mut self, parts: Parts, error: Failure) -> Result<(), Failure> {
+    /// Remembers the parts that are sent, of which there were so many before this attempt.
+    fn keep(&mut self, parts: Parts, error: Failure, sent_before: usize) -> Result<(), Failure> {
+        let sent_more = parts.etags.len() > sent_before;
         self.progress.parts = Some(parts);
-        Err(error)
+        Err(match error {
+            Failure::Again { why, after, .. } => Failure::Again {
+                why,
+                after,
+                progress: sent_more,
+            },
+            other => other,
+        })
     }
 
     /// Stores the progress, and gives it back. A full disk does not stop an upload: it would only cost more after a

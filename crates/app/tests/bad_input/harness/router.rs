@@ -33,6 +33,7 @@ impl Router {
             options.open(folder.join(name)).expect("a file for output")
         };
         super::point(&mut command);
+        command.env("STATE_DIRECTORY", folder.join("state"));
         let child = command
             .args(["-c", "flumen.conf"])
             .current_dir(folder)

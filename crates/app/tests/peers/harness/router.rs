@@ -20,6 +20,7 @@ impl Router {
         let folder = configuration
             .parent()
             .expect("a configuration lies in a folder");
+        command.env("STATE_DIRECTORY", folder.join("state"));
         Router {
             process: Process::start("router", &mut command, folder),
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::super::Durability;
 use super::super::log::{Log, Stored, StoredFrames};
@@ -35,6 +35,14 @@ pub struct Worker<R> {
     looked_at: Instant,
 }
 
+/// What came of a turn.
+pub enum Turn {
+    /// Nothing more until then, or until it is woken.
+    Waits(Option<Instant>),
+    /// The log is closed.
+    Ended,
+}
+
 /// What the thread woke up for.
 struct Work {
     reads: Vec<Read>,
@@ -44,7 +52,8 @@ struct Work {
 
 impl<R: Fn(Report<'_>)> Worker<R> {
     pub fn new(log: Log, inner: Arc<Inner>, report: R) -> Worker<R> {
-        Worker {
+        let waiting = log.waiting();
+        let mut worker = Worker {
             log,
             inner,
             report,
@@ -56,31 +65,54 @@ impl<R: Fn(Report<'_>)> Worker<R> {
             synced_at: Instant::now(),
             retry_at: None,
             looked_at: Instant::now(),
-        }
+        };
+        worker.show(&waiting);
+        worker
     }
 
     pub fn run(mut self) {
-        self.show(&self.log.waiting());
         loop {
-            let work = self.next();
-            self.note_progress();
-            let result = self.write();
-            self.tell(&result);
-            for read in work.reads {
-                let answer = self.read(&read);
-                let _ = read.answer.send(answer);
-            }
-            self.look_after(!work.flushes.is_empty());
-            for flush in work.flushes {
-                let _ = flush.send(result.is_ok());
-            }
-            if work.is_closing {
-                self.note_progress();
-                let closed = self.log.close();
-                self.tell(&closed);
-                return;
+            match self.turn() {
+                Turn::Ended => return,
+                Turn::Waits(Some(due)) => std::thread::park_timeout(due - Instant::now()),
+                Turn::Waits(None) => std::thread::park(),
             }
         }
+    }
+
+    /// Does what there is to do now.
+    pub fn turn(&mut self) -> Turn {
+        loop {
+            match self.next() {
+                Err(due) => return Turn::Waits(due),
+                Ok(work) => {
+                    if self.work(work) {
+                        return Turn::Ended;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns whether this was the last.
+    fn work(&mut self, work: Work) -> bool {
+        self.note_progress();
+        let result = self.write();
+        self.tell(&result);
+        for read in work.reads {
+            let answer = self.read(&read);
+            let _ = read.answer.send(answer);
+        }
+        self.look_after(!work.flushes.is_empty());
+        for flush in work.flushes {
+            let _ = flush.send(result.is_ok());
+        }
+        if work.is_closing {
+            self.note_progress();
+            let closed = self.log.close();
+            self.tell(&closed);
+        }
+        work.is_closing
     }
 
     /// Removes what is done with, and keeps the limits; not all the time, because that looks at every segment.
@@ -96,33 +128,27 @@ impl<R: Fn(Report<'_>)> Worker<R> {
         self.show(&waiting);
     }
 
-    /// Waits until there is something to do.
-    fn next(&mut self) -> Work {
-        loop {
-            let mut inbox = self.inner.lock();
-            let now = Instant::now();
-            if !inbox.appends.is_empty() {
-                self.pending_since.get_or_insert(now);
-                self.pending.extend(inbox.appends.drain(..));
-            }
-            if self.inner.progressed.load(Ordering::Acquire) {
-                self.progressed_since.get_or_insert(now);
-            }
-            let is_asked = !inbox.reads.is_empty() || !inbox.flushes.is_empty() || inbox.is_closing;
-            let due = self.due(now);
-            if is_asked || due.is_some_and(|due| due <= now) {
-                return Work {
-                    reads: std::mem::take(&mut inbox.reads),
-                    flushes: std::mem::take(&mut inbox.flushes),
-                    is_closing: inbox.is_closing,
-                };
-            }
-            drop(inbox);
-            match due {
-                Some(due) => std::thread::park_timeout(due - now),
-                None => std::thread::park(),
-            }
+    /// What there is to do now, or else when there will be something.
+    fn next(&mut self) -> Result<Work, Option<Instant>> {
+        let mut inbox = self.inner.lock();
+        let now = Instant::now();
+        if !inbox.appends.is_empty() {
+            self.pending_since.get_or_insert(now);
+            self.pending.extend(inbox.appends.drain(..));
         }
+        if self.inner.progressed.load(Ordering::Acquire) {
+            self.progressed_since.get_or_insert(now);
+        }
+        let is_asked = !inbox.reads.is_empty() || !inbox.flushes.is_empty() || inbox.is_closing;
+        let due = self.due(now);
+        if !is_asked && due.is_none_or(|due| due > now) {
+            return Err(due);
+        }
+        Ok(Work {
+            reads: std::mem::take(&mut inbox.reads),
+            flushes: std::mem::take(&mut inbox.flushes),
+            is_closing: inbox.is_closing,
+        })
     }
 
     /// When the next thing has to be done.

@@ -251,6 +251,7 @@ impl Format for Sink {
         outbox.requests.push(Request {
             body: vec![0; numbers.len()].into(),
             parts: std::mem::take(&mut self.parts),
+            provenance: None,
             lane: None,
             note: Some(Box::new(numbers)),
         });
