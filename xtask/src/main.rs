@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 mod cases;
 mod dependencies;
+mod fuzz;
 mod peers;
 mod report;
 mod run;
@@ -25,6 +26,9 @@ Commands:
   cases --fluent-bit PATH [--only FILTER]
              runs the cases under tests/cases on a Fluent Bit and prints on which it agrees;
              with UPDATE=1 in the environment, writes down what it delivers
+  fuzz [TARGET] [--seconds N]
+             mutates inputs of every target, or of those whose name contains TARGET, for N seconds each (300),
+             guided by the branches that they reach; those of the SQL front end only if TARGET is 'statements'
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
                eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
@@ -35,6 +39,7 @@ Commands:
 enum Chore {
     Test(suite::Options),
     Cases(cases::Options),
+    Fuzz(fuzz::Options),
     Tidy,
     Peers,
     Help,
@@ -53,6 +58,7 @@ fn main() -> ExitCode {
     let good = match chore {
         Chore::Test(options) => suite::run(&root, &options),
         Chore::Cases(options) => cases::run(&root, &options),
+        Chore::Fuzz(options) => fuzz::run(&root, &options),
         Chore::Tidy => tidy::run(&root),
         Chore::Peers => peers::print_variables(&root),
         Chore::Help => {
@@ -80,6 +86,7 @@ fn parse(arguments: &[String]) -> Result<Chore, String> {
     match command.as_str() {
         "test" => parse_test(rest).map(Chore::Test),
         "cases" => parse_cases(rest).map(Chore::Cases),
+        "fuzz" => fuzz::parse(rest).map(Chore::Fuzz),
         "tidy" => no_more(rest).map(|()| Chore::Tidy),
         "peers" => no_more(rest).map(|()| Chore::Peers),
         "help" | "-h" | "--help" => Ok(Chore::Help),
@@ -158,6 +165,14 @@ mod tests {
             parse_line("cases --only s3/ --fluent-bit bin/fluent-bit"),
             Ok(Chore::Cases(asked))
         );
+        let asked = fuzz::Options {
+            target: "json".into(),
+            seconds: 900,
+        };
+        assert_eq!(
+            parse_line("fuzz json --seconds 900"),
+            Ok(Chore::Fuzz(asked))
+        );
         assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
         assert_eq!(parse_line("--help"), Ok(Chore::Help));
     }
@@ -172,6 +187,8 @@ mod tests {
             ("cases", "cases needs --fluent-bit PATH"),
             ("cases --fluent-bit", "--fluent-bit needs a path"),
             ("cases --all", "cases has no option '--all'"),
+            ("fuzz --seconds", "--seconds needs a number of seconds"),
+            ("fuzz a b", "fuzz takes one target, and 'b' is another"),
             ("tidy now", "'now' is one argument too many"),
         ] {
             assert_eq!(parse_line(line), Err(message.into()), "{line}");

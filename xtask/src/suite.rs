@@ -22,6 +22,9 @@ pub struct Options {
 /// others' tests ask of shared crates do not have all of it built a second time: the demo and these tests share one build.
 pub const HEAVY: &[&str] = &["flumen", "query"];
 
+/// How long each fuzz target runs, unless the environment says otherwise.
+const FUZZ_SECONDS: &str = "20";
+
 /// The release of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "0.20.2";
 
@@ -212,6 +215,9 @@ impl Suite<'_> {
     fn cargo_test(&self, peers: &Peers) -> Command {
         let mut command = self.cargo();
         command.args(["test", "--release", "--no-fail-fast"]);
+        if std::env::var_os("FLUMEN_FUZZ_SECONDS").is_none() {
+            command.env("FLUMEN_FUZZ_SECONDS", FUZZ_SECONDS);
+        }
         command.envs(peers.variables.iter().map(|(name, value)| (name, value)));
         command
     }

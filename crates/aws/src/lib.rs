@@ -19,6 +19,8 @@ mod credentials;
 mod endpoint;
 mod environment;
 mod error_class;
+#[cfg(test)]
+mod fuzz;
 mod net;
 mod proxy;
 mod service_error;

@@ -4,9 +4,12 @@
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     // One slip in three letters, and never fewer than one slip: `pth` finds `path`, `abc` does not find `db`.
-    let slips_max = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    let slips_max = (length / 3).max(1);
     candidates
         .into_iter()
+        // Comparing takes time and memory by the product of the lengths, and a word may be a line of 32 MiB.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= slips_max)
         .map(|candidate| {
             (
                 strsim::damerau_levenshtein(&word, &candidate.to_ascii_lowercase()),
@@ -29,6 +32,11 @@ mod tests {
         assert_eq!(nearest("Pth", NAMES), Some("path"));
         assert_eq!(nearest("refersh_interval", NAMES), Some("refresh_interval"));
         assert_eq!(nearest("path-key", NAMES), Some("path_key"));
+    }
+
+    #[test]
+    fn a_word_of_any_length_is_answered_at_once() {
+        assert_eq!(nearest(&"path".repeat(1 << 20), NAMES), None);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use record::{Batch, Ledger, Tag, Time, Value};
 
 use crate::{Joined, Joiner, Owed, Place, Stream, assign};
 
+mod fuzz;
+
 /// The definitions of a parsers file with this text.
 fn definitions(text: &str, limit: usize) -> Definitions {
     let host = MemoryHost::new()

@@ -21,6 +21,8 @@ mod automaton;
 mod backtrack;
 mod captures;
 mod error;
+#[cfg(test)]
+mod fuzz;
 mod matcher;
 mod pattern;
 mod regular;

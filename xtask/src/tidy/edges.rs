@@ -48,6 +48,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("query", &[]),
     // It speaks with both ends of the road from outside, over their protocols.
     ("bench", &["record", "aws"]),
+    // Tests use it; it knows nobody.
+    ("fuzz", &[]),
     // It runs the real road between sources and services of its own; nothing depends on it.
     (
         "simulation",

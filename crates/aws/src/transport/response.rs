@@ -346,6 +346,39 @@ mod tests {
         }
     }
 
+    /// However an answer arrives, it is the same one, or fails the same way.
+    #[test]
+    fn fuzz_responses() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nt: x\r\n\r\n";
+        let plain = "HTTP/1.1 400 Bad\r\nContent-Length: 3\r\nConnection: close\r\nDate: Sun, 22 Nov 2026 13:05:09 GMT\r\n\r\nabc";
+        let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\nx";
+        ::fuzz::Target::new("responses")
+            .seeds([chunked, plain, interim, "HTTP/1.1 204 \r\n\r\n"])
+            .words([
+                "\r\n",
+                "\r\n\r\n",
+                "0\r\n\r\n",
+                "ffffffffffffffff\r\n",
+                "Content-Length: ",
+                "chunked",
+                "HTTP/1.1 ",
+            ])
+            .run(|bytes| {
+                // A body that is text, however it is cut.
+                let text: String = bytes.iter().map(|byte| char::from(byte & 0x7f)).collect();
+                let whole = read(&text, false, text.len().max(1));
+                for step in [1, 7] {
+                    let pieces = read(&text, false, step);
+                    match (&whole, &pieces) {
+                        // What follows the answer, and what is wrong with it, may be seen sooner or later.
+                        (Ok(whole), Ok(pieces)) => assert_eq!(whole, pieces, "by {step}"),
+                        (Err(_), Err(_)) => {}
+                        (whole, pieces) => panic!("{whole:?} or, by {step}, {pieces:?}"),
+                    }
+                }
+            });
+    }
+
     #[test]
     fn what_is_no_answer_is_named() {
         let long_head = format!(

@@ -131,19 +131,19 @@ impl Log {
                 });
             }
         };
-        if let Some(last) = self.segments.last()
-            && opened.segment.header.first > last.end
-        {
-            let hole = last.end..opened.segment.header.first;
+        if !self.segments.is_empty() && opened.segment.header.first > self.next {
+            let hole = self.next..opened.segment.header.first;
             let missing = self.cursors.released().missing(hole);
-            recovered
-                .gaps
-                .extend(missing.into_iter().map(|numbers| Gap {
+            for numbers in missing {
+                // Told once. If that cannot be noted, the next start tells it again.
+                let _ = self.cursors.release(numbers.clone(), &[]);
+                recovered.gaps.push(Gap {
                     file: path.clone(),
                     numbers: Some(numbers),
                     bytes: 0,
                     kept_in: None,
-                }));
+                });
+            }
         }
         self.put_damage_beside(opened, recovered);
     }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::fs::{File, Fs};
 
+mod fuzz;
 mod writer;
 
 /// A file system in memory that can be full and can fail to sync.

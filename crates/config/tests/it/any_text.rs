@@ -120,7 +120,7 @@ fn read(content: &[u8]) -> Diagnostics {
     diagnostics
 }
 
-fn check_positions(content: &[u8]) -> Result<(), TestCaseError> {
+pub fn check_positions(content: &[u8]) -> Result<(), TestCaseError> {
     let diagnostics = read(content);
     let lines: Vec<_> = content.split(|byte| *byte == b'\n').collect();
     for finding in &diagnostics {

@@ -4,6 +4,7 @@ mod any_text;
 mod classic;
 mod command_line;
 mod derive;
+mod fuzz;
 mod groups;
 mod seed;
 mod system;

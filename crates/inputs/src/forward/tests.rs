@@ -2,6 +2,7 @@
 
 mod fluent_bit;
 mod frames;
+mod fuzz;
 mod limits;
 mod rig;
 mod samples;

@@ -1,5 +1,6 @@
 //! The input against real connections.
 
+mod fuzz;
 mod limits;
 mod requests;
 mod rig;

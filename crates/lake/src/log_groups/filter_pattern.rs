@@ -74,4 +74,6 @@ impl FilterPattern {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod client;
 mod conditions;
 mod durability;
 mod firehose;
+mod fuzz;
 mod hostile;
 mod iam;
 mod kinesis;

@@ -141,6 +141,31 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_put_log_events_answers() {
+        let all = r#"{"nextSequenceToken":"1","rejectedLogEventsInfo":{"tooOldLogEventEndIndex":1,
+            "expiredLogEventEndIndex":3,"tooNewLogEventStartIndex":5},"rejectedEntityInfo":{"errorType":"InvalidEntity"}}"#;
+        ::fuzz::Target::new("put_log_events_answers")
+            .seeds([all, "{}", ""])
+            .words([
+                "-9223372036854775808",
+                "null",
+                "{}",
+                "\"rejectedLogEventsInfo\":",
+                "4294967296",
+            ])
+            .run(|body| {
+                if let Answer::Except { records, .. } = read(body, true, 6).answer {
+                    let numbers: Vec<u32> = records.iter().map(|(number, _)| *number).collect();
+                    assert!(
+                        numbers.is_sorted_by(|one, next| one < next),
+                        "each event once"
+                    );
+                    assert!(!numbers.is_empty() && numbers.iter().all(|number| *number < 6));
+                }
+            });
+    }
+
+    #[test]
     fn rejected_events_are_named_by_reason() {
         let cases = [
             ("{}", "......"),

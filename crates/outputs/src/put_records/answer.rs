@@ -140,6 +140,43 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_put_records_answers() {
+        let mixed = r#"{"FailedPutCount":2,"Encrypted":false,"RequestResponses":[{"ErrorCode":"ServiceUnavailableException",
+            "ErrorMessage":"Slow down."},{"RecordId":"abc"},{"ErrorCode":"InternalFailure"}]}"#;
+        let streams = r#"{"FailedRecordCount":1,"Records":[{"SequenceNumber":"1","ShardId":"s"},{"ErrorCode":
+            "ProvisionedThroughputExceededException","ErrorMessage":"x"},{"SequenceNumber":"2"}]}"#;
+        let good = r#"{"FailedPutCount":0,"RequestResponses":[{"RecordId":"a"},{"RecordId":"b"},{"RecordId":"c"}]}"#;
+        let requests = [request(3, &[]), request(6, &[2, 3, 6])];
+        ::fuzz::Target::new("put_records_answers")
+            .seeds([mixed, streams, good])
+            .words([
+                "\"FailedPutCount\":",
+                "\"FailedRecordCount\":0",
+                "null",
+                "[]",
+                "{}",
+                "\\u0000",
+                "4294967296",
+            ])
+            .run(|body| {
+                for (operation, request) in [FIREHOSE, KINESIS]
+                    .into_iter()
+                    .flat_map(|operation| requests.iter().map(move |request| (operation, request)))
+                {
+                    if let Answer::Except { records, .. } = read(operation, body, request) {
+                        let numbers: Vec<u32> = records.iter().map(|(number, _)| *number).collect();
+                        let all = request.parts.len();
+                        assert!(
+                            numbers.is_sorted_by(|one, next| one < next),
+                            "each record once"
+                        );
+                        assert!(!numbers.is_empty() && numbers.iter().all(|number| *number < all));
+                    }
+                }
+            });
+    }
+
+    #[test]
     fn answers_are_read_record_by_record() {
         let partial = br#"{"FailedPutCount":2,"Encrypted":false,"RequestResponses":[
             {"ErrorCode":"ServiceUnavailableException","ErrorMessage":"Slow down."},

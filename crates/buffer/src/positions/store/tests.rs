@@ -7,6 +7,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::positions::{Facts, Fingerprint};
 
+mod fuzz;
+
 fn location(directory: &TempDir) -> Location {
     Location {
         path: directory.path().join("flb.db"),
