@@ -10,7 +10,6 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
 
-use crate::disk::DiskFaults;
 use crate::mutation::Mutation;
 use crate::panics;
 use crate::router::{self, GRACE};
@@ -108,14 +107,7 @@ async fn history(world: Rc<World>) {
 
 /// Builds the router on `shard`. Nothing if the disk prevents that.
 async fn start(world: &Rc<World>, shard: &LocalSet) -> Option<(Pipeline, Counters)> {
-    let faults = world.disk.faults();
-    // What cannot be read while it starts, the log takes for damaged: it would be lost.
-    world.disk.set_faults(DiskFaults {
-        read: 0.0,
-        ..faults
-    });
     let built = shard.run_until(async { router::build(world) }).await;
-    world.disk.set_faults(faults);
     world.say(|| format!("the disk has {}", world.disk.describe()));
     match built {
         Ok(pipeline) => {
@@ -328,8 +320,9 @@ async fn drained(world: &World, counters: &Counters) {
         if since.elapsed() > DRAIN {
             let owed = world.book.borrow().owed(&dropped(counters));
             return world.violated(format!(
-                "not drained {DRAIN:?} after everything healed: {owed} records are owed, senders are {}",
-                if senders() { "done" } else { "not done" }
+                "not drained {DRAIN:?} after everything healed: {owed} records are owed, senders are {}; {}",
+                if senders() { "done" } else { "not done" },
+                world.book.borrow().lost().err().unwrap_or_default()
             ));
         }
         sleep(LOOK).await;
