@@ -213,14 +213,14 @@ impl Segment {
     /// The frames that were not synced, as far as they are intact.
     ///
     /// # Errors
-    /// When the system cannot read them now.
+    /// When the system cannot read them now. It is asked a few times at once, because it may drop them when the process ends.
     pub fn unsynced(&self) -> io::Result<Vec<Frame>> {
         let (mut at, mut frames) = (self.synced.0, Vec::new());
         let Some(file) = &self.file else {
             return Ok(frames);
         };
         while at < self.len
-            && let Some((head, payload)) = self.frame_at(&**file, at, None)?
+            && let Some((head, payload)) = patiently(|| self.frame_at(&**file, at, None))?
         {
             at += head.stored_len();
             frames.extend(
@@ -336,15 +336,19 @@ pub fn head_of(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
     read_patiently(fs, path, |file| bytes_of(file, &(0..HEADER as u64)))
 }
 
-/// What fails is tried again at once a few times, unless the file is not there.
 fn read_patiently(
     fs: &dyn Fs,
     path: &Path,
     read: impl Fn(&dyn File) -> io::Result<Vec<u8>>,
 ) -> io::Result<Vec<u8>> {
+    patiently(|| fs.open(path).and_then(|file| read(&*file)))
+}
+
+/// What fails is tried again at once a few times, unless the file is not there.
+fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     let mut tries = 1;
     loop {
-        match fs.open(path).and_then(|file| read(&*file)) {
+        match read() {
             Err(error) if error.kind() != io::ErrorKind::NotFound && tries < READ_TRIES => {
                 tries += 1;
             }
