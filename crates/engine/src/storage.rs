@@ -93,6 +93,8 @@ pub struct Storage {
     counted: report::Counted,
     opened: RefCell<Opened>,
     memory: Arc<Budget>,
+    /// The smallest `Mem_Buf_Limit` that an input has or had, if any.
+    input_bytes: Cell<Option<usize>>,
     /// Complete with the next batch that is kept.
     chunks: RefCell<Vec<ChunkId>>,
     /// Feed the outputs, once it is started.
@@ -137,6 +139,7 @@ impl Storage {
             counted: report::Counted::default(),
             opened: RefCell::new(Opened::No),
             memory,
+            input_bytes: Cell::new(None),
             chunks: RefCell::default(),
             feeders: RefCell::default(),
         }
@@ -365,14 +368,24 @@ impl Storage {
         true
     }
 
+    /// An input takes what it reads out of `budget`. An output that holds that much would stop it, and with it all others.
+    pub fn note_input(&self, budget: &Budget) {
+        let limit = Some(budget.limit()).filter(|limit| *limit > 0);
+        let least = limit.into_iter().chain(self.input_bytes.get()).min();
+        self.input_bytes.set(least);
+    }
+
+    /// How many bytes an output may hold before it has fallen behind.
     fn share_of(&self, way: &Way) -> usize {
+        let input = self.input_bytes.get();
+        let input = input.map_or(usize::MAX, |bytes| bytes / 4 * 3 / self.outputs().max(1));
         let limit = way.bytes_max.get();
         let limit = limit.map_or(usize::MAX, |bytes| bytes as usize / 2);
         let share = match self.memory.limit() {
             0 => usize::MAX,
             memory => (memory / 4 * 3 / self.outputs().max(1)).max(SHARE_MIN),
         };
-        share.min(limit)
+        share.min(limit).min(input)
     }
 
     fn fall_behind(&self, open: &Open, way: &Way) {
