@@ -53,6 +53,9 @@ impl Running {
         if let Some(deadlines) = self.deadlines.take() {
             deadlines.abort();
         }
+        if let Some(storage) = &self.storage {
+            storage.leave_outputs();
+        }
         let tasks = self.close_outputs();
         if drained && kept == 0 {
             for task in tasks {

@@ -521,7 +521,13 @@ impl Storage {
         self.chunks.borrow_mut().clear();
     }
 
-    /// No output gets anything more from here.
+    /// No output gets anything more from here, for good: each ends when it is done.
+    pub fn leave_outputs(&self) {
+        self.end_feeders();
+        self.detach();
+    }
+
+    /// No output gets anything more from here, until it is attached.
     fn detach(&self) {
         for way in self.ways.borrow().iter() {
             way.deliveries.borrow_mut().take();
@@ -530,8 +536,7 @@ impl Storage {
 
     /// Waits until everything is safe, and says what stays on the disk.
     pub async fn close(&self) {
-        self.end_feeders();
-        self.detach();
+        self.leave_outputs();
         let Some(open) = self.opened() else { return };
         if !open.writer.flush().await {
             self.log.error(format_args!(

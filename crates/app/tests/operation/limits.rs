@@ -69,15 +69,17 @@ fn a_flood_before_a_silent_service_stays_within_the_limit() {
         }
         (taken > 0 && since.elapsed() > Duration::from_secs(2)).then_some(())
     });
-    let peak: u64 = router
-        .status("VmHWM")
-        .trim_end_matches(" kB")
-        .trim()
-        .parse()
-        .expect("a number");
+    let kib = |name: &str| -> u64 {
+        let value = router.status(name);
+        value.trim_end_matches("kB").trim().parse().expect("KiB")
+    };
+    // Pages of the program itself are the kernel's to take back, and an unoptimised one has 20 MiB of them: of the limit,
+    // 8 MiB are left for those that an optimised one needs.
+    let (peak, program) = (kib("VmHWM"), kib("RssFile"));
+    let own = peak - program;
     assert!(
-        peak <= 40 << 10,
-        "{peak} KiB of 40 MiB, {taken} bytes taken"
+        own <= 32 << 10,
+        "{own} KiB besides {program} KiB of the program, {taken} bytes taken"
     );
     assert!(router.ask("GET", "/api/v1/health", "").contains(" 200 OK"));
     router.signal("KILL");

@@ -101,6 +101,29 @@ async fn what_is_the_same_runs_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_without_work_takes_no_time() {
+    with_pipeline(probe("    Most 5") + &sink(""), async |controller, _| {
+        pass(1_000).await;
+        let begin = Instant::now();
+        controller.stop();
+        let ended = async {
+            while controller
+                .reload(plan(&(probe("") + &sink(""))), Level::Off)
+                .await
+                .is_ok()
+            {}
+        };
+        ended.await;
+        assert!(
+            begin.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            begin.elapsed()
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_gives_up_early_is_followed_at_once() {
     with_pipeline(
         probe("    Gives early") + &sink(""),

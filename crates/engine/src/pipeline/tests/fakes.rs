@@ -254,6 +254,7 @@ impl Format for Sink {
             provenance: None,
             lane: None,
             note: Some(Box::new(numbers)),
+            provenance: None,
         });
     }
 }
