@@ -254,7 +254,6 @@ impl Format for Sink {
             provenance: None,
             lane: None,
             note: Some(Box::new(numbers)),
-            provenance: None,
         });
     }
 }
