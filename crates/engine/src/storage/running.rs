@@ -45,7 +45,7 @@ pub fn claim(plan: &Plan, state: &StateDirectory) -> Result<(), PipelineError> {
     if plan.service.storage_path.is_none() || plan.replays_into.is_some() {
         return Ok(());
     }
-    let taken = state.get().map(|_| ());
+    let taken = state.get_at_start().map(|_| ());
     taken.map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
