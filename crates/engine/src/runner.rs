@@ -171,6 +171,7 @@ where
 {
     /// A runner without work.
     fn new(output: RunOutput, settings: &'a RunnerSettings, send: Send) -> Self {
+        let lanes = Lanes::new(output.concurrency);
         let pace = Pace::new(output.concurrency, &settings.counters.own);
         settings.oversight.deadline.set(output.deliver.deadline());
         Runner {
@@ -178,7 +179,7 @@ where
             output,
             deliveries: Slab::new(),
             waiting: VecDeque::new(),
-            lanes: Lanes::default(),
+            lanes,
             pace,
             in_flight: FuturesUnordered::new(),
             under_way: Slab::new(),

@@ -14,6 +14,7 @@ mod request;
 mod s3;
 mod stdout;
 mod text_form;
+mod varint;
 
 use plugin::OutputPlugin;
 

@@ -61,6 +61,16 @@ impl OpenRequest {
         }
     }
 
+    /// Takes the memory of a request that is done with for this one, which is empty, if nothing else has it.
+    pub fn reuse(&mut self, done: Request) {
+        if let Some(mut body) = done.body.into_vec() {
+            body.clear();
+            self.body = body;
+            self.parts = done.parts;
+            self.parts.clear();
+        }
+    }
+
     /// Gives back what is not in use.
     pub fn trim(&mut self) {
         self.spare = Vec::new();

@@ -8,6 +8,8 @@
 
 mod bucket;
 mod buffers;
+mod claims;
+mod done;
 mod encoding;
 mod frames;
 mod key;
@@ -36,12 +38,13 @@ use tokio::time::{sleep, timeout_at};
 
 use bucket::{Bucket, Failure};
 use buffers::{BufferSettings, Buffers, Chunk, Sealed};
+use done::Done;
 use encoding::Data;
 use object::Description;
 pub use options::S3Options;
-use payload::Payload;
+use payload::{Earlier, Payload};
 use queue::{Queue, Waits};
-use store::{Leftover, Store};
+use store::{Adopted, Store};
 use upload::{Uploader, blocking};
 
 /// `s3`.
@@ -65,6 +68,7 @@ struct Shared {
     buffers: Buffers,
     queue: Queue<Sealed>,
     uploader: Uploader,
+    done: Done,
     counts: Counts,
     log: Log,
 }
@@ -103,18 +107,34 @@ impl S3 {
             &options.bucket,
             &context.name,
         ));
+        // Before what is left is taken over: it may be gone soon then.
+        let stored = done::load(&store, settings.output).unwrap_or_else(|error| {
+            context.log.error(format_args!(
+                "store_dir: {error}; records that are in it may be stored again"
+            ));
+            claims::Stored::default()
+        });
         let left = store.adopt();
         let shared = Rc::new(Shared {
             store: Arc::clone(&store),
             buffers: Buffers::new(settings, store, context.log.clone()),
             queue: Queue::new(options.preserve_data_ordering, waits),
             uploader: Uploader::new(Bucket::new(client, &options.bucket), context.log.clone()),
+            done: Done::default(),
             counts: Counts::new(context),
             log: context.log.clone(),
         });
         shared.adopt(left);
+        let earlier = Earlier {
+            stored,
+            repeats: context.metrics.counter(
+                "already_stored_total",
+                "Records read again after a crash that were stored or uploaded before it, and are not stored again.",
+            ),
+        };
+        let log_key = options.log_key.as_deref();
         Ok(RunOutput {
-            format: Box::new(Payload::new(writer, date, options.log_key.as_deref())),
+            format: Box::new(Payload::new(writer, date, log_key, earlier)),
             deliver: Rc::new(S3::start(shared)),
             concurrency: CONCURRENCY,
         })
@@ -190,19 +210,21 @@ impl Shared {
     }
 
     /// Takes over what runs left that have ended.
-    fn adopt(&self, left: io::Result<Vec<Leftover>>) {
-        match left {
-            Err(error) => self.log.error(format_args!("store_dir: {error}")),
-            Ok(left) if left.is_empty() => {}
-            Ok(left) => {
-                self.log.info(format_args!(
-                    "{} objects of earlier runs are in store_dir and are uploaded now",
-                    left.len()
-                ));
-                let adopted = left.into_iter().map(|left| self.buffers.adopt(left));
-                self.enqueue_all(adopted);
-            }
+    fn adopt(&self, adopted: io::Result<Adopted>) {
+        let Adopted { left, done } = match adopted {
+            Err(error) => return self.log.error(format_args!("store_dir: {error}")),
+            Ok(adopted) => adopted,
+        };
+        done.into_iter().for_each(|place| self.done.add(place));
+        if left.is_empty() {
+            return;
         }
+        self.log.info(format_args!(
+            "{} objects of earlier runs are in store_dir and are uploaded now",
+            left.len()
+        ));
+        let adopted = left.into_iter().map(|left| self.buffers.adopt(left));
+        self.enqueue_all(adopted);
     }
 
     fn enqueue(&self, object: Sealed) {
@@ -248,8 +270,7 @@ impl Shared {
     }
 
     async fn finished(&self, object: &Rc<Sealed>, uploaded: Option<(u64, String)>) {
-        let place = object.place.clone();
-        if let Err(error) = blocking(move || place.remove()).await {
+        if let Err(error) = self.retire(object).await {
             // It is in the bucket; the next run finds that out by its name.
             self.log.error(format_args!("store_dir: {error}"));
         }
@@ -263,6 +284,38 @@ impl Shared {
         }
         self.counts.stored.set(self.buffers.used());
         self.counts.waiting.set(self.queue.len() as u64);
+    }
+
+    /// Removes the files of an object that is uploaded, and keeps what it held.
+    async fn retire(&self, object: &Sealed) -> io::Result<()> {
+        let (place, known) = (object.place.clone(), object.known.borrow().clone());
+        let retired = blocking(move || {
+            let kept = known.map_or(Ok(false), |(description, data)| {
+                done::keep(&place, &description, &data)
+            });
+            // A disk that is full must get its room back.
+            place.remove().and(kept)
+        });
+        if retired.await? {
+            self.done.add(object.place.clone());
+        }
+        self.forget_old().await
+    }
+
+    /// Removes what need not be known any more.
+    async fn forget_old(&self) -> io::Result<()> {
+        let old = self.done.take_old();
+        if old.is_empty() {
+            return Ok(());
+        }
+        let remove = move || {
+            let mut removed = Ok(());
+            for place in old {
+                removed = std::fs::remove_file(place.done()).and(removed);
+            }
+            removed
+        };
+        blocking(remove).await
     }
 
     fn failed(&self, object: &Rc<Sealed>, failure: &Failure) {
@@ -312,6 +365,9 @@ async fn adopt(shared: Rc<Shared>) {
         sleep(ADOPTION).await;
         let store = Arc::clone(&shared.store);
         shared.adopt(blocking(move || store.adopt()).await);
+        if let Err(error) = shared.forget_old().await {
+            shared.log.error(format_args!("store_dir: {error}"));
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub use output::{
     Parts, Reason, RecordAnswer, Request, RunOutput,
 };
 pub use parser::{BuildParser, Parsed, Parser, ParserContext, ParserPlugin, Parsers};
-pub use provenance::{Provenance, Writer, WriterSource};
+pub use provenance::{Provenance, RecordNames, Writer, WriterSource};
 pub use stop::{Stop, StopHandle};
 
 /// A future that stays on the thread of its shard.

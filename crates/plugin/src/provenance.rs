@@ -17,36 +17,65 @@ impl Provenance {
     /// Copies of a record under other tags, and the records that a filter made of one, have its position: their origins are
     /// told apart here by tag and place, so that none is taken for a repeat of another.
     pub fn add(&mut self, batch: &Batch, records: Range<u32>) {
-        if batch.origin().is_none() {
+        let Some(names) = RecordNames::of(batch) else {
             let none = (Origin::NONE, Position::default());
             self.0.extend(std::iter::repeat_n(none, records.len()));
             return;
-        }
-        let (source, tag) = (batch.origin().to_bytes(), batch.tag().as_bytes());
-        let own = Origin::of(&[&source, tag]);
-        let all = batch.records();
-        for index in records {
-            let position = all[index as usize].position;
-            if position.len == 0 {
-                // It stands for no position, so that nothing tells it from others.
-                self.0.push((Origin::NONE, Position::default()));
-                continue;
-            }
-            let before = all[..index as usize].iter().rev();
-            let place = before
-                .take_while(|other| other.position.offset == position.offset)
-                .count();
-            let origin = match place {
-                0 => own,
-                _ => Origin::of(&[&source, tag, &(place as u64).to_le_bytes()]),
-            };
-            self.0.push((origin, position));
-        }
+        };
+        // One that stands for no position is told from others by nothing.
+        let none = (Origin::NONE, Position::default());
+        self.0
+            .extend(records.map(|index| names.name(index).unwrap_or(none)));
     }
 
     /// The records: [`Origin::NONE`] for one whose source gives no positions.
     pub fn records(&self) -> &[(Origin, Position)] {
         &self.0
+    }
+}
+
+/// Tells the records of one batch from all others, in terms that hold over a restart.
+#[derive(Debug)]
+pub struct RecordNames<'a> {
+    batch: &'a Batch,
+    /// Of the records under their tag.
+    own: Origin,
+}
+
+impl<'a> RecordNames<'a> {
+    /// Of the records of `batch`; `None`: its source gives no positions.
+    pub fn of(batch: &'a Batch) -> Option<RecordNames<'a>> {
+        let source = batch.origin();
+        let own = || Origin::of(&[&source.to_bytes(), batch.tag().as_bytes()]);
+        (!source.is_none()).then(|| RecordNames { batch, own: own() })
+    }
+
+    /// Of the record at `index`: it is another one if either differs. `None`: it stands for no position.
+    ///
+    /// Copies under other tags, and the records that a filter made of one, have its position: their origins differ by tag
+    /// and place.
+    #[inline]
+    pub fn name(&self, index: u32) -> Option<(Origin, Position)> {
+        let all = self.batch.records();
+        let position = all[index as usize].position;
+        if position.len == 0 {
+            return None;
+        }
+        let before = all[..index as usize].iter().rev();
+        let place = before
+            .take_while(|other| other.position.offset == position.offset)
+            .count();
+        let origin = match place {
+            0 => self.own,
+            _ => self.at_place(place),
+        };
+        Some((origin, position))
+    }
+
+    #[cold]
+    fn at_place(&self, place: usize) -> Origin {
+        let (source, tag) = (self.batch.origin().to_bytes(), self.batch.tag().as_bytes());
+        Origin::of(&[&source, tag, &(place as u64).to_le_bytes()])
     }
 }
 

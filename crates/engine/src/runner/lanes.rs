@@ -4,23 +4,35 @@ use std::collections::{HashMap, VecDeque};
 
 use super::Flight;
 
-/// Bodies of requests that wait for their lane may take so much memory; then nothing more is formatted.
+/// Bodies of requests that wait for their lane may take so much memory, and so much for each request that may be under way
+/// at once; then nothing more is formatted.
 const HELD_BYTES_MAX: usize = 16 << 20;
+const HELD_BYTES_EACH: usize = 2 << 20;
 
 /// Requests that are sealed and not sent.
-#[derive(Default)]
 pub(super) struct Lanes {
     /// May be sent now.
     ready: VecDeque<Flight>,
     /// Lanes with a request that is ready, under way or to be repeated, and what waits behind it.
     busy: HashMap<u64, VecDeque<Flight>>,
     held_bytes: usize,
+    held_bytes_max: usize,
 }
 
 impl Lanes {
+    /// None, of an output that may have so many requests under way at once.
+    pub fn new(concurrency: usize) -> Lanes {
+        Lanes {
+            ready: VecDeque::new(),
+            busy: HashMap::new(),
+            held_bytes: 0,
+            held_bytes_max: HELD_BYTES_MAX.min(concurrency * HELD_BYTES_EACH),
+        }
+    }
+
     /// Whether enough requests wait: formatting more would only take memory.
     pub fn is_full(&self) -> bool {
-        !self.ready.is_empty() || self.held_bytes >= HELD_BYTES_MAX
+        !self.ready.is_empty() || self.held_bytes >= self.held_bytes_max
     }
 
     /// The next request that may be sent.

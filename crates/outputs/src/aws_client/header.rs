@@ -24,6 +24,7 @@ use plugin::{Provenance, Request, Writer};
 use record::{Origin, Position};
 
 use crate::put_records::entry::Entries;
+use crate::varint::{varint, zigzag};
 
 /// A lake takes headers of 128 KiB in all.
 const LEN_MAX: usize = 96 * 1024;
@@ -91,21 +92,12 @@ impl Origins {
         varint(run.len() as u64, out);
         let behind = &mut self.list[at].1;
         for (_, position) in run {
-            let step = position.offset.wrapping_sub(*behind) as i64;
-            varint((step << 1 ^ step >> 63) as u64, out);
+            zigzag(position.offset.wrapping_sub(*behind) as i64, out);
             let len = u64::from(position.len);
             varint(len, out);
             *behind = position.offset.wrapping_add(len);
         }
     }
-}
-
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use plugin::{Body, Log};
-use record::{Tag, Time};
+use record::{Origin, Tag, Time};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::encoding::Data;
-use super::frames::{self, Extent};
+use super::frames::{self, Content, Extent};
 use super::key::{KeyFacts, KeyFormat, random_text};
 use super::object::{Description, Name, ObjectSettings};
 use super::queue::Tagged;
@@ -37,6 +38,8 @@ pub struct BufferSettings {
     pub timeout: Duration,
     /// `store_dir_limit_size`; 0 is none.
     pub limit: u64,
+    /// Names the output and where its records go: the same as long as it writes the same.
+    pub output: Origin,
 }
 
 /// What a request carries besides its body.
@@ -46,6 +49,8 @@ pub struct Chunk {
     pub tag: Tag,
     /// The time of the first one.
     pub time: Time,
+    /// Which records they are.
+    pub claims: Bytes,
 }
 
 /// An object that nothing is added to any more.
@@ -114,12 +119,17 @@ impl Buffers {
             return Err(io::Error::other("a write to the same object is under way"));
         };
         let body_len = body.len() as u64;
+        let claims = chunk.claims.clone();
         let written = blocking(move || {
             let is_new = extent == Extent::default();
             let description = is_new
                 .then(|| serde_json::to_vec(&*description))
                 .transpose()?;
-            frames::append(&place.buffer(), extent, description.as_deref(), &body)
+            let content = Content {
+                claims: &claims,
+                data: &body,
+            };
+            frames::append(&place.buffer(), extent, description.as_deref(), content)
         });
         let written = written.await;
         self.end(&chunk.tag, &written);
@@ -163,6 +173,7 @@ impl Buffers {
         let description = Description {
             id: format!("{}{}", random_text(), random_text()),
             tag: chunk.tag.as_bytes().to_vec(),
+            output: Some(self.settings.output.to_bytes()),
             name: named(key),
             put_name: named(put_name),
             settings: self.settings.object.clone(),

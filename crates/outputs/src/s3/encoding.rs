@@ -205,7 +205,16 @@ mod tests {
         let mut extent = Extent::default();
         for (index, chunk) in chunks.iter().enumerate() {
             let description = (index == 0).then_some(&b"{}"[..]);
-            extent = frames::append(&path, extent, description, chunk).expect("written");
+            extent = frames::append(
+                &path,
+                extent,
+                description,
+                frames::Content {
+                    claims: &[],
+                    data: chunk,
+                },
+            )
+            .expect("written");
         }
         Data { path, extent }
     }

@@ -49,6 +49,9 @@ pub struct Description {
     pub id: String,
     /// Whose records they are: objects of one tag are uploaded in order.
     pub tag: Vec<u8>,
+    /// Which output's: what its frames claim counts for none other. `None`: of a version whose frames claim nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<[u8; 16]>,
     /// The name if the object is uploaded in parts.
     pub name: Name,
     /// The name if it is put at once: upstream adds a random end there.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use config::{Choice, Options, Seconds, Size};
 use plugin::{BuildError, OutputContext};
+use record::Origin;
 use record::json;
 use record::json::write::{Date, DateFormat, Writer};
 
@@ -211,6 +212,12 @@ impl S3Options {
             size,
             timeout: self.upload_timeout.0,
             limit: self.store_dir_limit_size.0,
+            output: Origin::of(&[
+                b"s3",
+                context.name.as_bytes(),
+                self.bucket.as_bytes(),
+                self.s3_key_format.as_bytes(),
+            ]),
         })
     }
 

@@ -5,17 +5,20 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
-use plugin::{DeliveryId, Format, Outbox, Reason};
+use plugin::{Counter, DeliveryId, Format, Outbox, Reason, RecordNames, Request};
 use record::json::write::{Date, Writer};
 use record::{Batch, Fields, Marker, Record, Tag, Time, Value};
 
 use super::buffers::Chunk;
+use super::claims::{Claims, Stored};
 use crate::request::OpenRequest;
 
-/// A chunk is handed over when it has grown to this.
-const FULL: usize = 1 << 20;
+/// A chunk is handed over when it has grown to this: a little less than the megabyte that its memory has then.
+const FULL: usize = (1 << 20) - (16 << 10);
 /// So many tags have open chunks at once; then all are handed over.
 const OPEN_MAX: usize = 256;
+/// Memory of so many chunks that are done with is kept for later ones.
+const SPARE_MAX: usize = 2;
 /// And so many bytes may be in all of them.
 const OPEN_BYTES_MAX: usize = 4 << 20;
 
@@ -26,6 +29,18 @@ pub struct Payload {
     log_key: Option<Vec<u8>>,
     open: HashMap<Tag, OpenChunk>,
     bytes: usize,
+    earlier: Earlier,
+    /// Chunks without records, for the memory of those that are done with.
+    spare: Vec<OpenChunk>,
+}
+
+/// What earlier runs have brought to the store.
+#[derive(Default)]
+pub struct Earlier {
+    /// Which records.
+    pub stored: Stored,
+    /// Those among them that were read again.
+    pub repeats: Counter,
 }
 
 #[derive(Default)]
@@ -33,17 +48,26 @@ struct OpenChunk {
     request: OpenRequest,
     /// Of the first record.
     time: Time,
+    claims: Claims,
 }
 
 impl Payload {
-    /// Chunks with the time of each record as `date` says, or only the values of `log_key`.
-    pub fn new(writer: Writer, date: Option<Date>, log_key: Option<&str>) -> Payload {
+    /// Chunks with the time of each record as `date` says, or only the values of `log_key`; records that are there from
+    /// earlier are left out.
+    pub fn new(
+        writer: Writer,
+        date: Option<Date>,
+        log_key: Option<&str>,
+        earlier: Earlier,
+    ) -> Payload {
         Payload {
             writer,
             date,
             log_key: log_key.map(|key| key.as_bytes().to_vec()),
             open: HashMap::new(),
             bytes: 0,
+            earlier,
+            spare: Vec::new(),
         }
     }
 
@@ -70,7 +94,8 @@ impl Payload {
 
     /// Takes the open chunk of a tag.
     fn take(&mut self, tag: &Tag) -> OpenChunk {
-        let chunk = self.open.remove(tag).unwrap_or_default();
+        let chunk = self.open.remove(tag);
+        let chunk = chunk.or_else(|| self.spare.pop()).unwrap_or_default();
         self.bytes -= chunk.request.body.len();
         chunk
     }
@@ -80,6 +105,8 @@ impl Payload {
         if !chunk.request.is_empty() {
             self.bytes += chunk.request.body.len();
             self.open.insert(tag.clone(), chunk);
+        } else if self.spare.len() < SPARE_MAX {
+            self.spare.push(chunk);
         }
     }
 }
@@ -94,6 +121,7 @@ impl OpenChunk {
             request.note = Some(Box::new(Chunk {
                 tag: tag.clone(),
                 time: self.time,
+                claims: self.claims.take_encoded().into(),
             }));
         }
     }
@@ -128,6 +156,7 @@ impl Format for Payload {
             self.seal(outbox);
         }
         let mut chunk = self.take(tag);
+        let names = RecordNames::of(batch);
         let mut group = group_before(batch, records.start);
         for index in records {
             let record = &batch.records()[index as usize];
@@ -140,6 +169,15 @@ impl Format for Payload {
                 outbox.filtered.push((delivery, index));
                 continue;
             }
+            let name = names.as_ref().and_then(|names| names.name(index));
+            if let Some((origin, position)) = name
+                && !self.earlier.stored.is_empty()
+                && self.earlier.stored.contains(origin, position)
+            {
+                self.earlier.repeats.add(1);
+                outbox.filtered.push((delivery, index));
+                continue;
+            }
             if let Err(reason) = self.write((batch, record, group), &mut chunk) {
                 outbox.rejected.push((delivery, index, reason));
                 continue;
@@ -148,8 +186,12 @@ impl Format for Payload {
                 chunk.time = record.time;
             }
             chunk.request.add(delivery, index);
+            if let Some((origin, position)) = name {
+                chunk.claims.add(origin, position);
+            }
             if chunk.request.body.len() >= FULL {
                 chunk.finish(tag, outbox);
+                chunk = self.spare.pop().unwrap_or_default();
             }
         }
         self.keep(tag, chunk);
@@ -165,7 +207,16 @@ impl Format for Payload {
         }
     }
 
+    fn recycle(&mut self, request: Request) {
+        if self.spare.len() < SPARE_MAX {
+            let mut chunk = OpenChunk::default();
+            chunk.request.reuse(request);
+            self.spare.push(chunk);
+        }
+    }
+
     fn trim(&mut self) {
+        self.spare = Vec::new();
         if self.open.is_empty() {
             self.open = HashMap::new();
         }
@@ -199,7 +250,7 @@ mod tests {
             key: b"date"[..].into(),
             format: DateFormat::Iso8601,
         };
-        Payload::new(Writer::default(), Some(date), log_key)
+        Payload::new(Writer::default(), Some(date), log_key, Earlier::default())
     }
 
     fn formatted(payload: &mut Payload, batches: &[Batch]) -> Outbox {

@@ -18,6 +18,7 @@ use super::object::Description;
 
 const LOCK: &str = "lock";
 const BUFFER: &str = "buffer";
+const DONE: &str = "done";
 /// Attempts to make a folder that nobody else takes away.
 const ATTEMPTS: usize = 5;
 /// As many digits as the largest number has.
@@ -56,6 +57,15 @@ pub struct Leftover {
     pub tag: Vec<u8>,
 }
 
+/// What earlier runs left.
+#[derive(Debug, Default)]
+pub struct Adopted {
+    /// Objects that are not uploaded, oldest first.
+    pub left: Vec<Leftover>,
+    /// Objects that are uploaded, of which it is still known what they held.
+    pub done: Vec<Place>,
+}
+
 impl Store {
     /// The store of `bucket` in `folder`; `instance` is the name of the output. Touches nothing yet.
     pub fn new(folder: &Path, bucket: &str, instance: &str) -> Store {
@@ -81,8 +91,19 @@ impl Store {
         })
     }
 
-    /// Takes over what earlier runs left, oldest first. Runs that are going on keep theirs.
-    pub fn adopt(&self) -> io::Result<Vec<Leftover>> {
+    /// Takes over what earlier runs left. Runs that are going on keep theirs.
+    pub fn adopt(&self) -> io::Result<Adopted> {
+        let mut adopted = Adopted::default();
+        for folder in self.runs()? {
+            if let Some(run) = Run::take(folder)? {
+                run_leftovers(&Arc::new(run), &mut adopted)?;
+            }
+        }
+        Ok(adopted)
+    }
+
+    /// The folders of all runs, oldest first.
+    fn runs(&self) -> io::Result<Vec<PathBuf>> {
         let mut folders: Vec<PathBuf> = match std::fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?
@@ -91,13 +112,27 @@ impl Store {
                 .collect(),
         };
         folders.sort();
-        let mut left = Vec::new();
-        for folder in folders {
-            if let Some(run) = Run::take(folder)? {
-                left.append(&mut run_leftovers(&Arc::new(run))?);
+        Ok(folders)
+    }
+
+    /// All files that say what objects hold, the one that was written last first.
+    pub fn claiming(&self) -> io::Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for folder in self.runs()? {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                let path = entry.path();
+                if path
+                    .extension()
+                    .is_some_and(|end| end == BUFFER || end == DONE)
+                    && let Ok(written) = entry.metadata().and_then(|data| data.modified())
+                {
+                    all.push((written, path));
+                }
             }
         }
-        Ok(left)
+        all.sort();
+        Ok(all.into_iter().rev().map(|(_, path)| path).collect())
     }
 
     /// The next value of `$INDEX`, from 0. It is on the disk before it is used, so it is never used again.
@@ -189,9 +224,9 @@ impl Drop for Run {
     }
 }
 
-fn run_leftovers(run: &Arc<Run>) -> io::Result<Vec<Leftover>> {
+fn run_leftovers(run: &Arc<Run>, adopted: &mut Adopted) -> io::Result<()> {
     let mut numbers = Vec::new();
-    let mut others = Vec::new();
+    let (mut done, mut others) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(&run.folder)? {
         let path = entry?.path();
         let number = path
@@ -199,10 +234,18 @@ fn run_leftovers(run: &Arc<Run>) -> io::Result<Vec<Leftover>> {
             .and_then(|stem| stem.to_str()?.parse().ok());
         match (number, path.extension().and_then(|end| end.to_str())) {
             (Some(number), Some(BUFFER)) => numbers.push(number),
+            (Some(number), Some(DONE)) => done.push(number),
             (Some(number), Some("upload" | "body" | "next")) => others.push((number, path)),
             _ => {}
         }
     }
+    done.sort_unstable();
+    let of = |number| Place {
+        run: Arc::clone(run),
+        number,
+    };
+    let uploaded = done.into_iter().filter(|number| !numbers.contains(number));
+    adopted.done.extend(uploaded.map(of));
     for (number, path) in others {
         // Without its buffer file an object is done: that one is removed first.
         if !numbers.contains(&number) {
@@ -211,10 +254,7 @@ fn run_leftovers(run: &Arc<Run>) -> io::Result<Vec<Leftover>> {
     }
     numbers.sort_unstable();
     let left = numbers.into_iter().map(|number| {
-        let place = Place {
-            run: Arc::clone(run),
-            number,
-        };
+        let place = of(number);
         let tag = frames::description(&place.buffer())
             .ok()
             .flatten()
@@ -223,7 +263,8 @@ fn run_leftovers(run: &Arc<Run>) -> io::Result<Vec<Leftover>> {
             .unwrap_or_default();
         Leftover { place, tag }
     });
-    Ok(left.collect())
+    adopted.left.extend(left);
+    Ok(())
 }
 
 impl Place {
@@ -240,6 +281,11 @@ impl Place {
     /// The object, encoded.
     pub fn body(&self) -> PathBuf {
         self.file("body")
+    }
+
+    /// What the object held, once it is uploaded.
+    pub fn done(&self) -> PathBuf {
+        self.file(DONE)
     }
 
     /// A copy of a buffer file that was damaged.
@@ -281,7 +327,7 @@ fn file_name(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::frames::Extent;
+    use crate::s3::frames::{Content, Extent};
 
     #[test]
     fn a_run_keeps_its_objects_and_leaves_them_behind() {
@@ -289,18 +335,23 @@ mod tests {
         let store = Store::new(folder.path(), "bucket", "s3.0");
         let places: Vec<Place> = (0..3).map(|_| store.place().expect("a place")).collect();
         for place in &places {
-            frames::append(&place.buffer(), Extent::default(), Some(b"{}"), b"x").expect("written");
+            let content = Content {
+                claims: &[],
+                data: b"x",
+            };
+            frames::append(&place.buffer(), Extent::default(), Some(b"{}"), content)
+                .expect("written");
         }
         places[1].remove().expect("removed");
         std::fs::write(places[1].body(), b"left").expect("written");
         let other = Store::new(folder.path(), "bucket", "s3.1");
         assert!(
-            other.adopt().expect("readable").is_empty(),
+            other.adopt().expect("readable").left.is_empty(),
             "the run is going on"
         );
         let buffers = [places[0].buffer(), places[2].buffer()];
         drop((store, places));
-        let left = other.adopt().expect("readable");
+        let Adopted { left, .. } = other.adopt().expect("readable");
         let found: Vec<PathBuf> = left.iter().map(|left| left.place.buffer()).collect();
         assert_eq!(found, buffers);
         assert!(!buffers[0].with_file_name("00000001.body").exists());

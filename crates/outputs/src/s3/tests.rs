@@ -1,6 +1,7 @@
 //! The whole output against a scripted store.
 
 mod faults;
+mod once;
 mod restart;
 mod server;
 mod upload;
@@ -70,7 +71,10 @@ impl Bench {
 
     /// Starts the output in the same folder.
     fn run(&self) -> Run {
-        let context = context();
+        self.run_as(context())
+    }
+
+    fn run_as(&self, context: OutputContext) -> Run {
         let waits = Waits {
             first: Duration::from_millis(1),
             longest: Duration::from_millis(5),
@@ -180,17 +184,26 @@ fn batch(tag: &str, lines: &[String]) -> Batch {
 impl Run {
     /// Formats records.
     fn requests(&mut self, tag: &str, lines: &[String]) -> Vec<plugin::Request> {
-        let batch = batch(tag, lines);
+        self.formatted(&batch(tag, lines))
+    }
+
+    fn formatted(&mut self, batch: &Batch) -> Vec<plugin::Request> {
         let mut outbox = Outbox::default();
         let format: &mut dyn Format = &mut *self.output.format;
-        format.format(DeliveryId(0), &batch, 0..batch.len() as u32, &mut outbox);
+        format.format(DeliveryId(0), batch, 0..batch.len() as u32, &mut outbox);
         format.seal(&mut outbox);
+        let sent: u32 = outbox.requests.iter().map(|one| one.parts.len()).sum();
+        assert_eq!(sent as usize + outbox.filtered.len(), batch.len());
         outbox.requests
     }
 
     /// Delivers records and repeats what must be repeated.
     async fn send(&mut self, tag: &str, lines: &[String]) {
-        for request in &self.requests(tag, lines) {
+        self.send_batch(&batch(tag, lines)).await;
+    }
+
+    async fn send_batch(&mut self, batch: &Batch) {
+        for request in &self.formatted(batch) {
             while self.output.deliver.deliver(request).await != Answer::Done {
                 tokio::task::yield_now().await;
             }

@@ -23,8 +23,8 @@ use super::store::Place;
 const PARTS_MAX: u64 = 10_000;
 /// Larger parts than this are cut: they would only take memory.
 const PART_BYTES_MAX: u64 = 50_000_000;
-/// What is in memory at once to be sent, in bytes; one piece that is larger is alone.
-const MEMORY: u64 = 64 << 20;
+/// What is in memory at once to be sent, in bytes: three parts of the usual size. One piece that is larger is alone.
+const MEMORY: u64 = 16 << 20;
 /// The unit in which it is counted.
 const UNIT: u64 = 1 << 10;
 

@@ -166,7 +166,7 @@ fn compressed_objects_survive_too() {
     });
 }
 
-fn buffers(folder: &Path) -> Vec<std::path::PathBuf> {
+pub(super) fn buffers(folder: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
