@@ -20,18 +20,20 @@ use buffer::fs::{Disk, Fs};
 use buffer::wal::{self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer};
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
-use record::{Batch, Budget, Origin, Position, Receipt};
+use record::{Batch, Budget, Origin, Receipt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::road::{Delivery, Exit, Road};
+use names::{numbered, sent_as};
 
 mod dead_letters;
 mod directory;
 pub mod encoding;
 mod feeder;
 mod import;
+mod names;
 mod report;
 mod running;
 mod settings;
@@ -569,32 +571,6 @@ impl Way {
             bytes_max: self.bytes_max.get(),
         }
     }
-}
-
-/// What a batch is known by when its sender, who waits for an answer, sends it once more.
-fn sent_as(batch: &Batch) -> Option<ChunkId> {
-    let (first, last) = (batch.records().first()?, batch.records().last()?);
-    if !batch.is_awaited() || batch.origin().is_none() {
-        return None;
-    }
-    let id = Origin::of(&[
-        b"batch",
-        &batch.origin().to_bytes(),
-        batch.tag().as_bytes(),
-        &first.position.offset.to_le_bytes(),
-        &last.position.offset.to_le_bytes(),
-        &batch.len().to_le_bytes(),
-    ]);
-    Some(id.to_bytes())
-}
-
-/// The batch, its records numbered from `first` on by `origin`.
-fn numbered(mut batch: Batch, first: u64, origin: Origin) -> Batch {
-    for (offset, record) in (first..).zip(batch.records_mut()) {
-        record.position = Position { offset, len: 1 };
-        record.extra = 0;
-    }
-    batch.with_origin(origin)
 }
 
 #[cfg(test)]

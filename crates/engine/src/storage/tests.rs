@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use plugin::{Level, Metrics};
-use record::{Field, Key, Ledger, Record, Tag, Time, Value};
+use record::{Field, Key, Ledger, Position, Record, Tag, Time, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
