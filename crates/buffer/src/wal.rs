@@ -8,8 +8,9 @@
 //!
 //! Every record has a sequence number; a frame holds the records of one batch and names the outputs that must deliver
 //! them. A segment goes when all outputs named in it are past it. Whatever is found at start, there is a log after it:
-//! what a cut-off write left is cut off, and what is damaged is put beside (`*.damaged`), counted and told. Only a file of
-//! a newer version stops the start, because nobody knows what may be done to it.
+//! what a cut-off write left is cut off, and what is damaged is put beside (`*.damaged`), counted and told. Two things stop
+//! the start: a file of a newer version, because nobody knows what may be done to it, and a file that the system cannot
+//! read now, because it may be read again later.
 //!
 //! [`Log`] is the log itself: it blocks, knows no time and no threads, and can stand on a simulated file system.
 //! [`Writer`] is the thread that owns one while the router runs.
@@ -95,6 +96,18 @@ pub enum OpenError {
     Folder {
         /// The folder.
         folder: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// A file that is there cannot be read. That is no proof of damage, so nothing was changed: another start may read it.
+    #[error(
+        "{} cannot be read: {error}; nothing was changed, and the next start tries it again (move the file away to start \
+         without the records in it)",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
         /// What the system says.
         error: io::Error,
     },

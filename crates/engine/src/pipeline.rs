@@ -171,8 +171,10 @@ impl Pipeline {
         };
         let road =
             Road::new(filters.into(), exits, counts.emitter.clone()).with_storage(storage.as_ref());
-        let has_stored = built_inputs.iter().any(|input| input.seat.is_stored);
-        open_storage(storage.as_ref(), has_stored)?;
+        open_storage(
+            storage.as_ref(),
+            built_inputs.iter().map(|input| &input.seat),
+        )?;
         let (sender, commands) = unbounded_channel();
         let (events_sender, events) = unbounded_channel();
         Ok(Pipeline {

@@ -129,8 +129,7 @@ impl Running {
         }
         let new = added.iter().map(|input| &input.seat);
         let seats = changed.iter().map(|(_, seat)| seat).chain(new);
-        let needs_storage = { seats }.any(|seat| seat.is_stored);
-        open_storage(self.storage.as_ref(), needs_storage)?;
+        open_storage(self.storage.as_ref(), seats)?;
         Ok(Prepared {
             filters,
             outputs,

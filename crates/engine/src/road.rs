@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{Emit, FilterCall, Log, RunFilter};
 use record::{Batch, Receipt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 
 use crate::instance::TagMatcher;
 use crate::storage::Storage;
@@ -170,6 +170,7 @@ impl Road {
                 None => self.filtered.notified().await,
                 Some(deadline) => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep_until(deadline.into()) => self.expire(false),
                         () = self.filtered.notified() => {}
                     }
@@ -180,7 +181,7 @@ impl Road {
 
     /// Lets filters emit what they held long enough, or everything.
     pub fn expire(&self, all: bool) {
-        let now = Instant::now();
+        let now = Instant::now().into_std();
         let road = FilterRoad(self);
         let call = FilterCall { emit: &road, now };
         for station in self.filters.iter() {
@@ -272,7 +273,7 @@ impl FilterStation {
         self.counters.bytes.add(batch.source().len() as u64);
         let call = FilterCall {
             emit: road,
-            now: Instant::now(),
+            now: Instant::now().into_std(),
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             self.filter.borrow_mut().filter(&mut batch, &call);
@@ -296,5 +297,60 @@ impl FilterStation {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use plugin::{Level, Metrics};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    /// Holds something for a minute.
+    struct Holding(Rc<RefCell<Vec<Instant>>>, Instant);
+
+    impl RunFilter for Holding {
+        fn filter(&mut self, _: &mut Batch, _: &FilterCall<'_>) {}
+
+        fn deadline(&self) -> Option<std::time::Instant> {
+            let is_held = self.0.borrow().is_empty();
+            is_held.then(|| self.1.into_std())
+        }
+
+        fn expire(&mut self, call: &FilterCall<'_>, all: bool) {
+            assert!(!all && call.now >= self.1.into_std());
+            self.0.borrow_mut().push(call.now.into());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn filters_are_due_by_the_clock_that_the_road_waits_by() {
+        let expired = Rc::new(RefCell::new(Vec::new()));
+        let due = Instant::now() + Duration::from_secs(60);
+        let station = FilterStation {
+            matcher: TagMatcher::everything(),
+            filter: RefCell::new(Box::new(Holding(Rc::clone(&expired), due))),
+            counters: FilterCounters::new("holding.0".into(), Metrics::default()),
+            log: Log::new("filter", Level::Off),
+        };
+        let emitter = InputCounters::new("emitter".into(), Metrics::default());
+        let road = Road::new(Rc::new([station]), Vec::new(), emitter);
+        let watched = async {
+            tokio::select! {
+                () = road.watch_deadlines() => {}
+                () = sleep(Duration::from_secs(90)) => {}
+            }
+        };
+        timeout(Duration::from_secs(120), watched)
+            .await
+            .expect("no spinning");
+        let expired = expired.borrow();
+        let [at] = expired[..] else {
+            panic!("{expired:?}")
+        };
+        assert!(at >= due && at < due + Duration::from_secs(1));
     }
 }

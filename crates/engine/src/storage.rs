@@ -20,18 +20,20 @@ use buffer::fs::{Disk, Fs};
 use buffer::wal::{self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer};
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
-use record::{Batch, Budget, Origin, Position, Receipt};
+use record::{Batch, Budget, Origin, Receipt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::road::{Delivery, Exit, Road};
+use names::{numbered, sent_as};
 
 mod dead_letters;
 mod directory;
 pub mod encoding;
 mod feeder;
 mod import;
+mod names;
 mod report;
 mod running;
 mod settings;
@@ -93,6 +95,8 @@ pub struct Storage {
     counted: report::Counted,
     opened: RefCell<Opened>,
     memory: Arc<Budget>,
+    /// The smallest `Mem_Buf_Limit` that an input has or had, if any.
+    input_bytes: Cell<Option<usize>>,
     /// Complete with the next batch that is kept.
     chunks: RefCell<Vec<ChunkId>>,
     /// Feed the outputs, once it is started.
@@ -137,6 +141,7 @@ impl Storage {
             counted: report::Counted::default(),
             opened: RefCell::new(Opened::No),
             memory,
+            input_bytes: Cell::new(None),
             chunks: RefCell::default(),
             feeders: RefCell::default(),
         }
@@ -365,14 +370,24 @@ impl Storage {
         true
     }
 
+    /// An input takes what it reads out of `budget`. An output that holds that much would stop it, and with it all others.
+    pub fn note_input(&self, budget: &Budget) {
+        let limit = Some(budget.limit()).filter(|limit| *limit > 0);
+        let least = limit.into_iter().chain(self.input_bytes.get()).min();
+        self.input_bytes.set(least);
+    }
+
+    /// How many bytes an output may hold before it has fallen behind.
     fn share_of(&self, way: &Way) -> usize {
+        let input = self.input_bytes.get();
+        let input = input.map_or(usize::MAX, |bytes| bytes / 4 * 3 / self.outputs().max(1));
         let limit = way.bytes_max.get();
         let limit = limit.map_or(usize::MAX, |bytes| bytes as usize / 2);
         let share = match self.memory.limit() {
             0 => usize::MAX,
             memory => (memory / 4 * 3 / self.outputs().max(1)).max(SHARE_MIN),
         };
-        share.min(limit)
+        share.min(limit).min(input)
     }
 
     fn fall_behind(&self, open: &Open, way: &Way) {
@@ -556,32 +571,6 @@ impl Way {
             bytes_max: self.bytes_max.get(),
         }
     }
-}
-
-/// What a batch is known by when its sender, who waits for an answer, sends it once more.
-fn sent_as(batch: &Batch) -> Option<ChunkId> {
-    let (first, last) = (batch.records().first()?, batch.records().last()?);
-    if !batch.is_awaited() || batch.origin().is_none() {
-        return None;
-    }
-    let id = Origin::of(&[
-        b"batch",
-        &batch.origin().to_bytes(),
-        batch.tag().as_bytes(),
-        &first.position.offset.to_le_bytes(),
-        &last.position.offset.to_le_bytes(),
-        &batch.len().to_le_bytes(),
-    ]);
-    Some(id.to_bytes())
-}
-
-/// The batch, its records numbered from `first` on by `origin`.
-fn numbered(mut batch: Batch, first: u64, origin: Origin) -> Batch {
-    for (offset, record) in (first..).zip(batch.records_mut()) {
-        record.position = Position { offset, len: 1 };
-        record.extra = 0;
-    }
-    batch.with_origin(origin)
 }
 
 #[cfg(test)]

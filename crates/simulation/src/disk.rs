@@ -16,6 +16,8 @@ mod content;
 use content::Content;
 
 const EIO: i32 = 5;
+/// Nobody is there to hear of it any more.
+const ESRCH: i32 = 3;
 const ENOSPC: i32 = 28;
 
 /// What goes wrong, as probabilities per call.
@@ -106,11 +108,6 @@ impl SimDisk {
     /// Lets calls fail from now on.
     pub fn set_faults(&self, faults: DiskFaults) {
         self.lock().faults = faults;
-    }
-
-    /// Which calls fail now.
-    pub fn faults(&self) -> DiskFaults {
-        self.lock().faults
     }
 
     /// Fills the disk up, or makes room.
@@ -212,7 +209,7 @@ impl State {
     /// Fails sometimes, and always for a process that is gone or dies with this very call.
     fn enter(&mut self, process: u32, rate: f64, call: &str, path: &Path) -> io::Result<()> {
         if process != self.process || !World::step_of_disk(call, path) {
-            return Err(io::Error::from_raw_os_error(EIO));
+            return Err(io::Error::from_raw_os_error(ESRCH));
         }
         if self.dice.chance(rate) {
             World::say_of_disk(|| format!("disk: {call} {} fails", path.display()));
@@ -407,8 +404,9 @@ impl File for Handle {
                 Ok(())
             }
             Err(error) => {
+                // The death of the process is no failure of the disk: the system keeps what it has.
                 let mut state = self.disk.lock();
-                if state.process == self.process {
+                if error.raw_os_error() == Some(EIO) && state.process == self.process {
                     state.files[self.file].forget_unsynced();
                 }
                 Err(error)

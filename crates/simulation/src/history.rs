@@ -5,12 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use engine::Pipeline;
-use monitor::{OutputCounters, Pipeline as Counters};
+use monitor::Pipeline as Counters;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
 
-use crate::disk::DiskFaults;
 use crate::mutation::Mutation;
 use crate::panics;
 use crate::router::{self, GRACE};
@@ -108,14 +107,7 @@ async fn history(world: Rc<World>) {
 
 /// Builds the router on `shard`. Nothing if the disk prevents that.
 async fn start(world: &Rc<World>, shard: &LocalSet) -> Option<(Pipeline, Counters)> {
-    let faults = world.disk.faults();
-    // What cannot be read while it starts, the log takes for damaged: it would be lost.
-    world.disk.set_faults(DiskFaults {
-        read: 0.0,
-        ..faults
-    });
     let built = shard.run_until(async { router::build(world) }).await;
-    world.disk.set_faults(faults);
     world.say(|| format!("the disk has {}", world.disk.describe()));
     match built {
         Ok(pipeline) => {
@@ -222,7 +214,6 @@ fn after(world: &World, ending: Ending, counters: &Counters) {
 
 /// After a stop: counts are balanced, no memory is held.
 fn stopped_well(world: &World, counters: &Counters) {
-    let panicked = world.meant_panics.take() > 0;
     for (output, counters) in counters.outputs.iter().enumerate() {
         let told = world.book.borrow().life(output);
         if counters.records.get() != told.delivered || counters.filtered.get() != told.filtered {
@@ -233,10 +224,10 @@ fn stopped_well(world: &World, counters: &Counters) {
             ));
         }
         let answered = told.delivered + told.filtered + counters.dropped.get();
-        let in_flight = counters.in_flight();
-        if !panicked && counters.routed.get() != answered + in_flight {
+        let (returned, in_flight) = (counters.returned.get(), counters.in_flight());
+        if counters.routed.get() != answered + returned + in_flight {
             world.violated(format!(
-                "output {output}: {} routed, {answered} answered, {in_flight} in flight",
+                "output {output}: {} routed, {answered} answered, {returned} returned, {in_flight} in flight",
                 counters.routed.get()
             ));
         }
@@ -256,7 +247,7 @@ fn stopped_well(world: &World, counters: &Counters) {
         .outputs
         .iter()
         .all(|output| output.in_flight() == 0);
-    if is_idle && !panicked && (world.is_healed() || !world.positions_fail()) {
+    if is_idle && (world.is_healed() || !world.positions_fail()) {
         let unwritten = world.book.borrow().uncovered(None);
         world.check(unwritten.map_or(Ok(()), |id| {
             Err(format!(
@@ -323,13 +314,19 @@ async fn last_life(world: &Rc<World>, written: impl Future<Output = ()>) {
 async fn drained(world: &World, counters: &Counters) {
     let since = Instant::now();
     let senders = || world.ports.iter().all(|port| port.done.get());
-    let idle = || counters.outputs.iter().all(|output| is_idle(world, output));
+    let idle = || {
+        counters
+            .outputs
+            .iter()
+            .all(|output| output.in_flight() == 0)
+    };
     while !(senders() && idle() && world.book.borrow().owed(&dropped(counters)) == 0) {
         if since.elapsed() > DRAIN {
             let owed = world.book.borrow().owed(&dropped(counters));
             return world.violated(format!(
-                "not drained {DRAIN:?} after everything healed: {owed} records are owed, senders are {}",
-                if senders() { "done" } else { "not done" }
+                "not drained {DRAIN:?} after everything healed: {owed} records are owed, senders are {}; {}",
+                if senders() { "done" } else { "not done" },
+                world.book.borrow().lost().err().unwrap_or_default()
             ));
         }
         sleep(LOOK).await;
@@ -343,11 +340,6 @@ fn dropped(counters: &Counters) -> Vec<u64> {
         .iter()
         .map(|output| output.dropped.get())
         .collect()
-}
-
-/// Whether an output has nothing to do. After a panic its count of what is in flight says nothing.
-fn is_idle(world: &World, output: &OutputCounters) -> bool {
-    output.in_flight() == 0 || world.meant_panics.get() > 0
 }
 
 /// One more life, in which nothing may be sent.

@@ -184,17 +184,13 @@ fn disk(dice: &mut Dice) -> DiskPlan {
         true => dice.pick(&[0.02, 0.2]),
         false => 0.0,
     };
-    let mut faults = DiskFaults {
+    let faults = DiskFaults {
         append: rate(),
         read: rate(),
         sync: rate(),
         names: rate(),
     };
     let syncs = dice.chance(0.7);
-    if !syncs && faults.sync > 0.0 {
-        // What a failed sync forgot, the log reads again once; it cannot do that on a disk that cannot be read either.
-        faults.read = 0.0;
-    }
     DiskPlan {
         syncs,
         faults,

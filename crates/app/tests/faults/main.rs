@@ -10,21 +10,8 @@ use std::process::{Command, Output};
 
 /// Rows that the program does not hold yet, and what is missing.
 const NOT_YET: &[(&str, &str)] = &[
-    (
-        "acks-lost",
-        "the input forward does not know a chunk that comes again",
-    ),
-    (
-        "dead-route",
-        "the road does not spill to the write-ahead log",
-    ),
-    ("kill-lake", "the lake does not know a replay"),
     ("kill-s3", "the store of s3 does not know a replay"),
-    ("lake-killed", "the lake does not know a replay"),
     ("multipart", "the store of s3 does not know a replay"),
-    ("second-instance", "state is not locked"),
-    ("lake-steps", "the lake does not know a replay"),
-    ("split-brain", "the lake does not know a replay"),
 ];
 
 fn faults(arguments: &[&str]) -> Output {

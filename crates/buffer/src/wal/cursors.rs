@@ -9,12 +9,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::fs::{File, Fs, read_to_end};
+use crate::fs::{File, Fs};
 
 use super::format::{BadHeader, ChunkId, Frame, Header, Kind};
 use super::progress::Progress;
 use super::scan;
-use super::{NewerVersion, Settings};
+use super::segment::content_of;
+use super::{NewerVersion, OpenError, Settings};
 
 /// The file is written anew when it is this long and twice as long as it was then.
 const COMPACT_AT: u64 = 1 << 20;
@@ -118,10 +119,10 @@ struct Open {
 
 impl Cursors {
     /// Reads what is in `folder`. Damage is passed over: what it held is delivered again.
-    pub fn open(
-        fs: &Arc<dyn Fs>,
-        settings: &Settings,
-    ) -> io::Result<Result<Cursors, NewerVersion>> {
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be read, or a newer version has written one.
+    pub fn open(fs: &Arc<dyn Fs>, settings: &Settings) -> Result<Cursors, OpenError> {
         let chunks = Chunks::default();
         chunks.lock().limit = settings.chunks_max;
         let mut cursors = Cursors {
@@ -133,24 +134,30 @@ impl Cursors {
             progress: HashMap::new(),
             chunks: Arc::new(chunks),
         };
-        for generation in generations(&**fs, &settings.folder)? {
+        let no_folder = |error| OpenError::Folder {
+            folder: settings.folder.clone(),
+            error,
+        };
+        for generation in generations(&**fs, &settings.folder).map_err(no_folder)? {
             let path = path(&settings.folder, generation);
             cursors.generation = generation;
-            // A file that cannot be read is like one that is damaged.
-            let bytes = fs.open(&path).and_then(|file| read_to_end(&*file, 0));
-            match Header::read(&bytes.unwrap_or_default(), Kind::Cursors) {
-                Err(BadHeader::Newer(version)) => return Ok(Err(NewerVersion { path, version })),
+            let bytes = match content_of(&**fs, &path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(OpenError::Unreadable { path, error }),
+                Ok(bytes) => bytes,
+            };
+            match Header::read(&bytes, Kind::Cursors) {
+                Err(BadHeader::Newer(version)) => return Err(NewerVersion { path, version }.into()),
                 Err(BadHeader::Short | BadHeader::Damaged) => {}
-                Ok(header) => cursors.apply(&path, &header),
+                Ok(header) => cursors.apply(&bytes, &header),
             }
         }
-        Ok(Ok(cursors))
+        Ok(cursors)
     }
 
-    fn apply(&mut self, path: &Path, header: &Header) {
-        let bytes = self.fs.open(path).and_then(|file| read_to_end(&*file, 0));
+    fn apply(&mut self, bytes: &[u8], header: &Header) {
         let mut entries = Vec::new();
-        scan::scan(&bytes.unwrap_or_default(), &header.uuid, |found| {
+        scan::scan(bytes, &header.uuid, |found| {
             entries.extend(Frame::read(&found.head, found.payload));
         });
         for entry in entries {

@@ -101,8 +101,7 @@ impl Segment {
 
     /// Reads a whole file.
     pub fn open(fs: &dyn Fs, path: &Path, kind: Kind) -> io::Result<Result<Opened, BadHeader>> {
-        let file = fs.open(path)?;
-        let bytes = read_to_end(&*file, 0)?;
+        let bytes = content_of(fs, path)?;
         let header = match Header::read(&bytes, kind) {
             Ok(header) => header,
             Err(bad) => return Ok(Err(bad)),
@@ -211,14 +210,17 @@ impl Segment {
         self.synced.0 < self.len
     }
 
-    /// Forgets what was not synced, because it is written elsewhere. Returns the frames that can still be read.
-    pub fn forget_unsynced(&mut self) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        let (mut at, last) = (self.synced.0, self.len);
-        let file = self.file.take();
-        while at < last
-            && let Some(file) = &file
-            && let Ok(Some((head, payload))) = self.frame_at(&**file, at, None)
+    /// The frames that were not synced, as far as they are intact.
+    ///
+    /// # Errors
+    /// When the system cannot read them now. It is asked a few times at once, because it may drop them when the process ends.
+    pub fn unsynced(&self) -> io::Result<Vec<Frame>> {
+        let (mut at, mut frames) = (self.synced.0, Vec::new());
+        let Some(file) = &self.file else {
+            return Ok(frames);
+        };
+        while at < self.len
+            && let Some((head, payload)) = patiently(|| self.frame_at(&**file, at, None))?
         {
             at += head.stored_len();
             frames.extend(
@@ -227,12 +229,23 @@ impl Segment {
                     .flatten(),
             );
         }
+        Ok(frames)
+    }
+
+    /// Forgets what was not synced, because it is written elsewhere.
+    pub fn forget_unsynced(&mut self) {
+        self.file = None;
         (self.len, self.end) = self.synced;
         self.marks.retain(|(_, offset)| *offset < self.len);
         for share in self.routes.values_mut() {
             share.end = share.end.min(self.end);
         }
-        frames
+    }
+
+    /// Closes the file for writing with everything in it, although it is not certain that the disk has it.
+    pub fn leave_unsynced(&mut self) {
+        self.file = None;
+        self.synced = (self.len, self.end);
     }
 
     /// Cuts what does not count off the file.
@@ -307,6 +320,40 @@ impl Segment {
         }
         let intact = Head::is_followed_by(&start, &payload);
         Ok(intact.then_some((head, payload)))
+    }
+}
+
+/// How often a file is read that cannot be read.
+const READ_TRIES: u32 = 5;
+
+/// Everything in a file.
+pub fn content_of(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
+    read_patiently(fs, path, |file| read_to_end(file, 0))
+}
+
+/// What may be the header of a file.
+pub fn head_of(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
+    read_patiently(fs, path, |file| bytes_of(file, &(0..HEADER as u64)))
+}
+
+fn read_patiently(
+    fs: &dyn Fs,
+    path: &Path,
+    read: impl Fn(&dyn File) -> io::Result<Vec<u8>>,
+) -> io::Result<Vec<u8>> {
+    patiently(|| fs.open(path).and_then(|file| read(&*file)))
+}
+
+/// What fails is tried again at once a few times, unless the file is not there.
+fn patiently<T>(mut read: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut tries = 1;
+    loop {
+        match read() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound && tries < READ_TRIES => {
+                tries += 1;
+            }
+            result => return result,
+        }
     }
 }
 

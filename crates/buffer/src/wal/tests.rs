@@ -1,155 +1,19 @@
 //! The log against damage, a full disk, a disk that cannot sync, and a model.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::fs::{File, Fs};
 
+mod disk_errors;
 mod fuzz;
+mod memory;
 mod writer;
 
-/// A file system in memory that can be full and can fail to sync.
-#[derive(Clone, Default)]
-pub(super) struct Memory(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    files: HashMap<PathBuf, Content>,
-    /// How many bytes may still be written; no limit if none.
-    room: Option<usize>,
-    failing_syncs: usize,
-}
-
-type Content = Arc<Mutex<Vec<u8>>>;
-
-struct MemoryFile {
-    fs: Memory,
-    content: Content,
-}
-
-impl Memory {
-    pub fn set_room(&self, room: Option<usize>) {
-        self.0.lock().unwrap().room = room;
-    }
-
-    pub fn fail_syncs(&self, count: usize) {
-        self.0.lock().unwrap().failing_syncs = count;
-    }
-
-    pub fn names(&self) -> Vec<String> {
-        let state = self.0.lock().unwrap();
-        let names = state
-            .files
-            .keys()
-            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    }
-
-    fn content(&self, name: &str) -> Vec<u8> {
-        let state = self.0.lock().unwrap();
-        state.files[Path::new("/log").join(name).as_path()]
-            .lock()
-            .unwrap()
-            .clone()
-    }
-
-    fn put(&self, name: &str, content: &[u8]) {
-        let path = Path::new("/log").join(name);
-        let content = Arc::new(Mutex::new(content.to_vec()));
-        self.0.lock().unwrap().files.insert(path, content);
-    }
-}
-
-impl Fs for Memory {
-    fn create_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-    fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let mut state = self.0.lock().unwrap();
-        if state.files.contains_key(path) {
-            return Err(ErrorKind::AlreadyExists.into());
-        }
-        let content = Content::default();
-        state.files.insert(path.to_owned(), Arc::clone(&content));
-        Ok(Box::new(MemoryFile {
-            fs: self.clone(),
-            content,
-        }))
-    }
-    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let state = self.0.lock().unwrap();
-        let content = state.files.get(path).ok_or(ErrorKind::NotFound)?;
-        Ok(Box::new(MemoryFile {
-            fs: self.clone(),
-            content: Arc::clone(content),
-        }))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut state = self.0.lock().unwrap();
-        let content = state.files.remove(from).ok_or(ErrorKind::NotFound)?;
-        state.files.insert(to.to_owned(), content);
-        Ok(())
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        let removed = self.0.lock().unwrap().files.remove(path);
-        removed.map(drop).ok_or(ErrorKind::NotFound.into())
-    }
-    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
-        Ok(self.names())
-    }
-    fn sync_dir(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl File for MemoryFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.fs.0.lock().unwrap();
-        let fitting = state.room.map_or(bytes.len(), |room| room.min(bytes.len()));
-        if let Some(room) = &mut state.room {
-            *room -= fitting;
-        }
-        self.content
-            .lock()
-            .unwrap()
-            .extend_from_slice(&bytes[..fitting]);
-        match fitting == bytes.len() {
-            true => Ok(()),
-            false => Err(ErrorKind::StorageFull.into()),
-        }
-    }
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
-        let content = self.content.lock().unwrap();
-        let rest = content.get(offset as usize..).unwrap_or_default();
-        let count = rest.len().min(into.len());
-        into[..count].copy_from_slice(&rest[..count]);
-        Ok(count)
-    }
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.content.lock().unwrap().len() as u64)
-    }
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.content.lock().unwrap().truncate(length as usize);
-        Ok(())
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        let mut state = self.fs.0.lock().unwrap();
-        match state.failing_syncs.checked_sub(1) {
-            Some(left) => {
-                state.failing_syncs = left;
-                Err(io::Error::from_raw_os_error(5))
-            }
-            None => Ok(()),
-        }
-    }
-}
+use memory::Memory;
 
 fn counted_uuid() -> [u8; 16] {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -318,54 +182,6 @@ fn a_newer_version_stops_the_start_and_loses_nothing() {
         (2, true)
     );
     assert_eq!(fs.names(), before);
-}
-
-#[test]
-fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
-    let fs = Memory::default();
-    let (mut log, _) = open(&fs);
-    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
-    log.sync().unwrap();
-    for room in 0..49 {
-        fs.set_room(Some(room));
-        let error = log.append(&frame(1, 1, &["a"], b"second")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::StorageFull);
-        assert_eq!(bodies(&log, "a", 0).len(), 1);
-    }
-    fs.set_room(None);
-    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
-    log.sync().unwrap();
-    drop(log);
-    assert_eq!(
-        bodies(&open(&fs).0, "a", 0),
-        [(0, b"first".to_vec()), (1, b"second".to_vec())]
-    );
-}
-
-#[test]
-fn a_failed_sync_is_not_believed_later() {
-    let fs = Memory::default();
-    let (mut log, _) = open(&fs);
-    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
-    fs.fail_syncs(1);
-    log.sync()
-        .expect("written to another file, which was synced");
-    assert_eq!(
-        fs.names()
-            .iter()
-            .filter(|name| name.ends_with("wal"))
-            .count(),
-        2
-    );
-    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
-    fs.fail_syncs(2);
-    assert!(log.sync().is_err() && log.is_unsynced());
-    log.sync().expect("the disk is well again");
-    assert!(!log.is_unsynced());
-    let expected = [(0, b"first".to_vec()), (1, b"second".to_vec())];
-    assert_eq!(bodies(&log, "a", 0), expected);
-    drop(log);
-    assert_eq!(bodies(&open(&fs).0, "a", 0), expected, "each once");
 }
 
 #[test]

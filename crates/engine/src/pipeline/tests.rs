@@ -25,8 +25,13 @@ impl Parsers for NoParsers {
 }
 
 fn plan(sections: &str) -> Plan {
+    plan_of(&format!(
+        "[SERVICE]\n    Flush 0.1\n    Grace 5\n{sections}"
+    ))
+}
+
+fn plan_of(text: &str) -> Plan {
     let main = Path::new("/flumen.conf");
-    let text = format!("[SERVICE]\n    Flush 0.1\n    Grace 5\n{sections}");
     let host = MemoryHost::new().with_file(main, text);
     let mut diagnostics = Diagnostics::new();
     let document = Document::load(&host, Some(main), Vec::new(), &mut diagnostics);
@@ -290,4 +295,49 @@ async fn an_input_that_is_gone_leaves_and_comes_back() {
         assert_eq!(watched.pipeline().inputs.len(), 2);
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_an_output_holds_when_the_grace_is_over_comes_after_the_next_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let service = format!(
+        "[SERVICE]\n    Flush 0.1\n    Grace 1\n    storage.path {}\n",
+        folder.path().display()
+    );
+    let sinks = sink("    Label a") + &sink("    Label b");
+    let run = async |sections: String, test: &dyn Fn() -> bool| {
+        let plan = plan_of(&sections);
+        let pipeline = Pipeline::build(plan, Level::Off).expect("it can be built");
+        let controller = pipeline.controller();
+        let running = spawn_local(pipeline.run(std::future::pending()));
+        for _ in 0..1_000 {
+            if test() {
+                break;
+            }
+            pass(10).await;
+        }
+        assert!(test(), "{:?}", WORLD.with(|world| world.arrived()));
+        controller.stop();
+        running.await.expect("it does not panic");
+    };
+    let arrived = || {
+        let mut arrived = WORLD.with(|world| world.arrived());
+        arrived.sort_unstable();
+        arrived
+    };
+    let both = async {
+        WORLD.with(|world| world.reset());
+        answer(false);
+        WORLD.with(|world| world.answer_label("a"));
+        let first = service.clone() + &probe("    Most 20") + &sinks;
+        run(first, &|| arrived().len() >= 20).await;
+        let once: Vec<u64> = arrived();
+        assert_eq!(once.len(), 20, "one of the outputs is dead");
+        answer(true);
+        let second = service.clone() + &probe("    Quiet yes") + &sinks;
+        run(second, &|| arrived().len() >= 40).await;
+        let twice: Vec<u64> = once.iter().flat_map(|number| [*number, *number]).collect();
+        assert_eq!(arrived(), twice, "each output got each number once");
+    };
+    LocalSet::new().run_until(both).await;
 }

@@ -13,8 +13,10 @@ use std::time::Duration;
 use buffer::fs::Fs;
 use record::Origin;
 
-/// A router that ends, or hands over to this one, has so long to let go of the folder.
+/// A router that hands over to this one has so long to let go of the folder.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// One that hands nothing over may just be ending; otherwise it is a second one, which should hear that soon.
+const PATIENCE_AT_START: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What tells the configuration of this file from others: its name, and a hash of where it is.
@@ -114,10 +116,22 @@ impl StateDirectory {
     /// # Errors
     /// When there is none, or another router uses it.
     pub fn get(&self) -> Result<Rc<Directory>, DirectoryError> {
+        self.get_within(PATIENCE)
+    }
+
+    /// The same for a router that takes nothing over from another one: it waits less for it.
+    ///
+    /// # Errors
+    /// As for [`StateDirectory::get`].
+    pub fn get_at_start(&self) -> Result<Rc<Directory>, DirectoryError> {
+        self.get_within(PATIENCE_AT_START)
+    }
+
+    fn get_within(&self, patience: Duration) -> Result<Rc<Directory>, DirectoryError> {
         if let Some(taken) = &*self.taken.borrow() {
             return Ok(Rc::clone(taken));
         }
-        let taken = Rc::new(Directory::take(&self.candidates)?);
+        let taken = Rc::new(Directory::take(&self.candidates, patience)?);
         *self.taken.borrow_mut() = Some(Rc::clone(&taken));
         Ok(taken)
     }
@@ -152,14 +166,14 @@ pub enum DirectoryError {
 }
 
 impl Directory {
-    /// Takes the first of `candidates` that can be written.
+    /// Takes the first of `candidates` that can be written. Another router has `patience` to let go of it.
     ///
     /// # Errors
     /// When there is none, or another router uses it.
-    pub fn take(candidates: &[PathBuf]) -> Result<Directory, DirectoryError> {
+    pub fn take(candidates: &[PathBuf], patience: Duration) -> Result<Directory, DirectoryError> {
         let mut refused = Vec::new();
         for path in candidates {
-            match lock(path) {
+            match lock(path, patience) {
                 Ok(Some(lock)) => {
                     return Ok(Directory {
                         path: path.clone(),
@@ -175,7 +189,7 @@ impl Directory {
 }
 
 /// The folder's lock; `None` when somebody else holds it and does not let go.
-fn lock(path: &Path) -> io::Result<Option<File>> {
+fn lock(path: &Path, patience: Duration) -> io::Result<Option<File>> {
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -189,7 +203,7 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
-            Err(TryLockError::WouldBlock) if waited < PATIENCE => {
+            Err(TryLockError::WouldBlock) if waited < patience => {
                 std::thread::sleep(LOOK_EVERY);
                 waited += LOOK_EVERY;
             }
@@ -239,16 +253,16 @@ mod tests {
         let file = folder.path().join("file");
         std::fs::write(&file, "").expect("written");
         let places = [file.join("below"), folder.path().join("state")];
-        let taken = Directory::take(&places).expect("the second can be written");
+        let taken = Directory::take(&places, Duration::ZERO).expect("the second can be written");
         assert_eq!(taken.path, places[1]);
         assert!(matches!(
-            Directory::take(&places),
+            Directory::take(&places, Duration::ZERO),
             Err(DirectoryError::Used(path)) if path == places[1]
         ));
         drop(taken);
-        Directory::take(&places).expect("free again");
+        Directory::take(&places, Duration::ZERO).expect("free again");
         assert!(matches!(
-            Directory::take(&places[..1]),
+            Directory::take(&places[..1], Duration::ZERO),
             Err(DirectoryError::Unwritable(_))
         ));
     }

@@ -9,6 +9,7 @@ use plugin::{Level, Log};
 use record::Budget;
 
 use super::{DeadLetters, StateDirectory, Storage, StorageSettings, Way, encoding};
+use crate::builder::Seat;
 use crate::output_task::RunningOutput;
 use crate::oversight::{Leftover, Order};
 use crate::pipeline::{PipelineError, Running};
@@ -17,11 +18,22 @@ use crate::plan::Plan;
 /// How long an output may take to give back what it holds.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Opens the storage if an input needs it (`has_stored`) or an earlier run has left something.
-pub fn open_storage(storage: Option<&Rc<Storage>>, has_stored: bool) -> Result<(), PipelineError> {
-    let Some(storage) = storage.filter(|storage| has_stored || storage.has_backlog()) else {
+/// Prepares the storage for inputs, and opens it if one of them needs it or an earlier run has left something.
+pub fn open_storage<'a>(
+    storage: Option<&Rc<Storage>>,
+    inputs: impl Iterator<Item = &'a Seat>,
+) -> Result<(), PipelineError> {
+    let Some(storage) = storage else {
         return Ok(());
     };
+    let mut is_needed = storage.has_backlog();
+    for input in inputs {
+        storage.note_input(&input.context.budget);
+        is_needed |= input.is_stored;
+    }
+    if !is_needed {
+        return Ok(());
+    }
     storage
         .open()
         .map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
@@ -33,7 +45,7 @@ pub fn claim(plan: &Plan, state: &StateDirectory) -> Result<(), PipelineError> {
     if plan.service.storage_path.is_none() || plan.replays_into.is_some() {
         return Ok(());
     }
-    let taken = state.get().map(|_| ());
+    let taken = state.get_at_start().map(|_| ());
     taken.map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use plugin::{Level, Metrics};
-use record::{Field, Key, Ledger, Record, Tag, Time, Value};
+use record::{Field, Key, Ledger, Position, Record, Tag, Time, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::LocalSet;
 
@@ -233,6 +233,31 @@ async fn a_dead_output_stops_no_live_one_and_gets_everything_later() {
         let delivery = rig.ways[1].recv().await.expect("directly");
         assert_eq!(numbers(&delivery), [32_000]);
         assert_eq!(rig.counters[1].routed.get(), 32_001);
+    };
+    LocalSet::new().run_until(run).await;
+}
+
+#[tokio::test]
+async fn a_dead_output_holds_no_more_than_an_input_may_have() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = async {
+        let mut rig = Rig::new(folder.path(), &["live", "dead"], None);
+        rig.storage.start(&rig.road);
+        // Much less than what two outputs may hold of the router's memory.
+        let input = rig.memory.child(400 << 10);
+        rig.storage.note_input(&input);
+        for _ in 0..100 {
+            let blocked = "the dead output blocks the input";
+            until(blocked, || !input.is_full()).await;
+            let mut batch = rig.batch(20);
+            let permit = input.try_take(batch.footprint()).expect("room");
+            batch = batch.with_permit(permit);
+            rig.storage.route(batch, &[0, 1], false);
+            let delivery = rig.ways[0].recv().await.expect("handed over");
+            delivery.receipt.settle_all();
+        }
+        let waits = rig.storage.opened().expect("a log").writer.behind(1);
+        assert!(waits.is_some(), "the rest waits on the disk");
     };
     LocalSet::new().run_until(run).await;
 }

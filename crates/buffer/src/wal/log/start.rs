@@ -1,0 +1,147 @@
+//! How the log of an earlier run is taken over.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::super::format::{BadHeader, Header, Kind};
+use super::super::segment::{Opened, Segment, bytes_of, head_of};
+use super::super::{Gap, NewerVersion, OpenError};
+use super::{Log, Recovered, segment_path};
+use crate::fs::Fs;
+
+impl Log {
+    /// Takes a segment of an earlier run over.
+    ///
+    /// # Errors
+    /// When it cannot be read now.
+    pub(super) fn take_over(
+        &mut self,
+        index: u64,
+        recovered: &mut Recovered,
+    ) -> Result<(), OpenError> {
+        let path = segment_path(&self.settings.folder, index);
+        let opened = match Segment::open(&*self.fs, &path, Kind::Records) {
+            Ok(Ok(opened)) => opened,
+            // It was never begun: nothing can be missing.
+            Ok(Err(BadHeader::Short)) => {
+                let _ = self.fs.remove(&path);
+                return Ok(());
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(OpenError::Unreadable { path, error });
+            }
+            Ok(Err(BadHeader::Damaged | BadHeader::Newer(_))) | Err(_) => {
+                let beside = path.with_extension("damaged");
+                let kept_in = self.fs.rename(&path, &beside).is_ok().then_some(beside);
+                recovered.gaps.push(Gap {
+                    file: path,
+                    numbers: None,
+                    bytes: 0,
+                    kept_in,
+                });
+                return Ok(());
+            }
+        };
+        if let Some(last) = self.segments.last()
+            && opened.segment.header.first > last.end
+        {
+            let hole = last.end..opened.segment.header.first;
+            let missing = self.cursors.released().missing(hole);
+            for numbers in missing {
+                // Told once. If that cannot be noted, the next start tells it again.
+                let _ = self.cursors.release(numbers.clone(), &[]);
+                recovered.gaps.push(Gap {
+                    file: path.clone(),
+                    numbers: Some(numbers),
+                    bytes: 0,
+                    kept_in: None,
+                });
+            }
+        }
+        self.put_damage_beside(opened, recovered);
+        Ok(())
+    }
+
+    fn put_damage_beside(&mut self, opened: Opened, recovered: &mut Recovered) {
+        let Opened {
+            mut segment,
+            damages,
+            holes,
+        } = opened;
+        let mut holes = holes.into_iter();
+        for damage in damages {
+            if damage.is_torn {
+                // Nothing of it was ever acknowledged; should it stay, it is passed over.
+                let _ = segment.truncate(&*self.fs);
+                continue;
+            }
+            let beside = damaged_path(&segment.path, damage.bytes.start);
+            let known = self.fs.open(&beside).is_ok();
+            let kept = known || self.copy(&segment, &damage.bytes, &beside).is_ok();
+            let is_last = damage.bytes.end > segment.len;
+            if is_last && kept {
+                let _ = segment.truncate(&*self.fs);
+            }
+            let numbers = if is_last { None } else { holes.next() };
+            if !known {
+                recovered.gaps.push(Gap {
+                    file: segment.path.clone(),
+                    numbers,
+                    bytes: damage.bytes.end - damage.bytes.start,
+                    kept_in: kept.then_some(beside),
+                });
+            }
+        }
+        self.next = self.next.max(segment.end);
+        self.segments.push(segment);
+    }
+
+    fn copy(&self, segment: &Segment, bytes: &Range<u64>, to: &Path) -> io::Result<()> {
+        let bytes = bytes_of(&*self.fs.open(&segment.path)?, bytes)?;
+        let mut file = self.fs.create(to)?;
+        file.append(&bytes)?;
+        file.sync()?;
+        self.fs.sync_dir(&self.settings.folder)
+    }
+}
+
+/// Makes the folder so that it survives a loss of power.
+pub(super) fn make_folder(fs: &dyn Fs, folder: &Path) -> io::Result<()> {
+    fs.create_dir(folder)?;
+    match folder.parent().map(|parent| fs.sync_dir(parent)) {
+        // What may not even be opened cannot be synced; then it was there before.
+        Some(Err(error)) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A newer version's file anywhere means that nothing may be touched.
+pub(super) fn refuse_newer(fs: &dyn Fs, folder: &Path, indexes: &[u64]) -> Result<(), OpenError> {
+    for index in indexes {
+        let path = segment_path(folder, *index);
+        let bytes = match head_of(fs, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(OpenError::Unreadable { path, error }),
+            Ok(bytes) => bytes,
+        };
+        if let Err(BadHeader::Newer(version)) = Header::read(&bytes, Kind::Records) {
+            return Err(NewerVersion { path, version }.into());
+        }
+    }
+    Ok(())
+}
+
+fn damaged_path(segment: &Path, offset: u64) -> PathBuf {
+    segment.with_extension(format!("{offset:x}.damaged"))
+}
+
+pub(super) fn segment_indexes(fs: &dyn Fs, folder: &Path) -> io::Result<Vec<u64>> {
+    let names = fs.list(folder)?;
+    let mut indexes: Vec<u64> = names
+        .iter()
+        .filter_map(|name| u64::from_str_radix(name.strip_suffix(".wal")?, 16).ok())
+        .collect();
+    indexes.sort_unstable();
+    Ok(indexes)
+}

@@ -1,0 +1,138 @@
+//! The log on a disk that is full, cannot sync, or cannot be read.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use super::super::*;
+use super::{Memory, bodies, frame, open, settings, three_frames};
+
+#[test]
+fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
+    let fs = Memory::default();
+    let (mut log, _) = open(&fs);
+    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
+    log.sync().unwrap();
+    for room in 0..49 {
+        fs.set_room(Some(room));
+        let error = log.append(&frame(1, 1, &["a"], b"second")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        assert_eq!(bodies(&log, "a", 0).len(), 1);
+    }
+    fs.set_room(None);
+    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    assert_eq!(
+        bodies(&open(&fs).0, "a", 0),
+        [(0, b"first".to_vec()), (1, b"second".to_vec())]
+    );
+}
+
+#[test]
+fn a_failed_sync_is_not_believed_later() {
+    let fs = Memory::default();
+    let (mut log, _) = open(&fs);
+    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
+    fs.fail_syncs(1);
+    log.sync()
+        .expect("written to another file, which was synced");
+    assert_eq!(
+        fs.names()
+            .iter()
+            .filter(|name| name.ends_with("wal"))
+            .count(),
+        2
+    );
+    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
+    fs.fail_syncs(2);
+    assert!(log.sync().is_err() && log.is_unsynced());
+    log.sync().expect("the disk is well again");
+    assert!(!log.is_unsynced());
+    let expected = [(0, b"first".to_vec()), (1, b"second".to_vec())];
+    assert_eq!(bodies(&log, "a", 0), expected);
+    drop(log);
+    assert_eq!(bodies(&open(&fs).0, "a", 0), expected, "each once");
+}
+
+#[test]
+fn what_cannot_be_read_at_start_is_not_damaged() {
+    let fs = Memory::default();
+    let (name, _) = three_frames(&fs);
+    let names = fs.names();
+    fs.fail_reads(1000);
+    let error = Log::open(Arc::new(fs.clone()), settings()).err();
+    let Some(OpenError::Unreadable { path, .. }) = error else {
+        panic!("{error:?}")
+    };
+    assert!(path.ends_with(&name), "{}", path.display());
+    assert_eq!(fs.names(), names, "nothing was changed");
+    fs.fail_reads(3);
+    let (log, recovered) = open(&fs);
+    assert!(recovered.gaps.is_empty());
+    assert_eq!(bodies(&log, "a", 0).len(), 3, "it was read with patience");
+}
+
+#[test]
+fn cursors_that_cannot_be_read_repeat_nothing() {
+    let fs = Memory::default();
+    three_frames(&fs);
+    let (mut log, _) = open(&fs);
+    let done = Progress {
+        prefix: 2,
+        ..Progress::default()
+    };
+    log.advance(&Arc::from("a"), done.clone()).unwrap();
+    log.close().unwrap();
+    drop(log);
+    // Every single read fails in turn: the log is as it was, or does not start.
+    for readable in 0..20 {
+        fs.fail_reads_after(readable);
+        let opened = Log::open(Arc::new(fs.clone()), settings());
+        fs.fail_reads(0);
+        match opened {
+            Ok((log, _)) => assert_eq!(log.progress("a"), Some(&done)),
+            Err(error) => assert!(matches!(error, OpenError::Unreadable { .. }), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_and_a_failed_read_lose_nothing_that_the_system_has() {
+    let process = Settings {
+        durability: Durability::Process,
+        ..settings()
+    };
+    let fs = Memory::default();
+    let (mut log, _) = Log::open(Arc::new(fs.clone()), process).unwrap();
+    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
+    fs.fail_syncs(1);
+    fs.fail_reads(10);
+    assert!(log.sync().is_err(), "what may be lost is not known yet");
+    assert!(log.append(&frame(1, 1, &["a"], b"second")).is_err());
+    assert!(log.is_unsynced());
+    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
+    log.sync().unwrap();
+    let expected = [(0, b"first".to_vec()), (1, b"second".to_vec())];
+    assert_eq!(bodies(&log, "a", 0), expected);
+    assert_eq!(bodies(&open(&fs).0, "a", 0), expected, "each once");
+}
+
+#[test]
+fn a_disk_that_never_reads_again_keeps_what_it_has() {
+    let process = Settings {
+        durability: Durability::Process,
+        ..settings()
+    };
+    let fs = Memory::default();
+    let (mut log, _) = Log::open(Arc::new(fs.clone()), process).unwrap();
+    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
+    fs.fail_syncs(1);
+    fs.fail_reads(usize::MAX);
+    let tries = (0..100).take_while(|_| log.sync().is_err()).count();
+    assert!((1..100).contains(&tries), "{tries}");
+    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
+    log.sync().unwrap();
+    fs.fail_reads(0);
+    let expected = [(0, b"first".to_vec()), (1, b"second".to_vec())];
+    assert_eq!(bodies(&log, "a", 0), expected);
+}

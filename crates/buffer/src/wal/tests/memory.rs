@@ -1,0 +1,169 @@
+//! A disk for the tests of the log.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use crate::fs::{File, Fs};
+
+/// A file system in memory that can be full, and can fail to sync and to read.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    files: HashMap<PathBuf, Content>,
+    /// How many bytes may still be written; no limit if none.
+    room: Option<usize>,
+    failing_syncs: usize,
+    failing_reads: usize,
+    /// How many reads succeed before they fail.
+    good_reads: usize,
+}
+
+type Content = Arc<Mutex<Vec<u8>>>;
+
+struct MemoryFile {
+    fs: Memory,
+    content: Content,
+}
+
+impl Memory {
+    pub fn set_room(&self, room: Option<usize>) {
+        self.0.lock().unwrap().room = room;
+    }
+
+    pub fn fail_syncs(&self, count: usize) {
+        self.0.lock().unwrap().failing_syncs = count;
+    }
+
+    /// So many reads fail from now on.
+    pub fn fail_reads(&self, count: usize) {
+        let mut state = self.0.lock().unwrap();
+        (state.failing_reads, state.good_reads) = (count, 0);
+    }
+
+    /// After so many, every read fails.
+    pub fn fail_reads_after(&self, count: usize) {
+        let mut state = self.0.lock().unwrap();
+        (state.failing_reads, state.good_reads) = (usize::MAX, count);
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let state = self.0.lock().unwrap();
+        let names = state
+            .files
+            .keys()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    pub fn content(&self, name: &str) -> Vec<u8> {
+        let state = self.0.lock().unwrap();
+        state.files[Path::new("/log").join(name).as_path()]
+            .lock()
+            .unwrap()
+            .clone()
+    }
+
+    pub fn put(&self, name: &str, content: &[u8]) {
+        let path = Path::new("/log").join(name);
+        let content = Arc::new(Mutex::new(content.to_vec()));
+        self.0.lock().unwrap().files.insert(path, content);
+    }
+}
+
+impl Fs for Memory {
+    fn create_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let mut state = self.0.lock().unwrap();
+        if state.files.contains_key(path) {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        let content = Content::default();
+        state.files.insert(path.to_owned(), Arc::clone(&content));
+        Ok(Box::new(MemoryFile {
+            fs: self.clone(),
+            content,
+        }))
+    }
+    fn open(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let state = self.0.lock().unwrap();
+        let content = state.files.get(path).ok_or(ErrorKind::NotFound)?;
+        Ok(Box::new(MemoryFile {
+            fs: self.clone(),
+            content: Arc::clone(content),
+        }))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        let content = state.files.remove(from).ok_or(ErrorKind::NotFound)?;
+        state.files.insert(to.to_owned(), content);
+        Ok(())
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let removed = self.0.lock().unwrap().files.remove(path);
+        removed.map(drop).ok_or(ErrorKind::NotFound.into())
+    }
+    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+        Ok(self.names())
+    }
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl File for MemoryFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.fs.0.lock().unwrap();
+        let fitting = state.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        if let Some(room) = &mut state.room {
+            *room -= fitting;
+        }
+        self.content
+            .lock()
+            .unwrap()
+            .extend_from_slice(&bytes[..fitting]);
+        match fitting == bytes.len() {
+            true => Ok(()),
+            false => Err(ErrorKind::StorageFull.into()),
+        }
+    }
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.fs.0.lock().unwrap();
+        if state.good_reads > 0 {
+            state.good_reads -= 1;
+        } else if state.failing_reads > 0 {
+            state.failing_reads -= 1;
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        drop(state);
+        let content = self.content.lock().unwrap();
+        let rest = content.get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.content.lock().unwrap().len() as u64)
+    }
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.content.lock().unwrap().truncate(length as usize);
+        Ok(())
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        let mut state = self.fs.0.lock().unwrap();
+        match state.failing_syncs.checked_sub(1) {
+            Some(left) => {
+                state.failing_syncs = left;
+                Err(io::Error::from_raw_os_error(5))
+            }
+            None => Ok(()),
+        }
+    }
+}
