@@ -43,10 +43,8 @@ impl Log {
                 return Ok(());
             }
         };
-        if let Some(last) = self.segments.last()
-            && opened.segment.header.first > last.end
-        {
-            let hole = last.end..opened.segment.header.first;
+        if !self.segments.is_empty() && opened.segment.header.first > self.next {
+            let hole = self.next..opened.segment.header.first;
             let missing = self.cursors.released().missing(hole);
             for numbers in missing {
                 // Told once. If that cannot be noted, the next start tells it again.
