@@ -248,6 +248,7 @@ impl Pipeline {
         let began = loop {
             let until = reading_on.as_ref().map(ReadingOn::look_again);
             tokio::select! {
+                biased;
                 () = &mut shutdown, if reading_on.is_none() => {
                     reading_on = Some(ReadingOn::new(running.grace, running.records_read()));
                 }

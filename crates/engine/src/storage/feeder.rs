@@ -31,6 +31,7 @@ pub async fn feed(storage: Rc<Storage>, way: Rc<Way>) {
         };
         if !feeder.has_room() || !feeder.step(&open).await {
             tokio::select! {
+                biased;
                 () = feeder.way.held.changed.notified() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
