@@ -124,11 +124,7 @@ fn fuzz_events() {
                 learned.event(&first, record, None, None, &mut out);
                 Writer::default().event(&first, record, None, None, &mut fresh);
                 assert_eq!(out, fresh);
-                assert!(
-                    is_json(&out) || is_no_json(&out),
-                    "{}",
-                    out.escape_ascii()
-                );
+                assert!(is_json(&out) || is_no_json(&out), "{}", out.escape_ascii());
             }
         });
 }

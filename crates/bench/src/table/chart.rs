@@ -34,9 +34,9 @@ pub fn svg(results: &Results) -> String {
     scale.grid(&mut text, height);
     text.push_str(&bars);
     let caption = escape(&results.caption());
-    let _ = write!(
+    let _ = writeln!(
         text,
-        "<text x=\"12\" y=\"{:.0}\" font-size=\"9\" fill=\"#495057\">{caption}</text>\n</svg>\n",
+        "<text x=\"12\" y=\"{:.0}\" font-size=\"9\" fill=\"#495057\">{caption}</text>\n</svg>",
         total - 12.0
     );
     text
@@ -59,9 +59,9 @@ fn colour(index: usize) -> &'static str {
 fn legend(text: &mut String, contestants: &[&str]) {
     let mut x = 12.0;
     for (index, name) in contestants.iter().enumerate() {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<rect x=\"{x:.0}\" y=\"30\" width=\"12\" height=\"12\" fill=\"{}\"/><text x=\"{:.0}\" y=\"40\">{}</text>\n",
+            "<rect x=\"{x:.0}\" y=\"30\" width=\"12\" height=\"12\" fill=\"{}\"/><text x=\"{:.0}\" y=\"40\">{}</text>",
             colour(index),
             x + 18.0,
             escape(name)
@@ -75,9 +75,9 @@ fn bars(rows: &[(&Row, f64)], contestants: &[&str], scale: &Scale) -> (String, f
     for (row, value) in rows {
         if last != Some(row.case) {
             y += if last.is_some() { GAP } else { 0.0 };
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+                "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 8.0,
                 y + 11.0,
                 row.case.name()
@@ -86,10 +86,10 @@ fn bars(rows: &[(&Row, f64)], contestants: &[&str], scale: &Scale) -> (String, f
         }
         let index = contestants.iter().position(|name| *name == row.contestant);
         let width = scale.x(*value) - LEFT;
-        let _ = write!(
+        let _ = writeln!(
             text,
             "<rect x=\"{LEFT}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{}\" fill=\"{}\"/><text x=\"{:.1}\" \
-             y=\"{:.1}\">{value:.2}</text>\n",
+             y=\"{:.1}\">{value:.2}</text>",
             BAR - 2.0,
             colour(index.unwrap_or(0)),
             LEFT + width + 5.0,
@@ -131,10 +131,10 @@ impl Scale {
     fn grid(&self, text: &mut String, height: f64) {
         for power in self.low as i32..=self.high as i32 {
             let x = self.x(10_f64.powi(power));
-            let _ = write!(
+            let _ = writeln!(
                 text,
                 "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.0}\" y2=\"{height:.0}\" stroke=\"#dee2e6\"/><text \
-                 x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\" fill=\"#495057\">{}</text>\n",
+                 x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\" fill=\"#495057\">{}</text>",
                 TOP - 4.0,
                 height + 16.0,
                 10_f64.powi(power)
