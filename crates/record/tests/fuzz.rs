@@ -18,8 +18,12 @@ fn json_value(text: &[u8]) -> Result<(Vec<u8>, usize), json::read::Error> {
     Ok((out, used))
 }
 
+/// Also if it is nested more deeply than the other reader goes.
 fn is_json(text: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(text).is_ok()
+    match serde_json::from_slice::<serde_json::Value>(text) {
+        Ok(_) => true,
+        Err(error) => error.to_string().contains("recursion limit"),
+    }
 }
 
 /// Fluent Bit writes extension types as `\xNN`, and what is no number as `nan` or `inf`, which is no JSON.

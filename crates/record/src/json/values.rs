@@ -14,7 +14,13 @@ pub(super) struct Values {
     duplicates: Duplicates,
     /// For each map that is being written, the indexes of its fields that are left out.
     replaced: Vec<u32>,
+    /// In how many keys that are no text, one inside the other, the values stand.
+    keys_around: u8,
 }
+
+/// A key that is no text stands as JSON inside of a JSON string, so each level of them doubles the escapes of the one
+/// below. Deeper ones are written by their bytes, or a few thousand bytes of them would take for ever.
+const KEYS_AROUND_MAX: u8 = 2;
 
 impl Values {
     pub fn new(options: Options) -> Values {
@@ -108,6 +114,9 @@ impl Values {
         if !key.is_msgpack() {
             return self.text(batch, key.span(), out);
         }
+        if self.keys_around == KEYS_AROUND_MAX {
+            return extension(batch.bytes(key.span()), out);
+        }
         // Rare enough to be read like a record of its own.
         let mut own = Batch::new(
             Tag::from(""),
@@ -116,7 +125,9 @@ impl Values {
         let encoding = own.span(0..own.source().len());
         let mut text = Vec::new();
         if let Ok((value, _)) = msgpack::read::value(&mut own, encoding) {
-            Values::new(self.options).write(&own, value, &mut text);
+            let mut values = Values::new(self.options);
+            values.keys_around = self.keys_around + 1;
+            values.write(&own, value, &mut text);
         }
         if text.starts_with(b"\"") {
             out.extend_from_slice(&text);
