@@ -1,23 +1,31 @@
 //! The signal that a pipeline ends, and the way back for what an input gives up early.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::Handover;
 
 /// The engine's end of the signal. Inputs have one each: a reload stops some of them and lets the others run.
 #[derive(Debug)]
 pub struct StopHandle {
-    signal: watch::Sender<bool>,
+    signal: Arc<Signal>,
     given_up: Arc<GivenUp>,
 }
 
 /// What inputs wait on: once requested they read no more, wait until what they handed over is answered for, and end.
 #[derive(Clone, Debug)]
 pub struct Stop {
-    signal: watch::Receiver<bool>,
+    signal: Arc<Signal>,
     given_up: Arc<GivenUp>,
+}
+
+/// Whether a stop is requested. Who waits is woken in the order of waiting, so that a simulation can be repeated.
+#[derive(Debug, Default)]
+struct Signal {
+    requested: AtomicBool,
+    changed: Notify,
 }
 
 /// What an input gave up before it ended.
@@ -30,14 +38,14 @@ struct GivenUp {
 impl StopHandle {
     /// A signal that has not been given.
     pub fn new() -> (StopHandle, Stop) {
-        let (sender, receiver) = watch::channel(false);
+        let signal = Arc::<Signal>::default();
         let given_up = Arc::<GivenUp>::default();
         let handle = StopHandle {
-            signal: sender,
+            signal: Arc::clone(&signal),
             given_up: Arc::clone(&given_up),
         };
         let stop = Stop {
-            signal: receiver,
+            signal,
             given_up,
         };
         (handle, stop)
@@ -45,7 +53,8 @@ impl StopHandle {
 
     /// Gives the signal.
     pub fn request(&self) {
-        self.signal.send_replace(true);
+        self.signal.requested.store(true, Ordering::Release);
+        self.signal.changed.notify_waiters();
     }
 
     /// What the input gave up early, once; waits until it does.
@@ -65,16 +74,25 @@ impl StopHandle {
     }
 }
 
+impl Drop for StopHandle {
+    fn drop(&mut self) {
+        self.request();
+    }
+}
+
 impl Stop {
     /// Whether the signal was given.
     pub fn is_requested(&self) -> bool {
-        *self.signal.borrow()
+        self.signal.requested.load(Ordering::Acquire)
     }
 
     /// Completes when the signal is given, at once if it was already. A vanished engine counts as a stop.
     pub async fn requested(&self) {
-        let mut signal = self.signal.clone();
-        let _ = signal.wait_for(|requested| *requested).await;
+        // It hears of every signal from here on.
+        let changed = self.signal.changed.notified();
+        if !self.is_requested() {
+            changed.await;
+        }
     }
 
     /// Gives up sockets, descriptors and positions before the last answers are there: what takes over reads on at once

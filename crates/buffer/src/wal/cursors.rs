@@ -4,7 +4,7 @@
 //! Everything in it only ever grows, so what two generations say can simply be added up, and what is lost of it leads
 //! to a repetition, never to a loss.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,7 +104,7 @@ pub struct Cursors {
     generation: u64,
     /// The newest file, unless it cannot be relied on.
     file: Option<Open>,
-    progress: HashMap<Arc<str>, Progress>,
+    progress: BTreeMap<Arc<str>, Progress>,
     pub chunks: Arc<Chunks>,
 }
 
@@ -131,7 +131,7 @@ impl Cursors {
             new_uuid: settings.new_uuid,
             generation: 0,
             file: None,
-            progress: HashMap::new(),
+            progress: BTreeMap::new(),
             chunks: Arc::new(chunks),
         };
         let no_folder = |error| OpenError::Folder {

@@ -1,6 +1,6 @@
 //! The log as such: see [`super`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub struct Recovered {
     /// Records that are not there any more.
     pub gaps: Vec<Gap>,
     /// What waits for each output that is named in the log, whether it still exists or not.
-    pub waiting: HashMap<Arc<str>, Waiting>,
+    pub waiting: BTreeMap<Arc<str>, Waiting>,
 }
 
 /// What lies in the log for an output. An upper bound: records that were delivered from the middle of a segment count

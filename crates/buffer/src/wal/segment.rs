@@ -1,6 +1,6 @@
 //! One file of the log.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub struct Segment {
     /// Up to where the disk has it: length and sequence number.
     synced: (u64, u64),
     /// For each output what lies here for it.
-    pub routes: HashMap<Arc<str>, Share>,
+    pub routes: BTreeMap<Arc<str>, Share>,
     /// The chunks that were completed here.
     pub chunks: Vec<ChunkId>,
     /// Sequence numbers and where their frames start, ascending.
@@ -93,7 +93,7 @@ impl Segment {
             len: HEADER as u64,
             end: first,
             synced: (HEADER as u64, first),
-            routes: HashMap::new(),
+            routes: BTreeMap::new(),
             chunks: Vec::new(),
             marks: Vec::new(),
         }

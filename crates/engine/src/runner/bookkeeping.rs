@@ -1,6 +1,6 @@
 //! What a runner holds: counted, bounded, and given back when it is told to.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::*;
 
@@ -108,7 +108,7 @@ where
     }
 
     /// The records without an answer of each batch, by its number.
-    fn open_records(&mut self) -> HashMap<u64, Vec<Range<u32>>> {
+    fn open_records(&mut self) -> BTreeMap<u64, Vec<Range<u32>>> {
         self.output.format.seal(&mut self.outbox);
         self.collect();
         self.in_flight = FuturesUnordered::new();
@@ -124,7 +124,7 @@ where
             }
         }
         pieces.extend(self.waiting.drain(..));
-        let mut open: HashMap<u64, Vec<Range<u32>>> = HashMap::new();
+        let mut open: BTreeMap<u64, Vec<Range<u32>>> = BTreeMap::new();
         for (id, records) in pieces {
             let sequence = self.deliveries[id.0 as usize].sequence;
             open.entry(sequence).or_default().push(records);

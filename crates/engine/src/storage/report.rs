@@ -1,6 +1,6 @@
 //! What is said about records on the disk.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,7 +53,7 @@ fn say_gap(log: &Log, gap: &Gap) {
 
 /// What outputs are counted in, by their names.
 #[derive(Clone, Default)]
-pub struct Counted(Arc<Mutex<HashMap<Arc<str>, OutputCounters>>>);
+pub struct Counted(Arc<Mutex<BTreeMap<Arc<str>, OutputCounters>>>);
 
 impl Counted {
     /// An output is counted here from now on.

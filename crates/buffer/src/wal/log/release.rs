@@ -1,6 +1,6 @@
 //! What waits in the log, and how it goes once all its outputs have it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,8 +84,8 @@ impl Log {
     }
 
     /// What lies in the log for each output.
-    pub fn waiting(&self) -> HashMap<Arc<str>, Waiting> {
-        let mut all: HashMap<Arc<str>, Waiting> = HashMap::new();
+    pub fn waiting(&self) -> BTreeMap<Arc<str>, Waiting> {
+        let mut all: BTreeMap<Arc<str>, Waiting> = BTreeMap::new();
         for segment in &self.segments {
             for (name, share) in &segment.routes {
                 if !self.is_past(name, segment.header.first..share.end) {

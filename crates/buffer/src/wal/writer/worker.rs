@@ -1,6 +1,6 @@
 //! What the thread does.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -288,7 +288,7 @@ impl<R: Fn(Report<'_>)> Worker<R> {
     }
 
     /// Drops the oldest records of outputs for which too many bytes wait.
-    fn keep_limits(&mut self, waiting: &HashMap<Arc<str>, Waiting>) {
+    fn keep_limits(&mut self, waiting: &BTreeMap<Arc<str>, Waiting>) {
         let limits = self.limits();
         for (index, route, behind) in limits {
             let (Some(bytes_max), Some(waiting)) = (route.bytes_max, waiting.get(&route.name))
@@ -333,7 +333,7 @@ impl<R: Fn(Report<'_>)> Worker<R> {
     }
 
     /// Lets others see how much there is.
-    fn show(&mut self, waiting: &HashMap<Arc<str>, Waiting>) {
+    fn show(&mut self, waiting: &BTreeMap<Arc<str>, Waiting>) {
         let mut inbox = self.inner.lock();
         inbox.size = self.log.size();
         let of = inbox.routes.iter().map(|state| {
