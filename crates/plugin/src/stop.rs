@@ -44,10 +44,7 @@ impl StopHandle {
             signal: Arc::clone(&signal),
             given_up: Arc::clone(&given_up),
         };
-        let stop = Stop {
-            signal,
-            given_up,
-        };
+        let stop = Stop { signal, given_up };
         (handle, stop)
     }
 
