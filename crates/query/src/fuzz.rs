@@ -1,9 +1,19 @@
 //! Statements, changed anywhere: read by both front ends, never run.
 
+use crate::session::STACK_BYTES;
 use crate::{hive, split_statements, trino};
 
 #[test]
 fn fuzz_statements() {
+    let thread = std::thread::Builder::new()
+        .stack_size(STACK_BYTES)
+        .spawn(statements);
+    if let Err(panic) = thread.expect("a thread").join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn statements() {
     ::fuzz::Target::new("statements")
         .files("tests/seed", &[".sql"])
         .seeds([
