@@ -23,7 +23,7 @@ pub struct Options {
 pub const HEAVY: &[&str] = &["flumen", "query"];
 
 /// How long each fuzz target runs, unless the environment says otherwise.
-const FUZZ_SECONDS: &str = "20";
+const FUZZ_SECONDS: &str = "5";
 
 /// The release of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "0.20.2";

@@ -51,10 +51,10 @@ pub struct Mutator {
 }
 
 impl Mutator {
-    pub fn new(mut words: Vec<Vec<u8>>, longest: usize) -> Mutator {
+    pub fn new(mut words: Vec<Vec<u8>>, longest: usize, seed: u64) -> Mutator {
         words.extend(WORDS.map(<[u8]>::to_vec));
         Mutator {
-            random: Rng::new(),
+            random: Rng::with_seed(seed),
             words,
             longest,
         }
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn inputs_differ_and_are_never_too_long() {
         let corpus = [b"a=1, b=[2, 3]\nline two".to_vec(), Vec::new()];
-        let mut mutator = Mutator::new(vec![b"word".to_vec()], 40);
+        let mut mutator = Mutator::new(vec![b"word".to_vec()], 40, 1);
         let mut inputs = std::collections::HashSet::new();
         for _ in 0..10_000 {
             let mut input = Vec::new();

@@ -18,12 +18,14 @@ fn json_value(text: &[u8]) -> Result<(Vec<u8>, usize), json::read::Error> {
     Ok((out, used))
 }
 
-/// Also if it is nested more deeply than the other reader goes.
 fn is_json(text: &[u8]) -> bool {
-    match serde_json::from_slice::<serde_json::Value>(text) {
-        Ok(_) => true,
-        Err(error) => error.to_string().contains("recursion limit"),
-    }
+    serde_json::from_slice::<serde_json::Value>(text).is_ok()
+}
+
+/// What the other reader does not read because it is nested more deeply than that goes.
+fn is_too_deep(text: &[u8]) -> bool {
+    let read = serde_json::from_slice::<serde_json::Value>(text);
+    read.is_err_and(|error| error.to_string().contains("recursion limit"))
 }
 
 /// Fluent Bit writes extension types as `\xNN`, and what is no number as `nan` or `inf`, which is no JSON.
@@ -47,7 +49,10 @@ fn fuzz_json() {
                 Ok((written, used)) => {
                     assert_eq!(skipped, Ok(used));
                     assert!(used <= text.len());
-                    assert!(is_json(&written), "what is written is JSON");
+                    assert!(
+                        is_json(&written) || is_too_deep(&written),
+                        "what is written is JSON"
+                    );
                     // Escapes of U+E000 and above, which stand for bytes that are no text, come back as characters.
                     let (again, end) = json_value(&written).expect("readable");
                     assert_eq!(end, written.len());
@@ -120,7 +125,11 @@ fn fuzz_events() {
                 "what is written is readable"
             );
             assert_eq!(second.len(), first.len());
-            assert_eq!(written(&second), once);
+            // Other times are written as floats of seconds, which are exact to some microseconds.
+            let is_exact = |record: &record::Record| u32::try_from(record.time.seconds()).is_ok();
+            if first.records().iter().all(is_exact) {
+                assert_eq!(written(&second), once);
+            }
             // One writer that knows the keys of the records before, and one for each record.
             let mut learned = Writer::default();
             for record in first.records() {
@@ -128,7 +137,11 @@ fn fuzz_events() {
                 learned.event(&first, record, None, None, &mut out);
                 Writer::default().event(&first, record, None, None, &mut fresh);
                 assert_eq!(out, fresh);
-                assert!(is_json(&out) || is_no_json(&out), "{}", out.escape_ascii());
+                assert!(
+                    is_json(&out) || is_too_deep(&out) || is_no_json(&out),
+                    "{}",
+                    out.escape_ascii()
+                );
             }
         });
 }

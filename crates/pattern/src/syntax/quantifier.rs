@@ -6,6 +6,9 @@ use crate::Error;
 
 /// Onigmo's limit.
 const REPEAT_MAX: u32 = 100_000;
+/// The most quantifiers of one atom, one applied to the other. Each may double what the engines have to build, and two say
+/// all that several of them can say.
+const STACKED_MAX: usize = 8;
 
 struct Count {
     min: u32,
@@ -17,11 +20,16 @@ struct Count {
 impl Parser<'_> {
     /// Reads the quantifiers behind `atom`; several nest.
     pub fn quantified(&mut self, mut atom: Node) -> Result<Node, Error> {
-        loop {
+        for stacked in 0.. {
             self.skip_extended();
+            let start = self.at;
             let Some(count) = self.count()? else {
-                return Ok(atom);
+                break;
             };
+            if stacked == STACKED_MAX {
+                let reason = format!("an atom has more than {STACKED_MAX} quantifiers");
+                return Err(self.error(start, reason));
+            }
             let greed = self.greed(&count);
             atom = match atom {
                 // An option like `(?i)` or a comment stands for nothing: repeating it is repeating nothing.
@@ -34,6 +42,7 @@ impl Parser<'_> {
                 },
             };
         }
+        Ok(atom)
     }
 
     fn count(&mut self) -> Result<Option<Count>, Error> {
