@@ -23,8 +23,6 @@ mod error;
 mod execution;
 mod formats;
 mod functions;
-#[cfg(test)]
-mod fuzz;
 mod hive;
 mod plan;
 mod run;
