@@ -10,7 +10,7 @@ use std::sync::Arc;
 use record::Budget;
 
 /// The limit when nothing else sets one.
-const USUAL: usize = 64 << 20;
+const USUAL: usize = 48 << 20;
 /// What the program takes without any record.
 const PROGRAM: usize = 16 << 20;
 /// No share is smaller: below, the router would only wait.
@@ -30,7 +30,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Shares of `limit` bytes for the whole process; without one, of 64 MiB, or of three quarters of what the process's
+    /// Shares of `limit` bytes for the whole process; without one, of 48 MiB, or of three quarters of what the process's
     /// control groups allow if that is less.
     pub fn new(limit: Option<usize>) -> Memory {
         let limit = limit.unwrap_or_else(|| {
