@@ -10,8 +10,14 @@ use std::process::{Command, Output};
 
 /// Rows that the program does not hold yet, and what is missing.
 const NOT_YET: &[(&str, &str)] = &[
-    ("reload", "a sender of forward now and then finds nobody who listens"),
-    ("split-brain", "what two writers with one state send is stored twice"),
+    (
+        "reload",
+        "a sender of forward now and then finds nobody who listens",
+    ),
+    (
+        "split-brain",
+        "what two writers with one state send is stored twice",
+    ),
 ];
 
 fn faults(arguments: &[&str]) -> Output {
