@@ -43,6 +43,8 @@ pub struct Oversight {
     order: RefCell<Option<Order>>,
     leftovers: RefCell<Vec<Leftover>>,
     changed: Notify,
+    /// Told when an order is carried out.
+    done: Notify,
     /// Records that the runner holds, what lies here included.
     held: Cell<u64>,
     /// Requests under way.
@@ -64,6 +66,7 @@ impl Oversight {
             order: RefCell::default(),
             leftovers: RefCell::default(),
             changed: Notify::new(),
+            done: Notify::new(),
             held: Cell::new(0),
             under_way: Cell::new(0),
             cut_off: Cell::new(false),
@@ -87,6 +90,18 @@ impl Oversight {
     /// The order is carried out.
     pub fn order_is_done(&self) {
         *self.order.borrow_mut() = None;
+        self.done.notify_waiters();
+    }
+
+    /// Completes when there is no order that is still to be carried out.
+    pub async fn idle(&self) {
+        loop {
+            let done = self.done.notified();
+            if self.current_order().is_none() {
+                return;
+            }
+            done.await;
+        }
     }
 
     /// Leaves records to the runner.

@@ -101,9 +101,7 @@ impl Storage {
         let mut kept = 0;
         for output in outputs {
             let given_up = async {
-                while output.oversight.current_order().is_some() {
-                    tokio::task::yield_now().await;
-                }
+                output.oversight.idle().await;
                 // The task puts what it gave back where it can be found.
                 tokio::task::yield_now().await;
             };
