@@ -152,6 +152,8 @@ struct Runner<'a, Send, Sending> {
     again_slots: Slab<Again>,
     /// When the open requests must be sealed.
     flush_at: Option<Instant>,
+    /// Whether anything was formatted since requests were sealed last.
+    is_open: bool,
     /// Whether someone waits for records in the open requests.
     awaited: bool,
     stopping: bool,
@@ -188,6 +190,7 @@ where
             again: BinaryHeap::new(),
             again_slots: Slab::new(),
             flush_at: None,
+            is_open: false,
             awaited: false,
             stopping: false,
             busy: false,
@@ -232,16 +235,17 @@ where
         let flush_at = self.flush_at;
         let retry_at = self.again.peek().map(|Reverse((at, _))| *at);
         let idle = self.busy && self.deliveries.is_empty();
-        // Open requests hold memory and nothing that is under way will free any.
-        let holding = flush_at.is_some() && self.in_flight.is_empty() && !self.lanes.is_full();
+        // Open requests hold memory and nothing that is under way will free any. What waits to be formatted does not count:
+        // nothing that is sealed would be the fewer.
+        let holding = self.is_open && self.in_flight.is_empty() && !self.lanes.is_full();
         let stop = &self.settings.stop;
         tokio::select! {
             biased;
             Some((flight, answer, sent)) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(flight, answer, sent),
             delivery = deliveries.recv(), if open => Event::Delivery(delivery),
+            () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
             () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Event::FlushIsDue,
             () = self.settings.memory.wanted(), if holding => Event::MemoryIsWanted,
-            () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
             () = stop.requested(), if !self.stopping => Event::StopIsRequested,
             () = self.settings.oversight.changed() => Event::OversightChanged,
             () = tokio::time::sleep(IDLE), if idle => Event::Idle,
@@ -317,6 +321,7 @@ where
     }
 
     fn format(&mut self, id: DeliveryId, records: Range<u32>) {
+        self.is_open = true;
         let batch = Arc::clone(&self.deliveries[id.0 as usize].batch);
         self.output
             .format
@@ -324,7 +329,7 @@ where
     }
 
     fn seal(&mut self) {
-        (self.flush_at, self.awaited) = (None, false);
+        (self.flush_at, self.awaited, self.is_open) = (None, false, false);
         self.output.format.seal(&mut self.outbox);
         self.collect();
         if !self.waiting.is_empty() {

@@ -274,6 +274,48 @@ async fn awaited_records_that_had_to_wait_for_their_turn_do_not_wait_for_flush()
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_memory_does_not_keep_refused_requests_from_their_time() {
+    let script = Rc::new(Script {
+        answers: RefCell::new(vec![again(None), again(None)].into()),
+        ..Script::default()
+    });
+    let ledger = Ledger::new(0);
+    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
+    let (_handle, stop) = StopHandle::new();
+    let memory = Budget::new(10);
+    let held = memory.try_take(10).expect("all of it");
+    let settings = RunnerSettings {
+        // One request is all that there is room for.
+        bodies: Budget::new(1),
+        memory: Arc::clone(&memory),
+        ..settings(RetryLimit::Unset, &counters, stop)
+    };
+    let (sender, mut receiver) = unbounded_channel();
+    counters.routed.add(8);
+    for offsets in [0..4, 4..8] {
+        sender.send(batch(&ledger, offsets)).expect("open");
+    }
+    let ended = async {
+        while counters.answered() < 8 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop((sender, held));
+    };
+    tokio::join!(
+        super::run(output(4, 0, &script), &settings, &mut receiver),
+        ended,
+        memory.take(1),
+    );
+    let sent: Vec<String> = script
+        .sent
+        .borrow()
+        .iter()
+        .map(|(body, _)| body.clone())
+        .collect();
+    assert_eq!(sent, ["0 1 2 3", "0 1 2 3", "0 1 2 3", "4 5 6 7"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn exactly_the_failed_records_are_sent_again() {
     let failed = vec![
         (1, RecordAnswer::Again),
