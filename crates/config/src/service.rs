@@ -100,7 +100,7 @@ pub struct ServiceOptions {
     /// Seconds after which a reload that has not finished ends the process; 0 is no limit.
     #[option(name = "hot_reload.timeout", default = "0")]
     pub hot_reload_timeout: WholeSeconds,
-    /// The memory that the whole process may take (powers of 1024). Without it, 48 MiB, or three quarters of what its
+    /// The memory that the whole process may take (powers of 1024). Without it, 64 MiB, or three quarters of what its
     /// control group allows if that is less. Nothing is read for which there is no room.
     #[option(name = "memory_limit")]
     pub memory_limit: Option<BinarySize>,

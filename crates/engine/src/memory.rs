@@ -1,8 +1,8 @@
 //! The one memory limit of the process, and how it is shared.
 //!
 //! What is counted: the bytes of records from before they are read until they are answered for, and the bodies of requests
-//! from when they are finished until they are done with. A third each; the last third is for what stands beside every
-//! record and request (fields, obligations, what the allocator keeps), and a fixed part for the program itself.
+//! from when they are finished until they are done with: three ninths and two. The other four are for what stands beside every
+//! record and request (fields, obligations, open requests, what the allocator keeps), and a fixed part is for the program.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use record::Budget;
 
 /// The limit when nothing else sets one.
-const USUAL: usize = 48 << 20;
+const USUAL: usize = 64 << 20;
 /// What the program takes without any record.
 const PROGRAM: usize = 16 << 20;
 /// No share is smaller: below, the router would only wait.
@@ -30,7 +30,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Shares of `limit` bytes for the whole process; without one, of 48 MiB, or of three quarters of what the process's
+    /// Shares of `limit` bytes for the whole process; without one, of 64 MiB, or of three quarters of what the process's
     /// control groups allow if that is less.
     pub fn new(limit: Option<usize>) -> Memory {
         let limit = limit.unwrap_or_else(|| {
@@ -41,7 +41,7 @@ impl Memory {
         let share = (limit.saturating_sub(PROGRAM) / 3).max(SHARE_MIN);
         Memory {
             records: Budget::new(share),
-            bodies: Budget::new(share),
+            bodies: Budget::new((share / 3 * 2).max(SHARE_MIN)),
             limit,
         }
     }
@@ -115,7 +115,7 @@ mod tests {
             let memory = Memory::new(Some(limit));
             (memory.records.limit(), memory.bodies.limit())
         };
-        assert_eq!(shares(64 << 20), (16 << 20, 16 << 20));
+        assert_eq!(shares(64 << 20), (16 << 20, (16 << 20) / 3 * 2));
         assert_eq!(shares(LIMIT_MIN), (1 << 20, 1 << 20));
         assert_eq!(shares(0), (1 << 20, 1 << 20));
     }
