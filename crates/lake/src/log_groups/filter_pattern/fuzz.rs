@@ -11,7 +11,7 @@ fn fuzz_filter_patterns() {
             "{ $.a.b[0].c = \"x*\" && ($.n >= 1.5e3 || $.m != -1) }\0{\"a\":{\"b\":[{\"c\":\"xyz\"}]},\"n\":1500}",
             "{ ($.x IS NULL) || ($.y NOT EXISTS) || ($.z IS TRUE) }\0{\"x\":null,\"z\":true}",
             "{ $.['a key'] = %^x.*y$% }\0{\"a key\":\"x y\"}",
-            "[ip, user, ..., status=4*, bytes>1000 && bytes<2000]\0127.0.0.1 - [10/Oct/2000] \"GET / HTTP/1.0\" 404 1500",
+            "[ip, user, ..., status=4*, bytes>1000 && bytes<2000]\x00127.0.0.1 - [10/Oct/2000] \"GET / HTTP/1.0\" 404 1500",
             "[w1=ERROR || w1=\"WARN\", w2!=%x%]\0ERROR y",
         ])
         .words(["$.", "[*]", "IS NULL", "NOT EXISTS", "&&", "||", "!=", ">=", "...", "%", "\"", "\\", "{", "}", "(", ")", "-", "?"])
