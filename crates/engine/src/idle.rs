@@ -5,7 +5,7 @@ use std::time::Duration;
 use monitor::Watched;
 
 /// How often it is looked whether there was a record.
-const PERIOD: Duration = Duration::from_secs(5);
+const PERIOD: Duration = Duration::from_secs(2);
 
 /// Gives memory back to the system when a period passed without a record, be it the first one after the start.
 pub async fn trim_when_idle(watched: Watched) {
