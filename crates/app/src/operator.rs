@@ -193,7 +193,7 @@ impl Control {
             Ok(()) => {
                 self.log.info(format_args!("[upgrade] handing over"));
                 self.leave.set(Leave::Upgrade);
-                self.controller.stop();
+                self.controller.hand_over();
             }
             Err(why) => self
                 .log
