@@ -21,6 +21,8 @@ pub struct Book {
     filters: bool,
     /// Records of any source may wait in the log: for outputs that lag, and after a stop.
     spills: bool,
+    /// The router stops: what its outputs have not delivered in time of sources that wait for an answer goes to the log.
+    stops: bool,
 }
 
 struct Source {
@@ -35,6 +37,8 @@ struct Record {
     covered: bool,
     /// It went onto the road in this life.
     emitted: bool,
+    /// A copy may lie in the log while its source hands over another: which of them an answer is about nobody can tell.
+    doubled: bool,
 }
 
 /// What became of a record at one output.
@@ -99,6 +103,7 @@ impl Book {
                 .collect(),
             filters: scenario.filters,
             spills: scenario.outputs.len() > 1,
+            stops: false,
         }
     }
 
@@ -118,6 +123,7 @@ impl Book {
             routes,
             covered: false,
             emitted: false,
+            doubled: false,
         });
         id
     }
@@ -247,9 +253,17 @@ impl Book {
         }
     }
 
-    /// A durable position of a file, or an acknowledgement, covers `id` from now on.
-    pub fn covered(&mut self, id: Id) -> Result<(), Finding> {
-        let may_be_logged = self.spills || self.sources[usize::from(id.source)].is_logged;
+    /// The router was asked to stop.
+    pub fn stops(&mut self) {
+        self.stops = true;
+    }
+
+    /// A durable position of a file, or an acknowledgement, covers `id` from now on; `has_log` if anything was ever written
+    /// to the disk of the log.
+    pub fn covered(&mut self, id: Id, has_log: bool) -> Result<(), Finding> {
+        let source = &self.sources[usize::from(id.source)];
+        let is_kept = self.stops && !source.is_file;
+        let may_be_logged = has_log && (self.spills || source.is_logged || is_kept);
         let gives_up: [bool; MAX_OUTPUTS] =
             std::array::from_fn(|index| self.outputs.get(index).is_some_and(|o| o.gives_up));
         let record = self.record(id);
@@ -279,10 +293,12 @@ impl Book {
     /// With `has_log`, records of any source may lie in the log for outputs that lag.
     pub fn crashed(&mut self, now: Duration, lag: Option<Duration>, has_log: bool) {
         self.spills |= has_log;
+        self.stops = false;
         for source in &mut self.sources {
             for record in &mut source.records {
                 // What lies in the log comes as often as it was put there, and from its source as well if nothing tells.
                 let comes_twice = has_log && record.emitted && !record.covered;
+                record.doubled |= comes_twice;
                 record.emitted &= source.is_logged || has_log;
                 for fate in &mut record.routes {
                     let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
@@ -332,7 +348,7 @@ impl Book {
     }
 
     /// A record of a file that was delivered wherever it had to be, before `before` if that is given, and that no durable
-    /// position covers.
+    /// position covers. What may come from the log as well is left out: its answer may be about the copy there.
     pub fn uncovered(&self, before: Option<Duration>) -> Option<Id> {
         let files = self
             .sources
@@ -349,7 +365,7 @@ impl Book {
                         .is_some_and(|heard| before.is_none_or(|before| heard < before));
                     fate.held == 0 && heard
                 };
-                !record.covered && routes.peek().is_some() && routes.all(is_settled)
+                !record.covered && !record.doubled && routes.peek().is_some() && routes.all(is_settled)
             })
             .map(|(source, (number, _))| Id {
                 source: source as u8,

@@ -156,6 +156,7 @@ async fn live(world: &Rc<World>, ending: Ending) {
                 world.die();
                 std::future::pending::<()>().await;
             }
+            world.book.borrow_mut().stops();
         };
         tokio::select! {
             biased;
