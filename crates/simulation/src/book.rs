@@ -39,6 +39,8 @@ struct Record {
     emitted: bool,
     /// A copy may lie in the log while its source hands over another: which of them an answer is about nobody can tell.
     doubled: bool,
+    /// The disk failed to write it after it was acknowledged, and lost it.
+    taken: bool,
 }
 
 /// What became of a record at one output.
@@ -124,6 +126,7 @@ impl Book {
             covered: false,
             emitted: false,
             doubled: false,
+            taken: false,
         });
         id
     }
@@ -327,6 +330,20 @@ impl Book {
             .for_each(|output| output.life = Counts::default());
     }
 
+    /// All records that were ever made.
+    pub fn ids(&self) -> Vec<Id> {
+        let of = |(source, book): (u8, &Source)| {
+            let numbers = 0..book.records.len() as u32;
+            numbers.map(move |number| Id { source, number })
+        };
+        (0..).zip(&self.sources).flat_map(of).collect()
+    }
+
+    /// The disk lost `id` in a way that nobody can help.
+    pub fn taken(&mut self, id: Id) {
+        self.record(id).taken = true;
+    }
+
     /// What `output` answered for since the last crash.
     pub fn life(&self, output: usize) -> Counts {
         self.outputs[output].life
@@ -379,7 +396,7 @@ impl Book {
             let records = self.sources.iter().flat_map(|source| &source.records);
             let owing = |record: &&Record| {
                 let fate = &record.routes[index];
-                fate.expected && !fate.done
+                fate.expected && !fate.done && !record.taken
             };
             let missing = records.filter(owing).count() as u64;
             (index, missing.saturating_sub(output.given_up))
@@ -395,7 +412,7 @@ impl Book {
         for (source, book) in self.sources.iter().enumerate() {
             for (number, record) in book.records.iter().enumerate() {
                 let fate = &record.routes[output];
-                if fate.expected && !fate.done && examples.len() < 5 {
+                if fate.expected && !fate.done && !record.taken && examples.len() < 5 {
                     examples.push(format!("{source}:{number}"));
                 }
             }

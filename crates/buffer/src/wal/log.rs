@@ -192,6 +192,12 @@ impl Log {
         Ok(())
     }
 
+    /// Whether the system has everything that was appended: nothing that a failed sync may have lost is still to be written
+    /// elsewhere.
+    pub fn is_held(&self) -> bool {
+        self.lost.is_empty() && self.unread.is_none()
+    }
+
     /// Whether something waits for the disk.
     pub fn is_unsynced(&self) -> bool {
         !self.lost.is_empty() || self.segments.last().is_some_and(Segment::is_unsynced)
