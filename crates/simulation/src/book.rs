@@ -382,7 +382,10 @@ impl Book {
                         .is_some_and(|heard| before.is_none_or(|before| heard < before));
                     fate.held == 0 && heard
                 };
-                !record.covered && !record.doubled && routes.peek().is_some() && routes.all(is_settled)
+                !record.covered
+                    && !record.doubled
+                    && routes.peek().is_some()
+                    && routes.all(is_settled)
             })
             .map(|(source, (number, _))| Id {
                 source: source as u8,
