@@ -183,6 +183,7 @@ fn what_was_lost_is_not_lost_again_wherever_writing_it_again_fails() {
 fn a_file_stays_as_long_as_what_it_could_not_sync_stands_nowhere_else() {
     let fs = Memory::default();
     let mut log = open_with(&fs, Durability::Process);
+    log.advance(&Arc::from("a"), Progress::default()).unwrap();
     log.append(&frame(0, 1, &["a"], b"first")).unwrap();
     assert!(log.is_held());
     fs.fail_syncs(1);
