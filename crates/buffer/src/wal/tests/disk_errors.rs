@@ -205,3 +205,26 @@ fn a_file_stays_as_long_as_what_it_could_not_sync_stands_nowhere_else() {
     log.release();
     assert!(!fs.names().iter().any(|name| name.ends_with("wal")));
 }
+
+#[test]
+fn what_the_system_lost_is_told_where_it_counted_as_safe() {
+    for durability in [Durability::Durable, Durability::Process] {
+        let fs = Memory::default();
+        let (name, ends) = three_frames(&fs);
+        let mut bytes = fs.content(&name);
+        bytes[ends[1]..].fill(0);
+        fs.put(&name, &bytes);
+        let settings = Settings {
+            durability,
+            ..settings()
+        };
+        let (log, recovered) = Log::open(Arc::new(fs.clone()), settings).unwrap();
+        assert_eq!(bodies(&log, "a", 0).len(), 2);
+        let told: Vec<u64> = recovered.gaps.iter().map(|gap| gap.bytes).collect();
+        let lost = (ends[2] - ends[1]) as u64;
+        match durability {
+            Durability::Durable => assert_eq!(told, [], "it was never acknowledged"),
+            Durability::Process => assert_eq!(told, [lost]),
+        }
+    }
+}
