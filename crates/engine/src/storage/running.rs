@@ -122,7 +122,7 @@ impl Storage {
         kept
     }
 
-    fn keep(&self, way: &Way, left: Leftover) -> u64 {
+    pub(super) fn keep(&self, way: &Way, left: Leftover) -> u64 {
         let must = self.outputs() > 1 || left.batch.is_awaited();
         if !must || left.receipt.is_numbered() || !encoding::is_storable(&left.batch) {
             return 0;

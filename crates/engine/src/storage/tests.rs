@@ -16,6 +16,7 @@ use buffer::wal::Durability;
 
 use super::*;
 use crate::instance::TagMatcher;
+use crate::oversight::Leftover;
 
 const MIB: usize = 1 << 20;
 /// How long anything may take on a busy machine.
@@ -468,5 +469,57 @@ async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
             rig.end().await;
         };
         LocalSet::new().run_until(run).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = Origin::of(&[b"forward", b"chunk"]);
+    let sent = |rig: &mut Rig| rig.batch(4).with_origin(origin).with_awaited(true);
+    let life = async {
+        let mut rig = Rig::new(folder.path(), &["only"], None);
+        let batch = sent(&mut rig);
+        rig.storage.route(batch, &[0], false);
+        let mut held = rig.ways[0].try_recv().expect("handed over");
+        held.receipt.settle(&held.batch, 1..2);
+        let left = Leftover {
+            batch: held.batch,
+            receipt: held.receipt,
+            records: vec![0..1, 2..4],
+        };
+        assert_eq!(rig.storage.keep(&rig.storage.way(0), left), 3);
+        let ledger = Arc::clone(&rig.ledger);
+        until("it is answered", || ledger.discharged() == 4).await;
+        rig.end().await;
+    };
+    LocalSet::new().run_until(life).await;
+    for is_stored in [false, true] {
+        let next = async {
+            let mut rig = Rig::new(folder.path(), &["only"], None);
+            let batch = sent(&mut rig);
+            assert!(rig.storage.is_needed(&batch, is_stored));
+            rig.storage.route(batch, &[0], is_stored);
+            let ledger = Arc::clone(&rig.ledger);
+            until("it is answered once more", || ledger.discharged() == 4).await;
+            assert!(rig.ways[0].try_recv().is_err(), "nothing twice");
+            if !is_stored {
+                rig.storage.start(&rig.road);
+                let mut found = Vec::new();
+                while found.len() < 3 {
+                    let delivery = rig.ways[0].recv().await.expect("read");
+                    found.extend(numbers(&delivery));
+                    delivery.receipt.settle_all();
+                }
+                assert_eq!(found, [0, 2, 3]);
+            }
+            let new = rig.batch(2).with_origin(origin).with_awaited(true);
+            rig.storage.route(new, &[0], false);
+            let new = rig.ways[0].recv().await.expect("handed over");
+            assert_eq!(numbers(&new), [4, 5], "what follows in the chunk is new");
+            new.receipt.settle_all();
+            rig.end().await;
+        };
+        LocalSet::new().run_until(next).await;
     }
 }
