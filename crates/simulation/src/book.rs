@@ -299,10 +299,12 @@ impl Book {
         self.stops = false;
         for source in &mut self.sources {
             for record in &mut source.records {
-                // What lies in the log comes as often as it was put there, and from its source as well if nothing tells.
-                let comes_twice = has_log && record.emitted && !record.covered;
+                // What lies in the log comes as often as it was put there, and from its source as well if nothing tells. The
+                // log knows the chunks of senders, once it is on the disk.
+                let is_known = !source.is_file && lag.is_some();
+                let comes_twice = has_log && record.emitted && !record.covered && !is_known;
                 record.doubled |= comes_twice;
-                record.emitted &= source.is_logged || has_log;
+                record.emitted &= source.is_logged || has_log && !is_known;
                 for fate in &mut record.routes {
                     let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
                     let is_noted =
