@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod cases;
 mod dependencies;
 mod fuzz;
+mod instructions;
 mod peers;
 mod report;
 mod run;
@@ -29,6 +30,9 @@ Commands:
   fuzz [TARGET] [--seconds N]
              mutates inputs of every target, or of those whose name contains TARGET, for N seconds each (300),
              guided by the branches that they reach; those of the SQL front end only if TARGET is 'statements'
+  instructions
+             counts the instructions of the hot paths with valgrind and fails when one has grown by more than 3 %;
+             with UPDATE=1 in the environment, writes them down, and NOTE says why some have grown
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
                eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
@@ -40,6 +44,7 @@ enum Chore {
     Test(suite::Options),
     Cases(cases::Options),
     Fuzz(fuzz::Options),
+    Instructions,
     Tidy,
     Peers,
     Help,
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => suite::run(&root, &options),
         Chore::Cases(options) => cases::run(&root, &options),
         Chore::Fuzz(options) => fuzz::run(&root, &options),
+        Chore::Instructions => instructions::run(&root),
         Chore::Tidy => tidy::run(&root),
         Chore::Peers => peers::print_variables(&root),
         Chore::Help => {
@@ -87,6 +93,7 @@ fn parse(arguments: &[String]) -> Result<Chore, String> {
         "test" => parse_test(rest).map(Chore::Test),
         "cases" => parse_cases(rest).map(Chore::Cases),
         "fuzz" => fuzz::parse(rest).map(Chore::Fuzz),
+        "instructions" => no_more(rest).map(|()| Chore::Instructions),
         "tidy" => no_more(rest).map(|()| Chore::Tidy),
         "peers" => no_more(rest).map(|()| Chore::Peers),
         "help" | "-h" | "--help" => Ok(Chore::Help),
@@ -173,6 +180,7 @@ mod tests {
             parse_line("fuzz json --seconds 900"),
             Ok(Chore::Fuzz(asked))
         );
+        assert_eq!(parse_line("instructions"), Ok(Chore::Instructions));
         assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
         assert_eq!(parse_line("--help"), Ok(Chore::Help));
     }

@@ -15,7 +15,7 @@ mod frames;
 mod key;
 mod object;
 mod options;
-mod parquet;
+pub mod parquet;
 mod payload;
 mod queue;
 mod store;
