@@ -5,6 +5,7 @@
 
 use std::hint::black_box;
 
+use gungraun::Callgrind;
 use gungraun::prelude::*;
 use instructions::{Path, filters, inputs, outputs, parsers, records};
 
