@@ -309,6 +309,8 @@ impl Router {
             // Fluentd's SDK takes the certificate from here.
             .env("AWS_CA_BUNDLE", &stage.ca_file)
             .env("SSL_CERT_FILE", &stage.ca_file)
+            // What waits on the disk is gone with the run.
+            .env("STATE_DIRECTORY", stage.folder.join("state"))
             .current_dir(stage.folder)
             .stdout(Stdio::null());
         let process = Process::spawn(command, &stage.folder.join("router.log"))?;
