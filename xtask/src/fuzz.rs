@@ -21,7 +21,7 @@ use targets::{Binary, built, sources};
 /// What `cargo xtask fuzz` was asked to do.
 #[derive(Debug, PartialEq)]
 pub struct Options {
-    /// A part of the names of the targets; all if empty.
+    /// The name of a target, or a part of the names of some; all if empty.
     pub target: String,
     /// How long each of them runs.
     pub seconds: u64,
@@ -75,10 +75,16 @@ pub fn run(root: &Path, options: &Options) -> bool {
 /// The binaries with targets whose name contains `part`.
 fn chosen(root: &Path, part: &str) -> Result<Vec<Binary>, String> {
     let all = sources(root)?;
-    let (wanted, others): (Vec<Binary>, Vec<Binary>) =
-        all.into_iter().partition(|binary| binary.has(part));
+    let known: Vec<String> = all.iter().flat_map(|binary| binary.names.clone()).collect();
+    let wanted: Vec<Binary> = all
+        .into_iter()
+        .filter_map(|mut binary| {
+            binary.names.retain(|name| is_meant(part, name, &known));
+            (!binary.names.is_empty()).then_some(binary)
+        })
+        .collect();
     if wanted.is_empty() {
-        let mut names: Vec<String> = others.into_iter().flat_map(|other| other.names).collect();
+        let mut names = known;
         names.sort();
         return Err(format!(
             "there is no target '{part}'; there are: {}",
@@ -88,13 +94,26 @@ fn chosen(root: &Path, part: &str) -> Result<Vec<Binary>, String> {
     Ok(wanted)
 }
 
+/// Whether `part` means the target `name`: it is one target where it is a whole name.
+fn is_meant(part: &str, name: &str, known: &[String]) -> bool {
+    match known.iter().any(|known| known == part) {
+        true => name == part,
+        false => name.contains(part),
+    }
+}
+
 fn guided(root: &Path, options: &Options, binaries: &[Binary]) -> Result<bool, String> {
     let mut targets = Vec::new();
     // One binary of many kinds cannot be asked for without those that have no targets, and those do not link.
     for group in targets::groups(binaries) {
         targets.extend(built(&mut compiler::cargo(root, &group)?, &group)?);
     }
-    targets.retain(|target| target.name().contains(&options.target));
+    targets.retain(|target| {
+        let name = target.name();
+        binaries
+            .iter()
+            .any(|binary| binary.names.iter().any(|wanted| wanted == name))
+    });
     let corpus = root.join("target/fuzz");
     let runs = runs::Plan {
         time: Duration::from_secs(options.seconds),
@@ -138,6 +157,21 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all, "two targets have one name: {names:?}");
+    }
+
+    #[test]
+    fn a_whole_name_is_one_target() {
+        let root = crate::root();
+        let names = |part: &str| -> Vec<String> {
+            let binaries = chosen(&root, part).expect("there are some");
+            binaries
+                .into_iter()
+                .flat_map(|binary| binary.names)
+                .collect()
+        };
+        assert_eq!(names("events"), ["events"]);
+        assert_eq!(names("log_events"), ["put_log_events_answers"]);
+        assert!(names("lines").len() > 3);
     }
 
     #[test]

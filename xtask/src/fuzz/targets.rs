@@ -28,13 +28,6 @@ pub struct Binary {
     pub names: Vec<String>,
 }
 
-impl Binary {
-    /// Whether a target's name contains `part`.
-    pub fn has(&self, part: &str) -> bool {
-        self.names.iter().any(|name| name.contains(part))
-    }
-}
-
 /// A target that was compiled.
 #[derive(Debug)]
 pub struct Target {
