@@ -26,9 +26,11 @@ Commands:
   cases --fluent-bit PATH [--only FILTER]
              runs the cases under tests/cases on a Fluent Bit and prints on which it agrees;
              with UPDATE=1 in the environment, writes down what it delivers
-  fuzz [TARGET] [--seconds N]
+  fuzz [TARGET] [--seconds N] [--jobs N]
              mutates inputs of every target, or of those whose name contains TARGET, for N seconds each (300),
-             guided by the branches that they reach; those of the SQL front end only if TARGET is 'statements'
+             guided by the branches that they reach. It takes the stable compiler and nothing else; what it keeps
+             is in target/fuzz, and an input that fails in fuzz-regressions/TARGET of the crate
+               --jobs N       runs so many at once (as many as there are processors)
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
                eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
@@ -46,6 +48,9 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
+    if fuzz::is_compiler() {
+        return fuzz::compile();
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let chore = match parse(&arguments) {
         Ok(chore) => chore,
@@ -168,9 +173,10 @@ mod tests {
         let asked = fuzz::Options {
             target: "json".into(),
             seconds: 900,
+            jobs: Some(1),
         };
         assert_eq!(
-            parse_line("fuzz json --seconds 900"),
+            parse_line("fuzz json --seconds 900 --jobs 1"),
             Ok(Chore::Fuzz(asked))
         );
         assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
@@ -188,6 +194,7 @@ mod tests {
             ("cases --fluent-bit", "--fluent-bit needs a path"),
             ("cases --all", "cases has no option '--all'"),
             ("fuzz --seconds", "--seconds needs a number of seconds"),
+            ("fuzz --jobs 0", "--jobs needs a number from 1 on"),
             ("fuzz a b", "fuzz takes one target, and 'b' is another"),
             ("tidy now", "'now' is one argument too many"),
         ] {

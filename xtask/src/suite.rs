@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::fuzz;
 use crate::peers::{self, Peers};
 use crate::report::{self, Counts, Step};
 use crate::run::{COMPILING, TESTING, captured, watched};
@@ -22,8 +23,9 @@ pub struct Options {
 /// others' tests ask of shared crates do not have all of it built a second time: the demo and these tests share one build.
 pub const HEAVY: &[&str] = &["flumen", "query"];
 
-/// How long each fuzz target runs, unless the environment says otherwise.
-const FUZZ_SECONDS: &str = "5";
+/// How long each fuzz target runs, unless the environment says otherwise. All of them take less than six minutes on two
+/// processors.
+const FUZZ_SECONDS: u64 = 20;
 
 /// The release of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "0.20.2";
@@ -39,6 +41,7 @@ pub fn run(root: &Path, options: &Options) -> bool {
     }
     steps.extend(suite.tests(&peers, filter));
     if filter.is_none() {
+        steps.push(suite.fuzz(&peers));
         steps.extend(suite.slow_checks());
     }
     print!("\n{}", report::render(&steps));
@@ -85,16 +88,41 @@ impl Suite<'_> {
     }
 
     fn tests(&self, peers: &Peers, filter: Option<&str>) -> Vec<Step> {
-        let mut light = vec!["--workspace"];
-        let mut heavy = Vec::new();
-        for package in HEAVY {
-            light.extend(["--exclude", package]);
-            heavy.extend(["--package", package]);
-        }
         vec![
-            self.test("tests: stations", &light, peers, filter),
-            self.test("tests: query and program", &heavy, peers, filter),
+            self.test("tests: stations", &light(), peers, filter),
+            self.test("tests: query and program", &heavy(), peers, filter),
         ]
+    }
+
+    /// Runs the fuzz targets, of which the tests have run what failed before and the seeds. Apart from the tests, because
+    /// they are many binaries with few targets each, which cargo would run one after the other.
+    fn fuzz(&self, peers: &Peers) -> Step {
+        let start = begin("fuzz");
+        let given = std::env::var("FLUMEN_FUZZ_SECONDS").ok();
+        let seconds = given.and_then(|given| given.parse().ok());
+        let seconds = seconds.unwrap_or(FUZZ_SECONDS);
+        let (mut counts, mut notes) = (Counts::default(), Vec::new());
+        for packages in [light(), heavy()] {
+            let outcomes =
+                fuzz::unguided(self.root, self.cargo_test(peers).args(&packages), seconds);
+            match outcomes {
+                Ok(outcomes) => outcomes.iter().for_each(|outcome| {
+                    counts.add(Counts::one(outcome.is_good));
+                    let name = (!outcome.is_good).then(|| format!("{} ... FAILED", outcome.name));
+                    notes.extend(name);
+                }),
+                Err(error) => {
+                    counts.add(Counts::one(false));
+                    notes.push(error);
+                }
+            }
+        }
+        Step {
+            name: "fuzz",
+            took: start.elapsed(),
+            counts,
+            notes,
+        }
     }
 
     /// Compiles and runs the tests of some packages, and counts what their runner says.
@@ -215,9 +243,8 @@ impl Suite<'_> {
     fn cargo_test(&self, peers: &Peers) -> Command {
         let mut command = self.cargo();
         command.args(["test", "--release", "--no-fail-fast"]);
-        if std::env::var_os("FLUMEN_FUZZ_SECONDS").is_none() {
-            command.env("FLUMEN_FUZZ_SECONDS", FUZZ_SECONDS);
-        }
+        // They have a step of their own.
+        command.env("FLUMEN_FUZZ_SECONDS", "0");
         command.envs(peers.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -235,6 +262,22 @@ impl Suite<'_> {
         }
         command
     }
+}
+
+/// Everything but what stands on DataFusion.
+fn light() -> Vec<&'static str> {
+    let mut packages = vec!["--workspace"];
+    for package in HEAVY {
+        packages.extend(["--exclude", package]);
+    }
+    packages
+}
+
+fn heavy() -> Vec<&'static str> {
+    HEAVY
+        .iter()
+        .flat_map(|package| ["--package", package])
+        .collect()
 }
 
 fn begin(name: &str) -> Instant {
