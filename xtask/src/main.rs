@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod cases;
 mod dependencies;
 mod fuzz;
+mod instructions;
 mod peers;
 mod report;
 mod run;
@@ -31,6 +32,9 @@ Commands:
              guided by the branches that they reach. It takes the stable compiler and nothing else; what it keeps
              is in target/fuzz, and an input that fails in fuzz-regressions/TARGET of the crate
                --jobs N       runs so many at once (as many as there are processors)
+  instructions
+             counts the instructions of the hot paths with valgrind and fails when one has grown by more than 3 %;
+             with UPDATE=1 in the environment, writes them down, and NOTE says why some have grown
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
                eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
@@ -42,6 +46,7 @@ enum Chore {
     Test(suite::Options),
     Cases(cases::Options),
     Fuzz(fuzz::Options),
+    Instructions,
     Tidy,
     Peers,
     Help,
@@ -64,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => suite::run(&root, &options),
         Chore::Cases(options) => cases::run(&root, &options),
         Chore::Fuzz(options) => fuzz::run(&root, &options),
+        Chore::Instructions => instructions::run(&root),
         Chore::Tidy => tidy::run(&root),
         Chore::Peers => peers::print_variables(&root),
         Chore::Help => {
@@ -92,6 +98,7 @@ fn parse(arguments: &[String]) -> Result<Chore, String> {
         "test" => parse_test(rest).map(Chore::Test),
         "cases" => parse_cases(rest).map(Chore::Cases),
         "fuzz" => fuzz::parse(rest).map(Chore::Fuzz),
+        "instructions" => no_more(rest).map(|()| Chore::Instructions),
         "tidy" => no_more(rest).map(|()| Chore::Tidy),
         "peers" => no_more(rest).map(|()| Chore::Peers),
         "help" | "-h" | "--help" => Ok(Chore::Help),
@@ -179,6 +186,7 @@ mod tests {
             parse_line("fuzz json --seconds 900 --jobs 1"),
             Ok(Chore::Fuzz(asked))
         );
+        assert_eq!(parse_line("instructions"), Ok(Chore::Instructions));
         assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
         assert_eq!(parse_line("--help"), Ok(Chore::Help));
     }

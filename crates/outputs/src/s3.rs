@@ -16,7 +16,7 @@ mod key;
 mod memory;
 mod object;
 mod options;
-mod parquet;
+pub mod parquet;
 mod payload;
 mod queue;
 mod repeat;
