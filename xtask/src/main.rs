@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod cases;
 mod dependencies;
 mod fuzz;
+mod instructions;
 mod peers;
 mod report;
 mod run;
@@ -26,9 +27,14 @@ Commands:
   cases --fluent-bit PATH [--only FILTER]
              runs the cases under tests/cases on a Fluent Bit and prints on which it agrees;
              with UPDATE=1 in the environment, writes down what it delivers
-  fuzz [TARGET] [--seconds N]
+  fuzz [TARGET] [--seconds N] [--jobs N]
              mutates inputs of every target, or of those whose name contains TARGET, for N seconds each (300),
-             guided by the branches that they reach; those of the SQL front end only if TARGET is 'statements'
+             guided by the branches that they reach. It takes the stable compiler and nothing else; what it keeps
+             is in target/fuzz, and an input that fails in fuzz-regressions/TARGET of the crate
+               --jobs N       runs so many at once (as many as there are processors)
+  instructions
+             counts the instructions of the hot paths with valgrind and fails when one has grown by more than 3 %;
+             with UPDATE=1 in the environment, writes them down, and NOTE says why some have grown
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
                eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
@@ -40,12 +46,16 @@ enum Chore {
     Test(suite::Options),
     Cases(cases::Options),
     Fuzz(fuzz::Options),
+    Instructions,
     Tidy,
     Peers,
     Help,
 }
 
 fn main() -> ExitCode {
+    if fuzz::is_compiler() {
+        return fuzz::compile();
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let chore = match parse(&arguments) {
         Ok(chore) => chore,
@@ -59,6 +69,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => suite::run(&root, &options),
         Chore::Cases(options) => cases::run(&root, &options),
         Chore::Fuzz(options) => fuzz::run(&root, &options),
+        Chore::Instructions => instructions::run(&root),
         Chore::Tidy => tidy::run(&root),
         Chore::Peers => peers::print_variables(&root),
         Chore::Help => {
@@ -87,6 +98,7 @@ fn parse(arguments: &[String]) -> Result<Chore, String> {
         "test" => parse_test(rest).map(Chore::Test),
         "cases" => parse_cases(rest).map(Chore::Cases),
         "fuzz" => fuzz::parse(rest).map(Chore::Fuzz),
+        "instructions" => no_more(rest).map(|()| Chore::Instructions),
         "tidy" => no_more(rest).map(|()| Chore::Tidy),
         "peers" => no_more(rest).map(|()| Chore::Peers),
         "help" | "-h" | "--help" => Ok(Chore::Help),
@@ -168,11 +180,13 @@ mod tests {
         let asked = fuzz::Options {
             target: "json".into(),
             seconds: 900,
+            jobs: Some(1),
         };
         assert_eq!(
-            parse_line("fuzz json --seconds 900"),
+            parse_line("fuzz json --seconds 900 --jobs 1"),
             Ok(Chore::Fuzz(asked))
         );
+        assert_eq!(parse_line("instructions"), Ok(Chore::Instructions));
         assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
         assert_eq!(parse_line("--help"), Ok(Chore::Help));
     }
@@ -188,6 +202,7 @@ mod tests {
             ("cases --fluent-bit", "--fluent-bit needs a path"),
             ("cases --all", "cases has no option '--all'"),
             ("fuzz --seconds", "--seconds needs a number of seconds"),
+            ("fuzz --jobs 0", "--jobs needs a number from 1 on"),
             ("fuzz a b", "fuzz takes one target, and 'b' is another"),
             ("tidy now", "'now' is one argument too many"),
         ] {

@@ -52,6 +52,12 @@ const PROGRAMS: &[Program] = &[
         package: "awscli",
         paths: &["/usr/bin/aws"],
     },
+    // Not for tests: it counts the instructions of hot paths.
+    Program {
+        variable: "FLUMEN_PEER_VALGRIND",
+        package: "valgrind",
+        paths: &["/usr/bin/valgrind"],
+    },
 ];
 
 /// What the virtual environment brings, as paths inside it.
@@ -90,6 +96,16 @@ impl Peers {
         missing
             .map(|(name, value)| format!("{name} {value}"))
             .collect()
+    }
+
+    /// The path of one of them, or why it is not there.
+    pub fn path(&self, variable: &str) -> Result<PathBuf, String> {
+        let found = self.variables.iter().find(|(name, _)| *name == variable);
+        let value = found.map_or("it is not known", |(_, value)| value.as_str());
+        match value.strip_prefix(MISSING) {
+            Some(reason) => Err(format!("no {variable}: {reason}")),
+            None => Ok(value.into()),
+        }
     }
 
     fn add(&mut self, variable: &'static str, found: Result<PathBuf, String>) {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::fuzz;
+use crate::instructions;
 use crate::peers::{self, Peers};
 use crate::report::{self, Counts, Step};
 use crate::run::{COMPILING, TESTING, captured, watched};
@@ -22,8 +24,9 @@ pub struct Options {
 /// others' tests ask of shared crates do not have all of it built a second time: the demo and these tests share one build.
 pub const HEAVY: &[&str] = &["flumen", "query"];
 
-/// How long each fuzz target runs, unless the environment says otherwise.
-const FUZZ_SECONDS: &str = "5";
+/// How long each fuzz target runs, unless the environment says otherwise. All of them take less than six minutes on two
+/// processors.
+const FUZZ_SECONDS: u64 = 20;
 
 /// The release of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "0.20.2";
@@ -39,6 +42,8 @@ pub fn run(root: &Path, options: &Options) -> bool {
     }
     steps.extend(suite.tests(&peers, filter));
     if filter.is_none() {
+        steps.push(suite.fuzz(&peers));
+        steps.push(instructions::step(root, peers.path("FLUMEN_PEER_VALGRIND")));
         steps.extend(suite.slow_checks());
     }
     print!("\n{}", report::render(&steps));
@@ -85,16 +90,41 @@ impl Suite<'_> {
     }
 
     fn tests(&self, peers: &Peers, filter: Option<&str>) -> Vec<Step> {
-        let mut light = vec!["--workspace"];
-        let mut heavy = Vec::new();
-        for package in HEAVY {
-            light.extend(["--exclude", package]);
-            heavy.extend(["--package", package]);
-        }
         vec![
-            self.test("tests: stations", &light, peers, filter),
-            self.test("tests: query and program", &heavy, peers, filter),
+            self.test("tests: stations", &light_packages(), peers, filter),
+            self.test("tests: query and program", &heavy(), peers, filter),
         ]
+    }
+
+    /// Runs the fuzz targets, of which the tests have run what failed before and the seeds. Apart from the tests, because
+    /// they are many binaries with few targets each, which cargo would run one after the other.
+    fn fuzz(&self, peers: &Peers) -> Step {
+        let start = begin("fuzz");
+        let given = std::env::var("FLUMEN_FUZZ_SECONDS").ok();
+        let seconds = given.and_then(|given| given.parse().ok());
+        let seconds = seconds.unwrap_or(FUZZ_SECONDS);
+        let (mut counts, mut notes) = (Counts::default(), Vec::new());
+        for packages in [light_packages(), heavy()] {
+            let outcomes =
+                fuzz::unguided(self.root, self.cargo_test(peers).args(&packages), seconds);
+            match outcomes {
+                Ok(outcomes) => outcomes.iter().for_each(|outcome| {
+                    counts.add(Counts::one(outcome.is_good));
+                    let name = (!outcome.is_good).then(|| format!("{} ... FAILED", outcome.name));
+                    notes.extend(name);
+                }),
+                Err(error) => {
+                    counts.add(Counts::one(false));
+                    notes.push(error);
+                }
+            }
+        }
+        Step {
+            name: "fuzz",
+            took: start.elapsed(),
+            counts,
+            notes,
+        }
     }
 
     /// Compiles and runs the tests of some packages, and counts what their runner says.
@@ -192,49 +222,71 @@ impl Suite<'_> {
         if captured(Command::new("cargo-deny").arg("--version")).is_ok() {
             return Ok("cargo-deny".into());
         }
-        let tools = peers::target(self.root).join("tools");
-        let program = tools.join("bin/cargo-deny");
-        if !program.exists() {
-            let mut install = self.cargo();
-            // It runs for seconds: optimising it would take longer than it could save.
-            install.args([
-                "install",
-                "cargo-deny",
-                "--version",
-                CARGO_DENY,
-                "--locked",
-                "--debug",
-                "--root",
-            ]);
-            install.arg(&tools).env("CARGO_PROFILE_DEV_DEBUG", "0");
-            watched(&mut install, COMPILING, |_| ())?;
-        }
-        Ok(program)
+        tool(self.root, "cargo-deny", CARGO_DENY)
     }
 
     fn cargo_test(&self, peers: &Peers) -> Command {
         let mut command = self.cargo();
         command.args(["test", "--release", "--no-fail-fast"]);
-        if std::env::var_os("FLUMEN_FUZZ_SECONDS").is_none() {
-            command.env("FLUMEN_FUZZ_SECONDS", FUZZ_SECONDS);
-        }
+        // They have a step of their own.
+        command.env("FLUMEN_FUZZ_SECONDS", "0");
         command.envs(peers.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Cargo, run in the workspace's folder and as from a shell: what this program's own cargo has set for it would make
-    /// build scripts that look at such variables run again.
     fn cargo(&self) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(self.root);
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-                command.env_remove(&name);
-            }
-        }
-        command
+        cargo(self.root)
     }
+}
+
+/// The arguments that select every package but the [`HEAVY`] ones.
+pub fn light_packages() -> Vec<&'static str> {
+    let excluded = HEAVY.iter().flat_map(|name| ["--exclude", name]);
+    ["--workspace"].into_iter().chain(excluded).collect()
+}
+
+/// The path of a program of the package `name`, which is built in this version under the target folder unless it is there.
+///
+/// # Errors
+/// Says why it cannot be built.
+pub fn tool(root: &Path, name: &str, version: &str) -> Result<PathBuf, String> {
+    let tools = peers::target(root).join("tools");
+    let program = tools.join("bin").join(name);
+    // What cargo has installed there; with another version in the name it would stay beside.
+    let installed = std::fs::read_to_string(tools.join(".crates.toml")).unwrap_or_default();
+    if !program.exists() || !installed.contains(&format!("\"{name} {version} ")) {
+        let mut install = cargo(root);
+        // It runs for seconds: optimising it would take longer than it could save.
+        install.args(["install", name, "--version", version, "--locked", "--debug"]);
+        install.arg("--root").arg(&tools);
+        watched(
+            install.env("CARGO_PROFILE_DEV_DEBUG", "0"),
+            COMPILING,
+            |_| (),
+        )?;
+    }
+    Ok(program)
+}
+
+/// Cargo, run in the workspace's folder and as from a shell: what this program's own cargo has set for it would make
+/// build scripts that look at such variables run again.
+pub fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+fn heavy() -> Vec<&'static str> {
+    HEAVY
+        .iter()
+        .flat_map(|package| ["--package", package])
+        .collect()
 }
 
 fn begin(name: &str) -> Instant {

@@ -1,5 +1,5 @@
 //! `flumen bench table`: the two tables of AWS's post (CloudWatch and Firehose at 100, 1,000 and 10,000 lines a second)
-//! and a file that is drained, for this program and for any rival whose binary is given, interleaved in one run.
+//! and a file that is drained, there and on the other common roads (CRI, JSON, stack traces, forward, three outputs, S3), for this program and for any rival whose binary is given, interleaved in one run.
 
 mod case;
 mod chart;

@@ -293,18 +293,19 @@ impl Storage {
         feeders.iter().for_each(JoinHandle::abort);
     }
 
-    /// Whether an earlier run left a log in one of the places.
+    /// Whether an earlier run left a log in one of the places, or may have: see [`may_hold`].
     pub fn has_backlog(&self) -> bool {
         if let Some(disk) = self.settings.state.disk() {
             let names = disk.fs.list(Path::new("/wal"));
-            return names.is_ok_and(|names| !names.is_empty());
+            return may_hold(names.map(|names| !names.is_empty()));
         }
         let has_log = |folder: &PathBuf| {
             let entries = std::fs::read_dir(folder.join("wal"));
-            entries.is_ok_and(|mut entries| entries.next().is_some())
+            may_hold(entries.map(|mut entries| entries.next().is_some()))
         };
         let left = self.settings.fluent_bit.as_deref();
-        let has_chunks = |folder| buffer::chunks::find(folder).is_ok_and(|found| !found.is_empty());
+        let has_chunks =
+            |folder| may_hold(buffer::chunks::find(folder).map(|found| !found.is_empty()));
         self.settings.state.candidates().iter().any(has_log) || left.is_some_and(has_chunks)
     }
 
@@ -607,6 +608,16 @@ impl Storage {
             }
         }
     }
+}
+
+/// Whether something may lie where it was looked for. A disk that cannot be read is no proof that nothing does: what waits
+/// there would stay undelivered for as long as the router runs. A place that is not there, or is another user's, has
+/// nothing for this one.
+fn may_hold(found: std::io::Result<bool>) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    found.unwrap_or_else(|error| {
+        !matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
+    })
 }
 
 impl Way {

@@ -19,6 +19,9 @@ mod varint;
 use plugin::OutputPlugin;
 
 pub use aws_client::{Access, AwsOptions, ConnectionOptions};
+// For whoever counts what it costs.
+#[doc(hidden)]
+pub use s3::parquet::write as write_parquet;
 
 /// Every output.
 pub static ALL: &[&OutputPlugin] = &[

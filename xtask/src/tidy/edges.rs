@@ -55,6 +55,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "simulation",
         &["record", "config", "plugin", "buffer", "monitor", "engine"],
     ),
+    // It runs the hot paths of the stations alone; nothing depends on it.
+    (
+        "instructions",
+        &[
+            "record",
+            "config",
+            "plugin",
+            "multiline",
+            "parsers",
+            "inputs",
+            "filters",
+            "outputs",
+        ],
+    ),
     // The chores stand beside the road.
     ("xtask", &[]),
 ];

@@ -1,15 +1,41 @@
-//! What is measured: a destination and a load.
+//! What is measured: a source, a destination and a load.
 
 use serde::Serialize;
 
+use crate::generate::Mode;
+use crate::line::{Kind, Wrap};
+
+/// Where records come from, and what is made of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// The post's: files of Docker, whose JSON is read, with NGINX's lines in it, which are parsed.
+    Docker,
+    /// Files of containerd or CRI-O, split by a pattern.
+    Cri,
+    /// Files of an application that logs JSON.
+    Json,
+    /// Files with stack traces of Java, joined.
+    Java,
+    /// The forward protocol with packed entries, as Fluent Bit and Fluentd send them.
+    ForwardPacked,
+    /// The forward protocol with single messages, as Docker's log driver sends them.
+    ForwardMessage,
+}
+
 /// Where records go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Destination {
     /// CloudWatch Logs.
+    #[serde(rename = "cloudwatch")]
     CloudWatch,
     /// Firehose.
     Firehose,
+    /// Firehose, CloudWatch Logs and Kinesis, all records to each.
+    FanOut,
+    /// Objects of S3 in gzip.
+    S3Gzip,
 }
 
 /// How lines come.
@@ -25,13 +51,15 @@ pub enum Load {
 /// A row of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Case {
+    /// Where records come from.
+    pub source: Source,
     /// Where records go.
     pub destination: Destination,
     /// How lines come.
     pub load: Load,
 }
 
-/// Every case, in the order of the post's tables, each followed by its drain.
+/// Every case: those of the post's tables in their order, each followed by its drain, and then the other common roads.
 pub fn all() -> Vec<Case> {
     let loads = [
         Load::Rate(100),
@@ -39,14 +67,39 @@ pub fn all() -> Vec<Case> {
         Load::Rate(10_000),
         Load::Drain,
     ];
-    let of = |destination| loads.map(|load| Case { destination, load });
-    [of(Destination::CloudWatch), of(Destination::Firehose)].concat()
+    let post = |destination| loads.map(|load| Case::new(Source::Docker, destination, load));
+    let sources = [
+        Source::Cri,
+        Source::Json,
+        Source::Java,
+        Source::ForwardPacked,
+        Source::ForwardMessage,
+    ];
+    let sources = sources.map(|source| Case::new(source, Destination::Firehose, Load::Drain));
+    let destinations = [Destination::FanOut, Destination::S3Gzip];
+    let destinations = destinations.map(|to| Case::new(Source::Docker, to, Load::Drain));
+    [
+        &post(Destination::CloudWatch)[..],
+        &post(Destination::Firehose),
+        &sources,
+        &destinations,
+    ]
+    .concat()
 }
 
 impl Case {
-    /// `firehose/1000`, `cloudwatch/drain`.
+    fn new(source: Source, destination: Destination, load: Load) -> Case {
+        Case {
+            source,
+            destination,
+            load,
+        }
+    }
+
+    /// `firehose/1000`, `cloudwatch/drain`, `cri/drain`.
     pub fn name(&self) -> String {
-        format!("{}/{}", self.destination.name(), self.load.name())
+        let road = self.source.name().unwrap_or(self.destination.name());
+        format!("{road}/{}", self.load.name())
     }
 
     /// Whether one of `filters` is its name or, naming no case, a part of it; or whether there are none.
@@ -60,12 +113,56 @@ impl Case {
     }
 }
 
+impl Source {
+    /// As in a case's name; that of the post goes without.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Source::Docker => None,
+            Source::Cri => Some("cri"),
+            Source::Json => Some("json"),
+            Source::Java => Some("java"),
+            Source::ForwardPacked => Some("forward-packed"),
+            Source::ForwardMessage => Some("forward-message"),
+        }
+    }
+
+    /// What its applications write, and how that is stored.
+    pub fn lines(self) -> (Kind, Wrap) {
+        match self {
+            Source::Docker => (Kind::Nginx, Wrap::Docker),
+            Source::Cri => (Kind::Nginx, Wrap::Cri),
+            Source::Json => (Kind::Json, Wrap::None),
+            Source::Java => (Kind::Java, Wrap::None),
+            Source::ForwardPacked | Source::ForwardMessage => (Kind::Nginx, Wrap::None),
+        }
+    }
+
+    /// How records travel, if they come over the forward protocol.
+    pub fn forward(self) -> Option<Mode> {
+        match self {
+            Source::ForwardPacked => Some(Mode::Packed),
+            Source::ForwardMessage => Some(Mode::Message),
+            _ => None,
+        }
+    }
+}
+
 impl Destination {
+    /// How many sinks stand for it.
+    pub fn sinks(self) -> usize {
+        match self {
+            Destination::FanOut => 3,
+            _ => 1,
+        }
+    }
+
     /// As in a case's name.
     pub fn name(self) -> &'static str {
         match self {
             Destination::CloudWatch => "cloudwatch",
             Destination::Firehose => "firehose",
+            Destination::FanOut => "fan-out",
+            Destination::S3Gzip => "s3-gzip",
         }
     }
 }
@@ -90,9 +187,10 @@ mod tests {
             let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
             all().iter().filter(|case| case.is_among(&filters)).count()
         };
-        assert_eq!(count(&[]), 8);
-        assert_eq!(count(&["drain"]), 2);
+        assert_eq!(count(&[]), 15);
+        assert_eq!(count(&["drain"]), 9);
         assert_eq!(count(&["firehose/1000", "cloudwatch/drain"]), 2);
-        assert_eq!(count(&["s3"]), 0);
+        assert_eq!(count(&["forward", "s3-gzip/drain"]), 3);
+        assert_eq!(count(&["lambda"]), 0);
     }
 }

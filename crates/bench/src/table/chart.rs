@@ -158,8 +158,8 @@ mod tests {
     fn every_measurement_has_its_bar() {
         let svg = svg(&results());
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
-        // A background, two in the legend, eight cases of two.
-        assert_eq!(svg.matches("<rect").count(), 1 + 2 + 16);
+        // A background, two in the legend, fifteen cases of two.
+        assert_eq!(svg.matches("<rect").count(), 1 + 2 + 30);
         assert!(svg.contains(">firehose/10000<") && svg.contains(">20.00<"));
     }
 

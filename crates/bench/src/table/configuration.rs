@@ -1,4 +1,5 @@
-//! The post's EKS configuration in each router's language: tail docker's files, parse the JSON and NGINX's line, send.
+//! The post's EKS configuration in each router's language: tail docker's files, parse the JSON and NGINX's line, send. And
+//! the other common roads, in Fluent Bit's language alone.
 //!
 //! Fluent Bit's file is the post's own but for paths, the endpoint, `Read_from_Head` (so that nothing depends on who is
 //! first, the router or the writer) and the name of the output plugin, which is C now. Draining goes without
@@ -6,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::case::{Destination, Load};
+use super::case::{Case, Destination, Load, Source};
 use super::contestant::{Contestant, Kind};
 
 /// The region of everything.
@@ -27,6 +28,17 @@ const PARSERS: &str = r#"[PARSER]
     Time_Format %Y-%m-%dT%H:%M:%S.%L
     Time_Keep   On
     Decode_Field_As   escaped    log
+[PARSER]
+    Name        cri
+    Format      regex
+    Regex       ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<message>.*)$
+    Time_Key    time
+    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
+[PARSER]
+    Name        json
+    Format      json
+    Time_Key    time
+    Time_Format %Y-%m-%dT%H:%M:%S.%L
 "#;
 
 /// NGINX's pattern with the group names of Rust's and Ruby's regular expressions.
@@ -38,26 +50,31 @@ pub struct Place<'a> {
     pub folder: &'a Path,
     /// The folder of the log files.
     pub logs: &'a Path,
-    /// The sink's certificate.
-    pub ca_file: &'a Path,
-    /// The sink's port.
-    pub port: u16,
+    /// The socket of the forward protocol.
+    pub socket: &'a Path,
+    /// Port and certificate of each sink.
+    pub sinks: &'a [(u16, PathBuf)],
 }
 
 /// Writes the configuration, and returns the arguments that the program takes.
 pub fn write(
     contestant: &Contestant,
-    (destination, load): (Destination, Load),
+    case: &Case,
     place: &Place<'_>,
 ) -> Result<Vec<String>, String> {
+    let is_post = case.source == Source::Docker
+        && matches!(
+            case.destination,
+            Destination::CloudWatch | Destination::Firehose
+        );
+    if !is_post && matches!(contestant.kind, Kind::Vector | Kind::Fluentd) {
+        return Err("this road is written in Fluent Bit's language alone".to_owned());
+    }
+    let destination = case.destination;
     match contestant.kind {
         Kind::Flumen | Kind::FluentBit => {
             put(place, "parsers.conf", PARSERS)?;
-            let file = put(
-                place,
-                "fluent-bit.conf",
-                &fluent_bit(destination, load, place),
-            )?;
+            let file = put(place, "fluent-bit.conf", &fluent_bit(case, place))?;
             Ok(vec!["-c".into(), file.display().to_string()])
         }
         Kind::Vector => {
@@ -77,31 +94,80 @@ fn put(place: &Place<'_>, name: &str, text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn fluent_bit(destination: Destination, load: Load, place: &Place<'_>) -> String {
-    let limit = match load {
+fn fluent_bit(case: &Case, place: &Place<'_>) -> String {
+    let filter = match case.source {
+        Source::Docker => {
+            "[FILTER]\n    Name parser\n    Match **\n    Parser nginx\n    Key_Name log\n"
+        }
+        _ => "",
+    };
+    let sinks = place.sinks.iter();
+    let outputs: String = sinks
+        .zip(outputs(case.destination, place))
+        .map(|((port, ca_file), output)| {
+            let endpoint = match case.destination {
+                Destination::S3Gzip => format!("    endpoint https://localhost:{port}\n"),
+                _ => format!("    endpoint localhost\n    port {port}\n"),
+            };
+            format!(
+                "[OUTPUT]\n    Match **\n    region {REGION}\n{endpoint}    tls.ca_file {}\n{output}",
+                ca_file.display()
+            )
+        })
+        .collect();
+    let input = input(case, place);
+    format!("[SERVICE]\n    Parsers_File parsers.conf\n[INPUT]\n{input}{filter}{outputs}")
+}
+
+fn input(case: &Case, place: &Place<'_>) -> String {
+    if case.source.forward().is_some() {
+        let socket = place.socket.display();
+        return format!("    Name      forward\n    Unix_Path {socket}\n");
+    }
+    let parser = match case.source {
+        Source::Cri => "Parser            cri",
+        Source::Json => "Parser            json",
+        Source::Java => "multiline.parser  java",
+        _ => "Parser            docker",
+    };
+    let limit = match case.load {
         Load::Rate(_) => "    Mem_Buf_Limit     5MB\n",
         Load::Drain => "",
     };
-    let output = match destination {
-        Destination::Firehose => {
-            format!("    Name            kinesis_firehose\n    delivery_stream {NAME}\n")
-        }
-        Destination::CloudWatch => format!(
-            "    Name              cloudwatch_logs\n    log_group_name    {NAME}\n    log_stream_name   bench\n    \
-             auto_create_group On\n"
-        ),
-    };
     format!(
-        "[SERVICE]\n    Parsers_File parsers.conf\n[INPUT]\n    Name              tail\n    Tag               kube.*\n    \
-         Path              {logs}/*.log\n    Parser            docker\n    DB                {folder}/flb_kube.db\n{limit}    \
-         Skip_Long_Lines   On\n    Refresh_Interval  10\n    Read_from_Head    On\n[FILTER]\n    Name parser\n    \
-         Match **\n    Parser nginx\n    Key_Name log\n[OUTPUT]\n    Match **\n    region {REGION}\n    \
-         endpoint localhost\n    port {port}\n    tls.ca_file {ca}\n{output}",
+        "    Name              tail\n    Tag               kube.*\n    Path              {logs}/*.log\n    {parser}\n    \
+         DB                {folder}/flb_kube.db\n{limit}    Skip_Long_Lines   On\n    Refresh_Interval  10\n    \
+         Read_from_Head    On\n",
         logs = place.logs.display(),
         folder = place.folder.display(),
-        port = place.port,
-        ca = place.ca_file.display(),
     )
+}
+
+/// What is particular to each output, one for each sink.
+fn outputs(destination: Destination, place: &Place<'_>) -> Vec<String> {
+    let firehose = || format!("    Name            kinesis_firehose\n    delivery_stream {NAME}\n");
+    let cloudwatch = || {
+        format!(
+            "    Name              cloudwatch_logs\n    log_group_name    {NAME}\n    log_stream_name   bench\n    \
+             auto_create_group On\n"
+        )
+    };
+    match destination {
+        Destination::Firehose => vec![firehose()],
+        Destination::CloudWatch => vec![cloudwatch()],
+        Destination::FanOut => {
+            let kinesis = format!("    Name   kinesis_streams\n    stream {NAME}\n");
+            vec![firehose(), cloudwatch(), kinesis]
+        }
+        Destination::S3Gzip => {
+            let folder = place.folder.join("s3");
+            vec![format!(
+                "    Name            s3\n    bucket          {NAME}\n    use_put_object  On\n    compression     gzip\n    \
+                 total_file_size 10M\n    upload_timeout  5s\n    store_dir       {}\n",
+                folder.display()
+            )]
+        }
+    }
 }
 
 fn vector(destination: Destination, place: &Place<'_>) -> String {
@@ -109,7 +175,7 @@ fn vector(destination: Destination, place: &Place<'_>) -> String {
         Destination::Firehose => {
             format!("type = \"aws_kinesis_firehose\"\nstream_name = \"{NAME}\"\n")
         }
-        Destination::CloudWatch => format!(
+        _ => format!(
             "type = \"aws_cloudwatch_logs\"\ngroup_name = \"{NAME}\"\nstream_name = \"bench\"\n"
         ),
     };
@@ -122,8 +188,8 @@ fn vector(destination: Destination, place: &Place<'_>) -> String {
          acknowledgements.enabled = true\n",
         folder = place.folder.display(),
         logs = place.logs.display(),
-        port = place.port,
-        ca = place.ca_file.display(),
+        port = place.sinks[0].0,
+        ca = place.sinks[0].1.display(),
     )
 }
 
@@ -132,7 +198,7 @@ fn fluentd(destination: Destination, place: &Place<'_>) -> String {
         Destination::Firehose => {
             format!("  @type kinesis_firehose\n  delivery_stream_name {NAME}\n")
         }
-        Destination::CloudWatch => format!(
+        _ => format!(
             "  @type cloudwatch_logs\n  log_group_name {NAME}\n  log_stream_name bench\n  auto_create_stream true\n"
         ),
     };
@@ -146,6 +212,6 @@ fn fluentd(destination: Destination, place: &Place<'_>) -> String {
          endpoint https://localhost:{port}\n  <buffer>\n    flush_interval 1s\n  </buffer>\n</match>\n",
         logs = place.logs.display(),
         folder = place.folder.display(),
-        port = place.port,
+        port = place.sinks[0].0,
     )
 }

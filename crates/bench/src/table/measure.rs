@@ -8,13 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::case::{Case, Load};
+use super::case::{Case, Load, Source};
 use super::configuration::{self, Place};
 use super::contestant::{Contestant, Kind};
 use super::destination::Destination;
 use super::usage;
-use crate::generate::{GenerateCommand, Progress};
-use crate::line;
+use crate::generate::{Address, GenerateCommand, Mode, Progress};
 use crate::process::Process;
 use crate::report::{Report, Sent};
 
@@ -95,7 +94,9 @@ struct Stage<'a> {
     arguments: Vec<String>,
     ca_file: PathBuf,
     log: PathBuf,
-    destination: Destination,
+    socket: PathBuf,
+    source: Source,
+    sinks: Vec<Destination>,
 }
 
 impl<'a> Stage<'a> {
@@ -109,23 +110,31 @@ impl<'a> Stage<'a> {
         std::fs::create_dir(&logs).map_err(|error| error.to_string())?;
         let log = logs.join(format!("nginx_default_nginx-{}.log", "a".repeat(64)));
         File::create(&log).map_err(|error| error.to_string())?;
-        let ca_file = folder.join("ca.pem");
-        let destination = Destination::start(&ca_file, settings.short_ids)?;
+        let (mut sinks, mut places) = (Vec::new(), Vec::new());
+        for index in 0..case.destination.sinks() {
+            let ca_file = folder.join(format!("ca-{index}.pem"));
+            let sink = Destination::start(&ca_file, settings.short_ids)?;
+            places.push((sink.port(), ca_file));
+            sinks.push(sink);
+        }
+        let socket = folder.join("forward.sock");
         let place = Place {
             folder,
             logs: &logs,
-            ca_file: &ca_file,
-            port: destination.port(),
+            socket: &socket,
+            sinks: &places,
         };
-        let arguments = configuration::write(contestant, (case.destination, case.load), &place)?;
+        let arguments = configuration::write(contestant, case, &place)?;
         Ok(Stage {
             contestant,
             settings,
             folder,
             arguments,
-            ca_file,
+            ca_file: places.swap_remove(0).1,
             log,
-            destination,
+            socket,
+            source: case.source,
+            sinks,
         })
     }
 
@@ -162,6 +171,9 @@ impl<'a> Stage<'a> {
     }
 
     fn drain(&self) -> Result<Measured, String> {
+        if let Some(mode) = self.source.forward() {
+            return self.receive(mode);
+        }
         let writing = self.write(|generator| GenerateCommand {
             count: Some(self.settings.lines),
             ..generator
@@ -174,24 +186,67 @@ impl<'a> Stage<'a> {
         self.end(router, &sent, (cpu, time, sent.lines, None))
     }
 
+    /// As many lines as there are, as fast as the router takes them from its socket.
+    fn receive(&self, mode: Mode) -> Result<Measured, String> {
+        let mut router = Router::start(self)?;
+        let start = Instant::now();
+        while std::os::unix::net::UnixStream::connect(&self.socket).is_err() {
+            if start.elapsed() > PATIENCE {
+                return Err(format!(
+                    "it does not listen: {}",
+                    router.process.last_words()
+                ));
+            }
+            router.watch_for(LOOK)?;
+        }
+        let start = Instant::now();
+        let writing = self.write(|generator| GenerateCommand {
+            count: Some(self.settings.lines),
+            path: None,
+            forward: Some(Address::Unix(self.socket.clone())),
+            mode,
+            ..generator
+        })?;
+        while !writing.is_finished() {
+            router.watch_for(LOOK)?;
+        }
+        let sent = writing.wait()?;
+        self.await_arrival(&mut router, &sent)?;
+        let (time, cpu) = (start.elapsed(), usage::cpu(router.pid));
+        self.end(router, &sent, (cpu, time, sent.lines, None))
+    }
+
     fn write(
         &self,
         of: impl FnOnce(GenerateCommand) -> GenerateCommand,
     ) -> Result<crate::generate::Running, String> {
+        let (kind, wrap) = self.source.lines();
         let generator = of(GenerateCommand {
-            kind: line::Kind::Nginx,
-            wrap: line::Wrap::Docker,
+            kind,
+            wrap,
             path: Some(self.log.clone()),
             ..GenerateCommand::plain()
         });
         generator.start(Arc::new(Progress::default()))
     }
 
-    /// Waits until everything has arrived; a router that brings nothing more has lost the rest.
+    /// What has arrived at the sink where the least has, and of repeats what has at the worst.
+    fn report(&self, sent: &Sent) -> Report {
+        let mut reports = self.sinks.iter().map(|sink| sink.report(sent));
+        let first = reports.next().unwrap_or_default();
+        reports.fold(first, |mut worst, report| {
+            worst.received = worst.received.min(report.received);
+            worst.lost = worst.lost.max(report.lost);
+            worst.repeated = worst.repeated.max(report.repeated);
+            worst
+        })
+    }
+
+    /// Waits until everything has arrived everywhere; a router that brings nothing more has lost the rest.
     fn await_arrival(&self, router: &mut Router, sent: &Sent) -> Result<Report, String> {
         let (mut received, mut since) = (0, Instant::now());
         loop {
-            let report = self.destination.report(sent);
+            let report = self.report(sent);
             if report.lost == 0 {
                 return Ok(report);
             }
@@ -222,7 +277,7 @@ impl<'a> Stage<'a> {
         if self.contestant.kind == Kind::Flumen {
             stopped?;
         }
-        let report = self.destination.report(sent);
+        let report = self.report(sent);
         Ok(Measured {
             cpu_seconds: cpu.as_secs_f64(),
             seconds: time.as_secs_f64(),
@@ -254,6 +309,8 @@ impl Router {
             // Fluentd's SDK takes the certificate from here.
             .env("AWS_CA_BUNDLE", &stage.ca_file)
             .env("SSL_CERT_FILE", &stage.ca_file)
+            // What waits on the disk is gone with the run.
+            .env("STATE_DIRECTORY", stage.folder.join("state"))
             .current_dir(stage.folder)
             .stdout(Stdio::null());
         let process = Process::spawn(command, &stage.folder.join("router.log"))?;

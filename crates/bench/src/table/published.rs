@@ -1,7 +1,7 @@
 //! The figures of the post *Centralized Container Logging with Fluent Bit* (2019): Fluent Bit 1.2 with the Go plugins and
 //! Fluentd, on a c5.9xlarge.
 
-use super::case::{Case, Destination, Load};
+use super::case::{Case, Destination, Load, Source};
 
 /// Where the figures come from.
 pub const SOURCE: &str =
@@ -18,6 +18,9 @@ pub struct Figures {
 
 /// The post's figures for a case: Fluentd's and Fluent Bit's. It drained no files.
 pub fn of(case: &Case) -> Option<(Figures, Figures)> {
+    if case.source != Source::Docker {
+        return None;
+    }
     let figures = |vcpu, megabytes| Figures { vcpu, megabytes };
     let (fluentd, fluent_bit) = match (case.destination, case.load) {
         (Destination::CloudWatch, Load::Rate(100)) => (figures(0.013, 146), figures(0.003, 27)),

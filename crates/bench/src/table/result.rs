@@ -255,7 +255,7 @@ impl Results {
         let failures: String = failures.collect();
         format!(
             "{failures}Medians of {} runs, interleaved; the worst run's lines lost and repeated. {} s at each rate, each \
-             line a write of its own;\ndraining {} lines of NGINX behind docker's JSON. TLS to a sink on the same machine. \
+             line a write of its own;\ndraining {} lines: of NGINX behind docker's JSON, unless the name of the drain says otherwise. TLS to a sink on the same machine. \
              {}.\n\"post\": {}.",
             self.runs,
             self.settings.duration.as_secs(),

@@ -472,6 +472,33 @@ async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
     }
 }
 
+#[test]
+fn a_log_that_cannot_be_listed_may_hold_something() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = |path: &Path| {
+        let settings = StorageSettings {
+            state: StateDirectory::new(vec![path.to_owned()]),
+            durability: Durability::Durable,
+            backlog_bytes: MIB,
+            is_flushed_on_stop: false,
+            fluent_bit: None,
+            deletes_bad_chunks: false,
+        };
+        let log = Log::new("storage", Level::Off);
+        Storage::new(settings, Budget::new(MIB), log)
+    };
+    assert!(!storage(folder.path()).has_backlog(), "nothing is there");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    assert!(!storage(&file).has_backlog(), "no folder can be there");
+    // A name that leads to itself stands for a disk that fails.
+    let wal = folder.path().join("wal");
+    std::os::unix::fs::symlink(&wal, &wal).expect("made");
+    let broken = storage(folder.path());
+    assert!(broken.has_backlog());
+    assert!(broken.open().is_err(), "so the router does not start");
+}
+
 #[tokio::test]
 async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -146,7 +146,7 @@ fn check_values(bytes: &[u8]) -> Result<(), &'static str> {
     let mut reader = Reader::new(bytes);
     let (mut pending, mut seen) = (1usize, 0usize);
     while pending > 0 {
-        let children = super::scan::pass(&mut reader).map_err(reason)?;
+        let children = reader.pass().map_err(reason)?;
         seen += 1;
         pending = (pending - 1).saturating_add(children);
         if seen.saturating_add(pending) > VALUES_MAX {

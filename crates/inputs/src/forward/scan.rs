@@ -43,7 +43,7 @@ impl Scan {
             {
                 return Err("a frame is an array");
             }
-            match pass(&mut reader) {
+            match reader.pass() {
                 Ok(children) => {
                     self.at = start + reader.offset();
                     self.pending = (self.pending - 1).saturating_add(children);
@@ -62,15 +62,6 @@ impl Scan {
             }
         }
         Ok(Found::End(self.at))
-    }
-}
-
-/// Passes over one value but not into it: how many values it says to hold.
-pub fn pass(reader: &mut Reader<'_>) -> Result<usize, Error> {
-    match reader.peek()? {
-        Type::Array => reader.array(),
-        Type::Map => reader.map().map(|pairs| pairs.saturating_mul(2)),
-        _ => reader.skip(usize::MAX).map(|_| 0),
     }
 }
 

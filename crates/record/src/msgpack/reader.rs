@@ -214,6 +214,20 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
+    /// Passes over one value but not into it: how many values it says to hold.
+    #[inline]
+    pub fn pass(&mut self) -> Result<usize, Error> {
+        let (head, end) = head(self.bytes, self.at)?;
+        let end = end.saturating_add(head.body());
+        if end > self.bytes.len() {
+            return Err(Error::Incomplete {
+                needed: end - self.bytes.len(),
+            });
+        }
+        self.at = end;
+        Ok(head.children())
+    }
+
     fn scalar<T>(
         &mut self,
         reason: &'static str,
@@ -280,6 +294,24 @@ mod tests {
         assert_eq!(reader.uint(), Ok(1 << 63));
         assert_eq!((reader.offset(), reader.rest()), (FRAME.len(), &b""[..]));
         assert_eq!(reader.peek(), Err(Error::Incomplete { needed: 1 }));
+    }
+
+    #[test]
+    fn values_are_passed_one_by_one_and_not_entered() {
+        let mut reader = Reader::new(FRAME);
+        let mut children = Vec::new();
+        while !reader.rest().is_empty() {
+            children.push(reader.pass().expect("it is whole"));
+        }
+        // The frame, its tag, an array with two, a map of one pair, and seven scalars.
+        assert_eq!(children, [10, 0, 2, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut cut = Reader::new(b"\xd9\x05ab");
+        assert_eq!(cut.pass(), Err(Error::Incomplete { needed: 3 }));
+        assert_eq!(cut.offset(), 0);
+        assert_eq!(
+            Reader::new(b"\xd9").pass(),
+            Err(Error::Incomplete { needed: 1 })
+        );
     }
 
     #[test]
