@@ -146,6 +146,10 @@ impl Suite<'_> {
         );
         let result = compiled.and_then(|()| {
             let mut run = self.cargo_test(peers);
+            if filter.is_none() {
+                // The fuzz targets have a step of their own.
+                run.env("FLUMEN_FUZZ_SECONDS", "0");
+            }
             watched(run.args(packages).args(filter), TESTING, |line| {
                 counts.read_line(line);
                 if line.starts_with("skipped: ") || line.ends_with("... FAILED") {
@@ -228,8 +232,6 @@ impl Suite<'_> {
     fn cargo_test(&self, peers: &Peers) -> Command {
         let mut command = self.cargo();
         command.args(["test", "--release", "--no-fail-fast"]);
-        // They have a step of their own.
-        command.env("FLUMEN_FUZZ_SECONDS", "0");
         command.envs(peers.variables.iter().map(|(name, value)| (name, value)));
         command
     }
