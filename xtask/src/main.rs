@@ -27,9 +27,11 @@ Commands:
   cases --fluent-bit PATH [--only FILTER]
              runs the cases under tests/cases on a Fluent Bit and prints on which it agrees;
              with UPDATE=1 in the environment, writes down what it delivers
-  fuzz [TARGET] [--seconds N]
+  fuzz [TARGET] [--seconds N] [--jobs N]
              mutates inputs of every target, or of those whose name contains TARGET, for N seconds each (300),
-             guided by the branches that they reach; those of the SQL front end only if TARGET is 'statements'
+             guided by the branches that they reach. It takes the stable compiler and nothing else; what it keeps
+             is in target/fuzz, and an input that fails in fuzz-regressions/TARGET of the crate
+               --jobs N       runs so many at once (as many as there are processors)
   instructions
              counts the instructions of the hot paths with valgrind and fails when one has grown by more than 3 %;
              with UPDATE=1 in the environment, writes them down, and NOTE says why some have grown
@@ -51,6 +53,9 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
+    if fuzz::is_compiler() {
+        return fuzz::compile();
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let chore = match parse(&arguments) {
         Ok(chore) => chore,
@@ -175,9 +180,10 @@ mod tests {
         let asked = fuzz::Options {
             target: "json".into(),
             seconds: 900,
+            jobs: Some(1),
         };
         assert_eq!(
-            parse_line("fuzz json --seconds 900"),
+            parse_line("fuzz json --seconds 900 --jobs 1"),
             Ok(Chore::Fuzz(asked))
         );
         assert_eq!(parse_line("instructions"), Ok(Chore::Instructions));
@@ -196,6 +202,7 @@ mod tests {
             ("cases --fluent-bit", "--fluent-bit needs a path"),
             ("cases --all", "cases has no option '--all'"),
             ("fuzz --seconds", "--seconds needs a number of seconds"),
+            ("fuzz --jobs 0", "--jobs needs a number from 1 on"),
             ("fuzz a b", "fuzz takes one target, and 'b' is another"),
             ("tidy now", "'now' is one argument too many"),
         ] {

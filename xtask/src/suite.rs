@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::fuzz;
 use crate::instructions;
 use crate::peers::{self, Peers};
 use crate::report::{self, Counts, Step};
@@ -23,8 +24,9 @@ pub struct Options {
 /// others' tests ask of shared crates do not have all of it built a second time: the demo and these tests share one build.
 pub const HEAVY: &[&str] = &["flumen", "query"];
 
-/// How long each fuzz target runs, unless the environment says otherwise.
-const FUZZ_SECONDS: &str = "5";
+/// How long each fuzz target runs, unless the environment says otherwise. All of them take less than six minutes on two
+/// processors.
+const FUZZ_SECONDS: u64 = 20;
 
 /// The release of cargo-deny that is installed where there is none.
 const CARGO_DENY: &str = "0.20.2";
@@ -40,6 +42,7 @@ pub fn run(root: &Path, options: &Options) -> bool {
     }
     steps.extend(suite.tests(&peers, filter));
     if filter.is_none() {
+        steps.push(suite.fuzz(&peers));
         steps.push(instructions::step(root, peers.path("FLUMEN_PEER_VALGRIND")));
         steps.extend(suite.slow_checks());
     }
@@ -87,11 +90,41 @@ impl Suite<'_> {
     }
 
     fn tests(&self, peers: &Peers, filter: Option<&str>) -> Vec<Step> {
-        let heavy: Vec<&str> = HEAVY.iter().flat_map(|name| ["--package", name]).collect();
         vec![
             self.test("tests: stations", &light_packages(), peers, filter),
-            self.test("tests: query and program", &heavy, peers, filter),
+            self.test("tests: query and program", &heavy(), peers, filter),
         ]
+    }
+
+    /// Runs the fuzz targets, of which the tests have run what failed before and the seeds. Apart from the tests, because
+    /// they are many binaries with few targets each, which cargo would run one after the other.
+    fn fuzz(&self, peers: &Peers) -> Step {
+        let start = begin("fuzz");
+        let given = std::env::var("FLUMEN_FUZZ_SECONDS").ok();
+        let seconds = given.and_then(|given| given.parse().ok());
+        let seconds = seconds.unwrap_or(FUZZ_SECONDS);
+        let (mut counts, mut notes) = (Counts::default(), Vec::new());
+        for packages in [light_packages(), heavy()] {
+            let outcomes =
+                fuzz::unguided(self.root, self.cargo_test(peers).args(&packages), seconds);
+            match outcomes {
+                Ok(outcomes) => outcomes.iter().for_each(|outcome| {
+                    counts.add(Counts::one(outcome.is_good));
+                    let name = (!outcome.is_good).then(|| format!("{} ... FAILED", outcome.name));
+                    notes.extend(name);
+                }),
+                Err(error) => {
+                    counts.add(Counts::one(false));
+                    notes.push(error);
+                }
+            }
+        }
+        Step {
+            name: "fuzz",
+            took: start.elapsed(),
+            counts,
+            notes,
+        }
     }
 
     /// Compiles and runs the tests of some packages, and counts what their runner says.
@@ -195,9 +228,8 @@ impl Suite<'_> {
     fn cargo_test(&self, peers: &Peers) -> Command {
         let mut command = self.cargo();
         command.args(["test", "--release", "--no-fail-fast"]);
-        if std::env::var_os("FLUMEN_FUZZ_SECONDS").is_none() {
-            command.env("FLUMEN_FUZZ_SECONDS", FUZZ_SECONDS);
-        }
+        // They have a step of their own.
+        command.env("FLUMEN_FUZZ_SECONDS", "0");
         command.envs(peers.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -248,6 +280,13 @@ pub fn cargo(root: &Path) -> Command {
         }
     }
     command
+}
+
+fn heavy() -> Vec<&'static str> {
+    HEAVY
+        .iter()
+        .flat_map(|package| ["--package", package])
+        .collect()
 }
 
 fn begin(name: &str) -> Instant {

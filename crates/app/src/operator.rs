@@ -1,7 +1,9 @@
 //! What people ask of the running router, by signals and over the monitoring server: stop, reload, upgrade.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
+use std::time::{Duration, SystemTime};
 
 use config::{CommandLine, Diagnostics, LogLevel, Severity, SystemHost};
 use engine::{Controller, Plan};
@@ -13,6 +15,11 @@ use crate::router;
 use crate::sandbox::Needs;
 use crate::signals::{Asked, Signals};
 use crate::upgrade::Program;
+
+/// A configuration file that has not changed for so long is whole,
+const CALM: Duration = Duration::from_millis(10);
+/// and one that keeps changing is read after so long all the same.
+const WRITTEN_MAX: Duration = Duration::from_millis(250);
 
 /// How the pipeline came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +167,14 @@ impl Control {
     async fn try_reload(&self) -> Result<(), String> {
         self.log
             .info(format_args!("[reload] loading the configuration"));
+        if let Some(file) = &self.command_line.config_file {
+            until_written(file).await;
+        }
         let (plan, level) = load(&self.command_line, &self.needs, &self.log)?;
+        if plan.leads_nowhere() {
+            // A file that somebody has just emptied to write it anew looks like this.
+            return Err("the configuration has no inputs or no outputs".to_owned());
+        }
         let (settings, service) = (Settings::of(&plan), plan.service.clone());
         let outcome = self.controller.reload(plan, level).await;
         outcome.map_err(|error| error.to_string())?;
@@ -179,12 +193,27 @@ impl Control {
             Ok(()) => {
                 self.log.info(format_args!("[upgrade] handing over"));
                 self.leave.set(Leave::Upgrade);
-                self.controller.stop();
+                self.controller.hand_over();
             }
             Err(why) => self
                 .log
                 .error(format_args!("[upgrade] everything stays as it was: {why}")),
         }
+    }
+}
+
+/// Waits until nobody writes to `file` any more, as far as its times tell: the first half of a configuration may be one, too.
+/// Somebody who goes on and on is not waited for.
+async fn until_written(file: &Path) {
+    let changed = || std::fs::metadata(file).and_then(|metadata| metadata.modified());
+    let mut waited = Duration::ZERO;
+    while waited < WRITTEN_MAX
+        && let Ok(changed) = changed()
+        // A time to come says nothing.
+        && SystemTime::now().duration_since(changed).is_ok_and(|age| age < CALM)
+    {
+        tokio::time::sleep(CALM).await;
+        waited += CALM;
     }
 }
 

@@ -224,6 +224,7 @@ impl<'a> Builder<'a> {
             nan_to_null: self.nan_to_null,
             config_dir: self.config_dir.clone(),
             writers: self.writers.clone(),
+            bodies: Arc::clone(&self.shared.memory.bodies),
         };
         let first = match build(&context) {
             Ok(output) => output,

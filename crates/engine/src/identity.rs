@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,6 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use plugin::{Log, Writer, WriterSource};
 
 const FILE: &str = "writer";
+/// Held while the file is read and replaced: of two routers that start at the same time one comes after the other.
+const LOCK: &str = "writer.lock";
 const VERSION: &str = "1";
 
 /// Who the router is whose state is in the first of `places` that can be written. The file is read and written when
@@ -24,6 +27,10 @@ pub fn source(places: Vec<PathBuf>, log: Log) -> WriterSource {
             match of(place) {
                 Ok(writer) => return Some(writer),
                 Err(error) => refused.push(format!("{}: {error}", place.join(FILE).display())),
+            }
+            if place.join(FILE).exists() {
+                // It is known who this router is, but not to whom: anywhere else it would be somebody new.
+                break;
             }
         }
         let why = match refused.is_empty() {
@@ -52,7 +59,11 @@ fn of(directory: &Path) -> io::Result<Writer> {
 
 /// Begins a new epoch.
 fn start(directory: &Path) -> io::Result<Writer> {
-    fs::create_dir_all(directory)?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    let _lock = lock(directory)?;
     let path = directory.join(FILE);
     let before = match fs::read_to_string(&path) {
         Ok(text) => Some(parse(&text).ok_or_else(|| {
@@ -77,6 +88,17 @@ fn start(directory: &Path) -> io::Result<Writer> {
     };
     store(&path, directory, writer)?;
     Ok(writer)
+}
+
+/// Waits until nobody else has the file; the lock goes with what is returned.
+fn lock(directory: &Path) -> io::Result<File> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(directory.join(LOCK))?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 fn parse(text: &str) -> Option<Writer> {
@@ -125,6 +147,34 @@ mod tests {
         let other = start(&folder.path().join("other")).expect("another router");
         assert_ne!(one.id, other.id);
         assert_eq!(of(&state).ok(), of(&state).ok(), "one epoch per process");
+    }
+
+    #[test]
+    fn routers_that_start_together_are_one_writer_in_different_epochs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = folder.path().join("state");
+        let writers: Vec<Writer> = std::thread::scope(|scope| {
+            let routers: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| start(&state).expect("started")))
+                .collect();
+            let ended = routers.into_iter().map(|router| router.join());
+            ended.map(|writer| writer.expect("no panic")).collect()
+        });
+        assert!(writers.iter().all(|writer| writer.id == writers[0].id));
+        let epochs: std::collections::HashSet<u64> =
+            writers.iter().map(|writer| writer.epoch).collect();
+        assert_eq!(epochs.len(), writers.len());
+    }
+
+    #[test]
+    fn a_router_that_cannot_read_who_it_is_is_nobody_new() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let places = ["one", "other"].map(|name| folder.path().join(name));
+        fs::create_dir_all(&places[0]).expect("made");
+        fs::write(places[0].join(FILE), "2 00 5").expect("written");
+        let log = Log::new("engine", plugin::Level::Off);
+        assert!(source(places.to_vec(), log).writer("out").is_none());
+        assert!(!places[1].exists());
     }
 
     #[test]

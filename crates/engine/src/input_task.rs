@@ -67,8 +67,17 @@ impl RunningInput {
 
     /// Tells it to read no more.
     pub fn stop(&mut self, next: Next) {
+        match next {
+            Next::Replaced(_) => self.stop.request_for_successor(),
+            _ => self.stop.request(),
+        }
         self.next = next;
-        self.stop.request();
+    }
+
+    /// Tells it to read no more, and that another process goes on with what it gives up.
+    pub fn stop_for_successor(&mut self) {
+        self.next = Next::Leaves;
+        self.stop.request_for_successor();
     }
 
     /// What a later reload compares with: what runs, or is about to; whether that is this very input.

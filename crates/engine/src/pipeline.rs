@@ -45,6 +45,7 @@ enum Command {
         oneshot::Sender<Result<Reloaded, PipelineError>>,
     ),
     Stop,
+    HandOver,
 }
 
 /// Tells a running pipeline what to do. Cheap to clone.
@@ -67,6 +68,11 @@ impl Controller {
     pub fn stop(&self) {
         // It has ended already if nobody listens.
         let _ = self.0.send(Command::Stop);
+    }
+
+    /// Ends it for another one that goes on with what the inputs give up: open connections, too.
+    pub fn hand_over(&self) {
+        let _ = self.0.send(Command::HandOver);
     }
 }
 
@@ -245,6 +251,7 @@ impl Pipeline {
         let mut second = tokio::time::interval(SECOND);
         tokio::pin!(shutdown);
         let mut reading_on: Option<ReadingOn> = None;
+        let mut has_successor = false;
         let began = loop {
             let until = reading_on.as_ref().map(ReadingOn::look_again);
             tokio::select! {
@@ -255,6 +262,10 @@ impl Pipeline {
                 () = sleep_until(until), if until.is_some() => {}
                 Some(event) = events.recv() => if running.note(event, None) { break Instant::now() },
                 Some(command) = commands.recv() => match command {
+                    Command::HandOver => {
+                        has_successor = true;
+                        break Instant::now();
+                    }
                     Command::Stop => break reading_on.map_or_else(Instant::now, |on| on.began),
                     Command::Reload(plan, level, answer) => {
                         // Whoever asked may have gone.
@@ -270,6 +281,12 @@ impl Pipeline {
             }
         };
         trimming.abort();
+        if has_successor {
+            running
+                .inputs
+                .iter_mut()
+                .for_each(RunningInput::stop_for_successor);
+        }
         running.end(began, &mut events).await
     }
 }

@@ -334,6 +334,11 @@ impl Plan {
         Some(usize::try_from(limit.0).unwrap_or(usize::MAX))
     }
 
+    /// Whether it has no inputs or no outputs: nothing would get anywhere.
+    pub fn leads_nowhere(&self) -> bool {
+        self.inputs.is_empty() || self.outputs.is_empty()
+    }
+
     /// What the filters are made from, in order.
     pub(crate) fn filter_fingerprints(&self) -> Vec<u64> {
         let filters = self.filters.iter();

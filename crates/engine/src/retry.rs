@@ -17,9 +17,11 @@ pub struct Backoff {
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(30);
+/// The longest first wait of records that were refused one by one while most of their request was taken.
+const FEW_FIRST: Duration = Duration::from_millis(20);
 
 impl Backoff {
-    /// The wait before retry `n`, counted from 1.
+    /// The wait before the next retry of a request after `n` in a row brought nothing.
     pub fn wait(self, n: u32) -> Duration {
         match self.configured {
             Some((base, cap)) => {
@@ -33,10 +35,32 @@ impl Backoff {
                 let upper = FIRST
                     .saturating_mul(1_u32.checked_shl(n).unwrap_or(u32::MAX))
                     .min(LONGEST);
-                upper / 2 + upper.mul_f64(fastrand::f64() / 2.0)
+                half_by_chance(upper)
             }
         }
     }
+
+    /// The wait before retry `retry` (counted from 1) of records that were refused one by one while the service took most of
+    /// what was sent with them, after `n` retries in a row of which it took none. It has room, and what waits holds the
+    /// memory of a whole batch: the waits start far below those for whole requests. They grow with each retry, and double
+    /// while nothing is taken.
+    pub fn wait_of_few(self, retry: u32, n: u32) -> Duration {
+        if self.configured.is_some() {
+            return self.wait(n);
+        }
+        let doublings = n.saturating_sub(1);
+        let upper = FEW_FIRST
+            .saturating_mul(retry.max(1))
+            .min(FIRST)
+            .saturating_mul(1_u32.checked_shl(doublings).unwrap_or(u32::MAX))
+            .min(LONGEST);
+        half_by_chance(upper)
+    }
+}
+
+/// Half of a wait is up to chance, so that many do not come at once.
+fn half_by_chance(upper: Duration) -> Duration {
+    upper / 2 + upper.mul_f64(fastrand::f64() / 2.0)
 }
 
 /// Whether retry `n` (counted from 1) is allowed. Unset means without end: a listed difference from Fluent Bit's one.
@@ -71,6 +95,26 @@ mod tests {
             let wait = backoff.wait(n);
             assert!(wait >= FIRST && wait <= LONGEST, "retry {n}: {wait:?}");
         }
+    }
+
+    #[test]
+    fn few_records_wait_shortly_while_any_are_taken() {
+        let backoff = Backoff { configured: None };
+        let within = |retry, n, upper: u64| {
+            let (wait, upper) = (backoff.wait_of_few(retry, n), Duration::from_millis(upper));
+            assert!(wait >= upper / 2 && wait <= upper, "{retry}, {n}: {wait:?}");
+        };
+        for (retry, upper) in [(1, 20), (2, 40), (5, 100), (12, 240), (13, 250), (1000, 250)] {
+            within(retry, 1, upper);
+        }
+        // Nothing is taken any more: as whole requests in the end.
+        for (retry, n, upper) in [(2, 2, 80), (3, 3, 240), (20, 5, 4_000), (80, 40, 30_000)] {
+            within(retry, n, upper);
+        }
+        let configured = Backoff {
+            configured: Some((5, 5)),
+        };
+        assert_eq!(configured.wait_of_few(1, 1), Duration::from_secs(6));
     }
 
     #[test]

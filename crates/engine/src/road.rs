@@ -220,7 +220,7 @@ impl Road {
     fn route(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
         if let Some((storage, _)) = &self.storage
             && !batch.is_empty()
-            && storage.is_needed(is_stored)
+            && storage.is_needed(&batch, is_stored)
         {
             let records = batch.len() as u64;
             match self.hand_over(batch, is_stored) {

@@ -85,6 +85,8 @@ struct Tries {
     retries: u32,
     /// Those since the service last took a part of their request: what the wait grows with.
     stalls: u32,
+    /// How many records there were in the request in which they were sent first; 0: in this one.
+    of: u32,
 }
 
 impl Tries {
@@ -93,7 +95,14 @@ impl Tries {
         Tries {
             retries: self.retries + 1,
             stalls: if progress { 1 } else { self.stalls + 1 },
+            of: self.of,
         }
+    }
+
+    /// How many records were sent first with the `count` that are left of their request: what is refused of a few that were
+    /// sent again says little about how much the service can take.
+    fn sent_first(self, count: u32) -> u32 {
+        self.of.max(count)
     }
 }
 
@@ -258,7 +267,7 @@ where
             Event::Delivery(None) => self.seal(),
             Event::Answer(flight, answer, sent) => {
                 self.note_answer(flight.slot);
-                let all = flight.request.parts.len();
+                let all = flight.tries.sent_first(flight.request.parts.len());
                 self.pace.answered(sent, answer.is_throttled(all));
                 self.answered(flight, answer);
             }

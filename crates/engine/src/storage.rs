@@ -10,6 +10,7 @@
 //! handed over is settled on delivery; but an output that holds more than its share of the memory *falls behind*: what
 //! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -26,7 +27,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
 use crate::road::{Delivery, Exit, Road};
-use names::{numbered, sent_as};
+use names::{kept_for, numbered, sent_as};
 
 mod dead_letters;
 mod directory;
@@ -110,6 +111,9 @@ enum Opened {
     /// It cannot be; that was said.
     Impossible,
 }
+
+/// A batch that comes again is on its way to the disk.
+struct IsPending;
 
 /// An open log.
 struct Open {
@@ -200,10 +204,16 @@ impl Storage {
         ways.iter().filter(|way| way.is_attached()).count()
     }
 
-    /// Whether records must come through here: where there is one output and no input that is stored, nothing ever waits
-    /// on the disk.
-    pub fn is_needed(&self, is_stored: bool) -> bool {
-        is_stored || self.outputs() > 1
+    /// Whether `batch` must come through here: where there is one output and no input that is stored, nothing ever waits
+    /// on the disk but what was kept at a stop.
+    pub fn is_needed(&self, batch: &Batch, is_stored: bool) -> bool {
+        is_stored || self.outputs() > 1 || batch.is_awaited() && self.remembers()
+    }
+
+    /// Whether there are chunks that may come again although the log has them.
+    fn remembers(&self) -> bool {
+        let open = self.opened();
+        open.is_some_and(|open| !open.writer.chunks().is_empty())
     }
 
     /// Opens the log now, because an input needs it or an earlier run may have left something.
@@ -283,18 +293,19 @@ impl Storage {
         feeders.iter().for_each(JoinHandle::abort);
     }
 
-    /// Whether an earlier run left a log in one of the places.
+    /// Whether an earlier run left a log in one of the places, or may have: see [`may_hold`].
     pub fn has_backlog(&self) -> bool {
         if let Some(disk) = self.settings.state.disk() {
             let names = disk.fs.list(Path::new("/wal"));
-            return names.is_ok_and(|names| !names.is_empty());
+            return may_hold(names.map(|names| !names.is_empty()));
         }
         let has_log = |folder: &PathBuf| {
             let entries = std::fs::read_dir(folder.join("wal"));
-            entries.is_ok_and(|mut entries| entries.next().is_some())
+            may_hold(entries.map(|mut entries| entries.next().is_some()))
         };
         let left = self.settings.fluent_bit.as_deref();
-        let has_chunks = |folder| buffer::chunks::find(folder).is_ok_and(|found| !found.is_empty());
+        let has_chunks =
+            |folder| may_hold(buffer::chunks::find(folder).map(|found| !found.is_empty()));
         self.settings.state.candidates().iter().any(has_log) || left.is_some_and(has_chunks)
     }
 
@@ -329,6 +340,15 @@ impl Storage {
             let (batch, _) = batch.freeze();
             return self.hand_over(&batch, receipt, routes);
         }
+        let receiving = match self.not_kept(&batch, routes) {
+            Ok(receiving) => receiving,
+            // Dropping the receipt leaves it unanswered: it comes again, and is safe by then.
+            Err(IsPending) => return,
+        };
+        let routes = &*receiving;
+        if routes.is_empty() {
+            return receipt.settle_all();
+        }
         if is_stored && let Some(open) = self.log() {
             return self.store(&open, batch, receipt, routes);
         }
@@ -346,6 +366,31 @@ impl Storage {
             self.spill(&open, &batch, share, &behind, &[records]);
         }
         self.hand_over(&batch, receipt, &live);
+    }
+
+    /// Those of `routes` for which the log did not keep `batch` when its sender sent it before.
+    fn not_kept<'a>(
+        &self,
+        batch: &Batch,
+        routes: &'a [usize],
+    ) -> Result<Cow<'a, [usize]>, IsPending> {
+        if !batch.is_awaited() || !self.remembers() {
+            return Ok(Cow::Borrowed(routes));
+        }
+        let Some(open) = self.opened() else {
+            return Ok(Cow::Borrowed(routes));
+        };
+        let chunks = open.writer.chunks();
+        let mut receiving = Vec::with_capacity(routes.len());
+        for route in routes {
+            let kept = kept_for(batch, &self.way(*route).name);
+            match kept.map_or(ChunkState::New, |kept| chunks.state(&kept)) {
+                ChunkState::New => receiving.push(*route),
+                ChunkState::Kept => {}
+                ChunkState::Pending => return Err(IsPending),
+            }
+        }
+        Ok(Cow::Owned(receiving))
     }
 
     /// Whether what comes for an output must wait on the disk, because it holds too much.
@@ -434,7 +479,7 @@ impl Storage {
         }
     }
 
-    /// Keeps records for outputs that are behind.
+    /// Keeps records for outputs that are behind, which owe nothing for the rest of the batch.
     fn spill(
         &self,
         open: &Open,
@@ -445,6 +490,11 @@ impl Storage {
     ) {
         let count = records.iter().map(|range| range.end - range.start).sum();
         let body = encoding::encode(batch, records);
+        for route in routes {
+            self.chunks
+                .borrow_mut()
+                .extend(kept_for(batch, &self.way(*route).name));
+        }
         let (first, owed) = self.append(open, body, count, receipt, routes);
         // An output may have caught up since it was looked at: it gets them like any other.
         for (route, obligation) in owed {
@@ -558,6 +608,16 @@ impl Storage {
             }
         }
     }
+}
+
+/// Whether something may lie where it was looked for. A disk that cannot be read is no proof that nothing does: what waits
+/// there would stay undelivered for as long as the router runs. A place that is not there, or is another user's, has
+/// nothing for this one.
+fn may_hold(found: std::io::Result<bool>) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    found.unwrap_or_else(|error| {
+        !matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
+    })
 }
 
 impl Way {

@@ -34,6 +34,7 @@ use tokio::task::JoinSet;
 use crate::gate::Gate;
 use crate::listening::door::{self, Door};
 use crate::listening::notices::Notices;
+use crate::listening::passed_on::PassedOn;
 use crate::listening::socket::Place;
 use crate::listening::tags;
 use handshake::Secrets;
@@ -194,19 +195,25 @@ impl Input for Forward {
             options,
             context,
         });
+        let passed_on = PassedOn::new();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 arrival = door.accept() => {
                     let (shared, emitter) = (Rc::clone(&shared), emitter.clone());
-                    connections.spawn_local(connection::serve(arrival, shared, emitter, stop.clone()));
+                    let end = connection::End { stop: stop.clone(), reading: passed_on.reading() };
+                    connections.spawn_local(connection::serve(arrival, shared, emitter, end));
                 }
                 Some(ended) = connections.join_next() => shared.note_end(ended),
                 () = stop.requested() => break,
             }
         }
         // Who takes over accepts from now on; what is here only waits.
-        stop.hand_over(door.into_handover());
+        let mut handover = door.into_handover();
+        if stop.has_successor() {
+            passed_on.hand_over(&mut handover).await;
+        }
+        stop.hand_over(handover);
         // Every connection waits until what it received is answered for.
         while let Some(ended) = connections.join_next().await {
             shared.note_end(ended);

@@ -125,13 +125,14 @@ async fn wait(follower: &mut Follower, pace: Pace, stop: &Stop, exits_on_eof: bo
         return wait_for_room(follower, bytes, stop).await;
     }
     let deadline = follower.deadline();
+    let awaits_answers = pace == Pace::Idle && follower.awaits_answers();
     tokio::select! {
         biased;
         () = stop.requested() => {}
         () = tokio::task::yield_now(), if pace == Pace::More => {}
         () = tokio::time::sleep(ROUND), if pace == Pace::Active => {}
         () = follower.notice(), if pace == Pace::Idle => {}
-        () = follower.answer(), if exits_on_eof => {}
+        () = follower.answer(), if exits_on_eof || awaits_answers => {}
         () = tokio::time::sleep_until(deadline) => {}
     }
 }

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::gate::Gate;
 use crate::listening::door::{self, Door};
 use crate::listening::notices::Notices;
+use crate::listening::passed_on::PassedOn;
 use crate::listening::socket::Place;
 use lines::Lines;
 use values::Values;
@@ -148,6 +149,16 @@ enum Framing {
     Values(Values),
 }
 
+impl Framing {
+    /// Whether everything that is known of the bytes to come stands in the buffer.
+    fn is_plain(&self) -> bool {
+        match self {
+            Framing::Lines(lines) => lines.is_plain(),
+            Framing::Values(values) => values.is_plain(),
+        }
+    }
+}
+
 struct Tcp {
     door: Door,
     options: TcpOptions,
@@ -189,19 +200,25 @@ impl Input for Tcp {
             record_max: self.record_max,
             context: self.context,
         });
+        let passed_on = PassedOn::new();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 arrival = self.door.accept() => {
                     let (instance, emitter) = (Rc::clone(&instance), emitter.clone());
-                    connections.spawn_local(connection::serve(arrival, instance, emitter, stop.clone()));
+                    let end = connection::End { stop: stop.clone(), reading: passed_on.reading() };
+                    connections.spawn_local(connection::serve(arrival, instance, emitter, end));
                 }
                 Some(ended) = connections.join_next() => instance.note_end(ended),
                 () = stop.requested() => break,
             }
         }
         // Who takes over accepts from now on; what is here only waits.
-        stop.hand_over(self.door.into_handover());
+        let mut handover = self.door.into_handover();
+        if stop.has_successor() {
+            passed_on.hand_over(&mut handover).await;
+        }
+        stop.hand_over(handover);
         // Every connection waits until what it received is answered for.
         while let Some(ended) = connections.join_next().await {
             instance.note_end(ended);

@@ -47,7 +47,7 @@ async fn exchange(address: std::net::SocketAddr, request: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn fuzz_requests() {
+fn fuzz_monitoring() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

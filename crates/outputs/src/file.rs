@@ -255,6 +255,7 @@ mod tests {
             nan_to_null: false,
             config_dir: ".".into(),
             writers: Default::default(),
+            bodies: record::Budget::new(0),
         };
         let mut output = build(&context).expect("built");
         let mut outbox = Outbox::default();

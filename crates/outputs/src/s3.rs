@@ -13,11 +13,13 @@ mod done;
 mod encoding;
 mod frames;
 mod key;
+mod memory;
 mod object;
 mod options;
 pub mod parquet;
 mod payload;
 mod queue;
+mod repeat;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -40,10 +42,12 @@ use bucket::{Bucket, Failure};
 use buffers::{BufferSettings, Buffers, Chunk, Sealed};
 use done::Done;
 use encoding::Data;
+use memory::Memory;
 use object::Description;
 pub use options::S3Options;
 use payload::{Earlier, Payload};
 use queue::{Queue, Waits};
+use repeat::Repeat;
 use store::{Adopted, Store};
 use upload::{Uploader, blocking};
 
@@ -115,11 +119,14 @@ impl S3 {
             claims::Stored::default()
         });
         let left = store.adopt();
+        let bucket = Bucket::new(client, &options.bucket);
+        let memory = Memory::new(Arc::clone(&context.bodies));
+        let repeat = Repeat::new(waits, context);
         let shared = Rc::new(Shared {
             store: Arc::clone(&store),
             buffers: Buffers::new(settings, store, context.log.clone()),
             queue: Queue::new(options.preserve_data_ordering, waits),
-            uploader: Uploader::new(Bucket::new(client, &options.bucket), context.log.clone()),
+            uploader: Uploader::new(bucket, memory, repeat, context.log.clone()),
             done: Done::default(),
             counts: Counts::new(context),
             log: context.log.clone(),

@@ -230,6 +230,7 @@ mod tests {
             nan_to_null: false,
             config_dir: ".".into(),
             writers: Default::default(),
+            bodies: record::Budget::new(0),
         };
         let options = StdoutOptions {
             format,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Diagnostics, OptionSpec, Options, Section};
-use record::Batch;
+use record::{Batch, Budget};
 
 use crate::{Body, BuildError, LocalFuture, Log, Metrics, Provenance, WriterSource};
 
@@ -34,6 +34,9 @@ pub struct OutputContext {
     pub config_dir: PathBuf,
     /// Who this router is.
     pub writers: WriterSource,
+    /// The part of the process's memory that is for the bodies of requests: what an output holds to be sent beside its
+    /// [`Request`]s counts there too.
+    pub bodies: Arc<Budget>,
 }
 
 /// Names a batch that the engine has offered to one output.

@@ -25,6 +25,8 @@ pub struct Stop {
 #[derive(Debug, Default)]
 struct Signal {
     requested: AtomicBool,
+    /// Somebody takes over what is given up.
+    has_successor: AtomicBool,
     changed: Notify,
 }
 
@@ -54,6 +56,12 @@ impl StopHandle {
         self.signal.changed.notify_waiters();
     }
 
+    /// Gives the signal to an input in whose place another one starts with what it gives up.
+    pub fn request_for_successor(&self) {
+        self.signal.has_successor.store(true, Ordering::Release);
+        self.request();
+    }
+
     /// What the input gave up early, once; waits until it does.
     pub async fn handed_over(&self) -> Handover {
         loop {
@@ -81,6 +89,12 @@ impl Stop {
     /// Whether the signal was given.
     pub fn is_requested(&self) -> bool {
         self.signal.requested.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody takes over what is given up after the signal. Open connections go on there; without, their senders
+    /// must be told that nobody reads any more.
+    pub fn has_successor(&self) -> bool {
+        self.signal.has_successor.load(Ordering::Acquire)
     }
 
     /// Completes when the signal is given, at once if it was already. A vanished engine counts as a stop.
@@ -120,7 +134,7 @@ mod tests {
         let (handle, stop) = StopHandle::new();
         assert!(!stop.is_requested() && handle.take_handover().is_none());
         handle.request();
-        assert!(stop.is_requested());
+        assert!(stop.is_requested() && !stop.has_successor());
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let mut handed_over = std::pin::pin!(handle.handed_over());
         assert!(handed_over.as_mut().poll(&mut context).is_pending());
@@ -133,5 +147,7 @@ mod tests {
             std::task::Poll::Pending => panic!("it was given up"),
         }
         assert!(handle.take_handover().is_none());
+        handle.request_for_successor();
+        assert!(stop.has_successor());
     }
 }

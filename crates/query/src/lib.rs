@@ -23,6 +23,8 @@ mod error;
 mod execution;
 mod formats;
 mod functions;
+#[cfg(test)]
+mod fuzz;
 mod hive;
 mod plan;
 mod run;

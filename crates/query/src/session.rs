@@ -22,7 +22,7 @@ use crate::statement::only_statement;
 const DEFAULT_MEMORY: usize = 512 * 1024 * 1024;
 
 /// Stack of the threads that plan and run queries: plans are trees that are walked by recursion.
-const STACK_BYTES: usize = 256 * 1024 * 1024;
+pub(crate) const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// What a session may be told when it is opened.
 #[derive(Debug, Clone, Default)]

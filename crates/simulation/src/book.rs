@@ -21,6 +21,8 @@ pub struct Book {
     filters: bool,
     /// Records of any source may wait in the log: for outputs that lag, and after a stop.
     spills: bool,
+    /// The router stops: what its outputs have not delivered in time of sources that wait for an answer goes to the log.
+    stops: bool,
 }
 
 struct Source {
@@ -35,6 +37,10 @@ struct Record {
     covered: bool,
     /// It went onto the road in this life.
     emitted: bool,
+    /// A copy may lie in the log while its source hands over another: which of them an answer is about nobody can tell.
+    doubled: bool,
+    /// The disk failed to write it after it was acknowledged, and lost it.
+    taken: bool,
 }
 
 /// What became of a record at one output.
@@ -99,6 +105,7 @@ impl Book {
                 .collect(),
             filters: scenario.filters,
             spills: scenario.outputs.len() > 1,
+            stops: false,
         }
     }
 
@@ -118,6 +125,8 @@ impl Book {
             routes,
             covered: false,
             emitted: false,
+            doubled: false,
+            taken: false,
         });
         id
     }
@@ -247,9 +256,17 @@ impl Book {
         }
     }
 
-    /// A durable position of a file, or an acknowledgement, covers `id` from now on.
-    pub fn covered(&mut self, id: Id) -> Result<(), Finding> {
-        let may_be_logged = self.spills || self.sources[usize::from(id.source)].is_logged;
+    /// The router was asked to stop.
+    pub fn stops(&mut self) {
+        self.stops = true;
+    }
+
+    /// A durable position of a file, or an acknowledgement, covers `id` from now on; `has_log` if anything was ever written
+    /// to the disk of the log.
+    pub fn covered(&mut self, id: Id, has_log: bool) -> Result<(), Finding> {
+        let source = &self.sources[usize::from(id.source)];
+        let is_kept = self.stops && !source.is_file;
+        let may_be_logged = has_log && (self.spills || source.is_logged || is_kept);
         let gives_up: [bool; MAX_OUTPUTS] =
             std::array::from_fn(|index| self.outputs.get(index).is_some_and(|o| o.gives_up));
         let record = self.record(id);
@@ -279,11 +296,15 @@ impl Book {
     /// With `has_log`, records of any source may lie in the log for outputs that lag.
     pub fn crashed(&mut self, now: Duration, lag: Option<Duration>, has_log: bool) {
         self.spills |= has_log;
+        self.stops = false;
         for source in &mut self.sources {
             for record in &mut source.records {
-                // What lies in the log comes as often as it was put there, and from its source as well if nothing tells.
-                let comes_twice = has_log && record.emitted && !record.covered;
-                record.emitted &= source.is_logged || has_log;
+                // What lies in the log comes as often as it was put there, and from its source as well if nothing tells. The
+                // log knows the chunks of senders, once it is on the disk.
+                let is_known = !source.is_file && lag.is_some();
+                let comes_twice = has_log && record.emitted && !record.covered && !is_known;
+                record.doubled |= comes_twice;
+                record.emitted &= source.is_logged || has_log && !is_known;
                 for fate in &mut record.routes {
                     let is_old = |heard| lag.is_some_and(|lag| heard + lag <= now);
                     let is_noted =
@@ -311,6 +332,20 @@ impl Book {
             .for_each(|output| output.life = Counts::default());
     }
 
+    /// All records that were ever made.
+    pub fn ids(&self) -> Vec<Id> {
+        let of = |(source, book): (u8, &Source)| {
+            let numbers = 0..book.records.len() as u32;
+            numbers.map(move |number| Id { source, number })
+        };
+        (0..).zip(&self.sources).flat_map(of).collect()
+    }
+
+    /// The disk lost `id` in a way that nobody can help.
+    pub fn taken(&mut self, id: Id) {
+        self.record(id).taken = true;
+    }
+
     /// What `output` answered for since the last crash.
     pub fn life(&self, output: usize) -> Counts {
         self.outputs[output].life
@@ -332,7 +367,7 @@ impl Book {
     }
 
     /// A record of a file that was delivered wherever it had to be, before `before` if that is given, and that no durable
-    /// position covers.
+    /// position covers. What may come from the log as well is left out: its answer may be about the copy there.
     pub fn uncovered(&self, before: Option<Duration>) -> Option<Id> {
         let files = self
             .sources
@@ -349,7 +384,10 @@ impl Book {
                         .is_some_and(|heard| before.is_none_or(|before| heard < before));
                     fate.held == 0 && heard
                 };
-                !record.covered && routes.peek().is_some() && routes.all(is_settled)
+                !record.covered
+                    && !record.doubled
+                    && routes.peek().is_some()
+                    && routes.all(is_settled)
             })
             .map(|(source, (number, _))| Id {
                 source: source as u8,
@@ -363,7 +401,7 @@ impl Book {
             let records = self.sources.iter().flat_map(|source| &source.records);
             let owing = |record: &&Record| {
                 let fate = &record.routes[index];
-                fate.expected && !fate.done
+                fate.expected && !fate.done && !record.taken
             };
             let missing = records.filter(owing).count() as u64;
             (index, missing.saturating_sub(output.given_up))
@@ -379,7 +417,7 @@ impl Book {
         for (source, book) in self.sources.iter().enumerate() {
             for (number, record) in book.records.iter().enumerate() {
                 let fate = &record.routes[output];
-                if fate.expected && !fate.done && examples.len() < 5 {
+                if fate.expected && !fate.done && !record.taken && examples.len() < 5 {
                     examples.push(format!("{source}:{number}"));
                 }
             }

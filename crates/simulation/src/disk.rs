@@ -120,8 +120,10 @@ impl SimDisk {
         self.lock().syncs_nothing = true;
     }
 
-    /// The process is gone; what the system has of its files stays. What could not be synced may vanish from memory.
-    pub fn kill(&self) {
+    /// The process is gone; what the system has of its files stays. What could not be synced may vanish from memory: returns
+    /// that.
+    pub fn kill(&self) -> Vec<u8> {
+        let mut gone = Vec::new();
         let State {
             files,
             process,
@@ -131,9 +133,17 @@ impl SimDisk {
         *process += 1;
         for file in files {
             if dice.chance(0.5) {
-                file.evict();
+                file.evict(&mut gone);
             }
         }
+        gone
+    }
+
+    /// Whether `bytes` stand in a file.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let state = self.lock();
+        let mut files = state.names.values().map(|file| &state.files[*file]);
+        files.any(|file| contains(file.bytes(), bytes))
     }
 
     /// The power goes: of what was not synced any part may be left.
@@ -169,6 +179,11 @@ impl SimDisk {
         });
         files.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// Whether `bytes` stand in `content`.
+pub fn contains(content: &[u8], bytes: &[u8]) -> bool {
+    content.windows(bytes.len()).any(|window| window == bytes)
 }
 
 impl State {

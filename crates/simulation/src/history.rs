@@ -10,6 +10,8 @@ use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
 
+use crate::book::Book;
+use crate::disk::contains;
 use crate::mutation::Mutation;
 use crate::panics;
 use crate::router::{self, GRACE};
@@ -156,6 +158,7 @@ async fn live(world: &Rc<World>, ending: Ending) {
                 world.die();
                 std::future::pending::<()>().await;
             }
+            world.book.borrow_mut().stops();
         };
         tokio::select! {
             biased;
@@ -208,7 +211,25 @@ fn after(world: &World, ending: Ending, counters: &Counters) {
     book.crashed(now, lag, !world.disk.is_unused());
     match ending {
         Ending::PowerLoss(_) => world.disk.lose_power(),
-        Ending::Kill(_) | Ending::Stop(_) => world.disk.kill(),
+        Ending::Kill(_) | Ending::Stop(_) => {
+            let gone = world.disk.kill();
+            taken_by_disk(world, &mut book, &gone);
+        }
+    }
+}
+
+/// With `storage.sync normal` records are acknowledged when the system has them. A disk that then fails to write them, and a
+/// process that ends before it could write them elsewhere, lose them: nobody can help that.
+fn taken_by_disk(world: &World, book: &mut Book, gone: &[u8]) {
+    if world.scenario.disk.syncs || gone.is_empty() {
+        return;
+    }
+    for id in book.ids() {
+        let text = id.text();
+        if contains(gone, text.as_bytes()) && !world.disk.holds(text.as_bytes()) {
+            world.say(|| format!("disk: {id:?} is lost with what it failed to sync"));
+            book.taken(id);
+        }
     }
 }
 

@@ -96,7 +96,7 @@ impl Open {
         for number in 0..world.files[self.file].len() {
             if is_covered(world, self.file, &position, number) {
                 let source = self.file as u8;
-                world.book.borrow_mut().covered(Id { source, number })?;
+                world.covered(Id { source, number })?;
             }
         }
         Ok(())

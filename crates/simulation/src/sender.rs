@@ -246,8 +246,7 @@ impl Sender {
                 .say(|| format!("sender {}: chunk {chunk} is acknowledged", self.index));
             if self.unacknowledged.remove(chunk) {
                 for id in self.made[*chunk as usize].ids() {
-                    let covered = self.world.book.borrow_mut().covered(id);
-                    self.world.check(covered);
+                    self.world.check(self.world.covered(id));
                 }
             }
         }

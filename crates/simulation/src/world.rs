@@ -20,6 +20,7 @@ use crate::positions::Positions;
 use crate::scenario::{DiskPlan, Scenario};
 use crate::sender::Port;
 use crate::service::Service;
+use crate::text::Id;
 use crate::trace::Trace;
 
 thread_local! {
@@ -205,6 +206,12 @@ impl World {
         self.say(|| format!("WRONG: {finding}"));
         self.violation.borrow_mut().get_or_insert(finding);
         self.died.notify_one();
+    }
+
+    /// A durable position of a file, or an acknowledgement, covers `id` from now on.
+    pub fn covered(&self, id: Id) -> Result<(), Finding> {
+        let has_log = !self.disk.is_unused();
+        self.book.borrow_mut().covered(id, has_log)
     }
 
     /// Reports what is wrong with `result`.

@@ -1,7 +1,7 @@
 //! Senders of the input `forward` that break its rules.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -247,6 +247,25 @@ fn broken_frames_over_a_unix_socket_cost_their_sender_the_connection() {
     let folder = folder();
     let socket = folder.path().join("socket");
     broken_frames_cost_their_sender_the_connection(&Place::Unix(socket), folder.path());
+}
+
+#[test]
+fn nobody_listens_for_heartbeats_over_udp() {
+    let folder = folder();
+    let port = free_port();
+    let place = Place::Tcp(port);
+    let mut router = Router::start(folder.path(), &place.configuration());
+    place.deliver(&numbered("first", 1));
+    // Whoever listened would have the port.
+    let socket = UdpSocket::bind(("127.0.0.1", port)).expect("a port that nobody has");
+    for _ in 0..1000 {
+        let sent = socket.send_to(b"\0", ("127.0.0.1", port)).expect("sent");
+        assert_eq!(sent, 1);
+    }
+    drop(socket);
+    place.deliver(&numbered("second", 1));
+    router.until_printed(2);
+    router.terminate();
 }
 
 #[test]

@@ -27,6 +27,20 @@ fn plugins_that_run_code_are_not_there() {
 }
 
 #[test]
+fn an_input_that_is_not_there_is_not_replaced_by_another() {
+    for section in [
+        "[INPUT]\n    Name syslog\n    Mode tcp\n    Listen 127.0.0.1\n    Port 0\n",
+        "[INPUT]\n    Name syslog\n    Mode unix_udp\n    Path ./socket\n",
+    ] {
+        let folder = folder();
+        let (code, log) = Router::refused(folder.path(), &format!("{section}{OUTPUT}"));
+        assert_eq!(code, 1, "{section}{log}");
+        assert!(log.contains("there is no input 'syslog'"), "{section}{log}");
+        assert!(!folder.path().join("socket").exists(), "{section}");
+    }
+}
+
+#[test]
 fn a_variable_cannot_add_a_section_or_a_key() {
     let folder = folder();
     let text = format!(

@@ -2,17 +2,49 @@
 
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use crate::router::{Router, assert_all, delivered, free_port, until};
 use crate::senders::Sender;
 
-fn sections(port: u16, tag: &str, file: &str) -> String {
+fn sections([tcp, forward]: [u16; 2], tag: &str, file: &str) -> String {
     format!(
-        "[INPUT]\n    Name tcp\n    Listen 127.0.0.1\n    Port {port}\n    Format none\n    Tag {tag}\n\
+        "[INPUT]\n    Name tcp\n    Listen 127.0.0.1\n    Port {tcp}\n    Format none\n    Tag {tag}\n\
+         [INPUT]\n    Name forward\n    Listen 127.0.0.1\n    Port {forward}\n    Tag {tag}\n\
          [INPUT]\n    Name tail\n    Path in.log\n    DB in.db\n    Tag {tag}\n    Read_from_Head on\n\
          [OUTPUT]\n    Name file\n    Path .\n    File {file}\n    Match *\n    Format template\n    Template {{log}}\n"
     )
+}
+
+/// One of each kind.
+struct Senders([(&'static str, Sender); 4]);
+
+impl Senders {
+    fn start(folder: &Path, [tcp, forward]: [u16; 2]) -> Senders {
+        Senders([
+            ("tail", Sender::to_file(folder.join("in.log"))),
+            ("tcp", Sender::to_port(tcp)),
+            ("line", Sender::over_one_connection(tcp, line)),
+            ("frame", Sender::over_one_connection(forward, frame)),
+        ])
+    }
+
+    /// How much each has sent.
+    fn finish(self) -> [(&'static str, usize); 4] {
+        self.0.map(|(name, sender)| (name, sender.finish()))
+    }
+}
+
+fn line(number: usize) -> Vec<u8> {
+    format!("line {number}\n").into_bytes()
+}
+
+/// A message of the forward protocol that nobody acknowledges.
+fn frame(number: usize) -> Vec<u8> {
+    let text = format!("frame {number}");
+    let head = [&b"\x93\xa1t\x05\x81\xa3log"[..], &[0xa0 | text.len() as u8]];
+    [&head.concat(), text.as_bytes()].concat()
 }
 
 fn settle(router: &Router, count: usize) {
@@ -24,22 +56,19 @@ fn settle(router: &Router, count: usize) {
 #[test]
 fn reloads_lose_and_repeat_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let port = free_port();
-    let mut router = Router::start(folder.path(), &sections(port, "a", "out0"), &[]);
-    let (file, tcp) = (
-        Sender::to_file(folder.path().join("in.log")),
-        Sender::to_port(port),
-    );
+    let ports = [free_port(), free_port()];
+    let mut router = Router::start(folder.path(), &sections(ports, "a", "out0"), &[]);
+    let senders = Senders::start(folder.path(), ports);
     let mut done = 0;
     for round in 0..30 {
         let tag = ["a", "b"][round / 2 % 2];
-        router.configure(&sections(port, tag, &format!("out{}", round % 3)));
+        router.configure(&sections(ports, tag, &format!("out{}", round % 3)));
         match round % 10 {
             // Mistakes of every kind leave everything as it is.
             4 => router.configure("[INPUT]\n    Name no_such_input\n"),
             8 => router.configure(&format!(
                 "{}[INPUT]\n    Name tcp\n    Listen 127.0.0.1\n    Port {}\n",
-                sections(port, tag, "out1"),
+                sections(ports, tag, "out1"),
                 router.http
             )),
             _ => done += 1,
@@ -68,8 +97,8 @@ fn reloads_lose_and_repeat_nothing() {
         answer.ends_with(&format!("{{\"hot_reload_count\":{done}}}")),
         "{answer}"
     );
-    let (lines, connections) = (file.finish(), tcp.finish());
-    settle(&router, lines + connections);
+    let sent = senders.finish();
+    settle(&router, sent.iter().map(|(_, count)| count).sum());
     router.signal("TERM");
     assert!(router.wait().success());
     let log = router.log();
@@ -77,27 +106,52 @@ fn reloads_lose_and_repeat_nothing() {
     assert!(log.contains("Address already in use"), "{log}");
     assert!(!log.contains("conservation"), "{log}");
     let delivered = delivered(folder.path(), "out");
-    assert_all(&delivered, "tail", lines);
-    assert_all(&delivered, "tcp", connections);
+    for (name, count) in sent {
+        assert_all(&delivered, name, count);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_being_written_ends_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ports = [free_port(), free_port()];
+    let mut router = Router::start(folder.path(), &sections(ports, "a", "out"), &[]);
+    let file = folder.path().join("flumen.conf");
+    let whole = std::fs::read_to_string(&file).expect("there");
+    let sender = Sender::over_one_connection(ports[1], frame);
+    // Emptied, and cut off before the outputs.
+    for (round, end) in [0, whole.find("[OUTPUT]").expect("there")]
+        .into_iter()
+        .enumerate()
+    {
+        std::fs::write(&file, &whole[..end]).expect("written");
+        router.signal("HUP");
+        router.until_logged("has no inputs or no outputs", round + 1);
+    }
+    std::fs::write(&file, &whole).expect("written");
+    router.signal("HUP");
+    router.until_logged("[reload] done: 4 instances run on", 1);
+    let sent = sender.finish();
+    settle(&router, sent);
+    router.signal("TERM");
+    assert!(router.wait().success());
+    assert_all(&delivered(folder.path(), "out"), "frame", sent);
 }
 
 #[test]
 fn upgrades_lose_and_repeat_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let port = free_port();
+    let ports = [free_port(), free_port()];
     // The program is called by a link, which is turned to another copy in between.
     let program = folder.path().join("flumen");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_flumen"), &program).expect("a link");
     let mut router = Router::start_by(
         Command::new(&program),
         folder.path(),
-        &sections(port, "a", "out0"),
+        &sections(ports, "a", "out0"),
         &[],
     );
-    let (file, tcp) = (
-        Sender::to_file(folder.path().join("in.log")),
-        Sender::to_port(port),
-    );
+    let senders = Senders::start(folder.path(), ports);
     for round in 1..=4 {
         router.signal("USR2");
         router.until_logged("[http_server] listen", round + 1);
@@ -108,13 +162,14 @@ fn upgrades_lose_and_repeat_nothing() {
     router.signal("USR2");
     router.until_logged("[upgrade] everything stays as it was", 1);
     assert!(router.ask("GET", "/api/v1/health", "").contains(" 200 OK"));
-    let (lines, connections) = (file.finish(), tcp.finish());
-    settle(&router, lines + connections);
+    let sent = senders.finish();
+    settle(&router, sent.iter().map(|(_, count)| count).sum());
     router.signal("TERM");
     assert!(router.wait().success());
     let delivered = delivered(folder.path(), "out");
-    assert_all(&delivered, "tail", lines);
-    assert_all(&delivered, "tcp", connections);
+    for (name, count) in sent {
+        assert_all(&delivered, name, count);
+    }
 }
 
 #[test]
@@ -122,6 +177,7 @@ fn sockets_of_systemd_are_taken() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a socket");
     let port = socket.local_addr().expect("bound").port();
+    let ports = [port, free_port()];
     let number = socket.as_raw_fd();
     let mut command = Command::new("sh");
     // The shell keeps its process id when it becomes the router.
@@ -144,7 +200,7 @@ fn sockets_of_systemd_are_taken() {
     }
     // Sent before anybody serves the socket.
     let early = std::thread::spawn(move || Sender::to_port(port));
-    let mut router = Router::start_by(command, folder.path(), &sections(port, "a", "out"), &[]);
+    let mut router = Router::start_by(command, folder.path(), &sections(ports, "a", "out"), &[]);
     drop(socket);
     let sent = early.join().expect("no panic").finish();
     settle(&router, sent);

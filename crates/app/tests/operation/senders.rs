@@ -42,6 +42,17 @@ impl Sender {
         })
     }
 
+    /// Sends what `text` makes of each number, all over one connection, which nobody may close.
+    pub fn over_one_connection(port: u16, text: fn(usize) -> Vec<u8>) -> Sender {
+        let stream = TcpStream::connect(("127.0.0.1", port));
+        let mut stream = stream.expect("it listens");
+        Sender::start(move |number| {
+            stream
+                .write_all(&text(number))
+                .expect("the connection stays");
+        })
+    }
+
     fn start(mut send: impl FnMut(usize) + Send + 'static) -> Sender {
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -36,6 +36,8 @@ struct Shared {
     work: Condvar,
     next_key: AtomicU64,
     wants_all: AtomicBool,
+    /// How long the last write took, in nanoseconds.
+    cost: AtomicU64,
 }
 
 #[derive(Default)]
@@ -56,6 +58,7 @@ impl Writer {
             work: Condvar::new(),
             next_key: AtomicU64::new(store.next_key()),
             wants_all: AtomicBool::new(false),
+            cost: AtomicU64::new(0),
         });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -93,6 +96,11 @@ impl Writer {
     /// forgotten.
     pub fn wants_all(&self) -> bool {
         self.shared.wants_all.swap(false, Ordering::AcqRel)
+    }
+
+    /// How long the last write took: who writes often should bear it in mind. Zero before the first one.
+    pub fn cost(&self) -> Duration {
+        Duration::from_nanos(self.shared.cost.load(Ordering::Relaxed))
     }
 
     /// Waits for the attempt to write everything that was given so far; tells whether it succeeded.
@@ -181,7 +189,11 @@ impl<R: Fn(Report<'_>)> Worker<R> {
             shared.wants_all.store(true, Ordering::Release);
             (self.report)(Report::Replaced);
         }
-        self.store.apply(changes)
+        let began = Instant::now();
+        self.store.apply(changes)?;
+        let cost = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        shared.cost.store(cost, Ordering::Relaxed);
+        Ok(())
     }
 
     fn tell(&mut self, result: &Result<(), Error>) {

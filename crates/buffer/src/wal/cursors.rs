@@ -66,6 +66,12 @@ impl Chunks {
         }
     }
 
+    /// Whether no chunk is known.
+    pub fn is_empty(&self) -> bool {
+        let known = self.lock();
+        known.kept.is_empty() && known.pending.is_empty()
+    }
+
     pub(super) fn begin(&self, chunks: &[ChunkId]) {
         if !chunks.is_empty() {
             self.lock().pending.extend(chunks);

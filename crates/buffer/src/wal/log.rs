@@ -192,6 +192,12 @@ impl Log {
         Ok(())
     }
 
+    /// Whether the system has everything that was appended: nothing that a failed sync may have lost is still to be written
+    /// elsewhere.
+    pub fn is_held(&self) -> bool {
+        self.lost.is_empty() && self.unread.is_none()
+    }
+
     /// Whether something waits for the disk.
     pub fn is_unsynced(&self) -> bool {
         !self.lost.is_empty() || self.segments.last().is_some_and(Segment::is_unsynced)
@@ -206,7 +212,8 @@ impl Log {
         match self.settings.durability {
             Durability::Durable => {
                 last.forget_unsynced();
-                self.lost = std::mem::take(&mut self.unsynced);
+                // It may have been written here because it was lost before, and not all of that was yet.
+                self.lost.splice(..0, self.unsynced.drain(..));
             }
             Durability::Process => self.unread = Some(0),
         }
@@ -220,7 +227,7 @@ impl Log {
         match last.unsynced() {
             Ok(frames) => {
                 last.forget_unsynced();
-                self.lost = frames.into_iter().map(Arc::new).collect();
+                self.lost.splice(..0, frames.into_iter().map(Arc::new));
             }
             Err(error) if tries < UNREAD_TRIES => {
                 self.unread = Some(tries + 1);
@@ -235,9 +242,15 @@ impl Log {
 
     fn write_lost(&mut self) -> io::Result<()> {
         self.read_unsynced()?;
+        if self.lost.is_empty() {
+            return Ok(());
+        }
         while let Some(frame) = self.lost.first().cloned() {
             self.write(&frame)?;
             self.lost.remove(0);
+        }
+        for segment in &mut self.segments {
+            segment.holds_lost = false;
         }
         Ok(())
     }
@@ -271,21 +284,18 @@ impl Log {
     /// The segment that the frame with the number `first` is appended to.
     fn writable(&mut self, first: u64) -> io::Result<&mut Segment> {
         let is_full = |last: &Segment| last.len >= self.settings.segment_bytes;
-        if self.is_writing && self.segments.last().is_some_and(is_full) {
-            // What stays behind in a file must not be waited for any more.
-            if let Some(last) = self.segments.last_mut()
-                && let Err(error) = last.sync()
-            {
-                self.abandon();
-                return Err(error);
+        if !self.is_writing || self.segments.last().is_some_and(is_full) {
+            // What stays behind in a file must not be waited for any more: also where the file can take no more because a
+            // write failed.
+            if let Some(last) = self.segments.last_mut() {
+                if let Err(error) = last.sync() {
+                    self.abandon();
+                    return Err(error);
+                }
+                last.finish();
             }
             self.unsynced.clear();
             self.is_writing = false;
-        }
-        if !self.is_writing {
-            if let Some(last) = self.segments.last_mut() {
-                last.finish();
-            }
             let header = Header {
                 kind: Kind::Records,
                 uuid: (self.settings.new_uuid)(),

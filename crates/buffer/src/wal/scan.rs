@@ -11,6 +11,8 @@ pub struct Damage {
     pub bytes: Range<u64>,
     /// Whether it is what a write leaves that was cut off, so that it was never acknowledged.
     pub is_torn: bool,
+    /// Whether it is room that was written and never came to the disk.
+    pub is_blank: bool,
 }
 
 /// A frame that was found.
@@ -42,6 +44,7 @@ pub fn scan(file: &[u8], uuid: &[u8; 16], mut visit: impl FnMut(Found<'_>)) -> V
         damages.push(Damage {
             bytes: at as u64..end as u64,
             is_torn,
+            is_blank: file[at..end].iter().all(|byte| *byte == 0),
         });
         at = end;
     }

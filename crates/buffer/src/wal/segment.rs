@@ -34,6 +34,9 @@ pub struct Segment {
     pub chunks: Vec<ChunkId>,
     /// Sequence numbers and where their frames start, ascending.
     marks: Vec<(u64, u64)>,
+    /// It could not be synced, and what it may have lost is not written elsewhere yet: until then the system has that here
+    /// alone, so the file must stay.
+    pub holds_lost: bool,
 }
 
 /// What lies in a segment for one output.
@@ -96,6 +99,7 @@ impl Segment {
             routes: BTreeMap::new(),
             chunks: Vec::new(),
             marks: Vec::new(),
+            holds_lost: false,
         }
     }
 
@@ -232,9 +236,10 @@ impl Segment {
         Ok(frames)
     }
 
-    /// Forgets what was not synced, because it is written elsewhere.
+    /// Forgets what was not synced, because it will be written elsewhere. The file stays until it is.
     pub fn forget_unsynced(&mut self) {
         self.file = None;
+        self.holds_lost = true;
         (self.len, self.end) = self.synced;
         self.marks.retain(|(_, offset)| *offset < self.len);
         for share in self.routes.values_mut() {

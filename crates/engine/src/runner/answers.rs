@@ -32,6 +32,7 @@ where
             mut request, tries, ..
         } = flight;
         let counters = &self.settings.counters;
+        let of = tries.sent_first(request.parts.len());
         let delivered = u64::from(request.parts.len()) - exceptions.len() as u64;
         counters.records.add(delivered);
         counters.bytes.add(request.body.len() as u64);
@@ -51,7 +52,10 @@ where
             // As long as the service takes some of them, waiting longer each time would only hold the rest up.
             let work = Again::Records {
                 pieces: failed,
-                tries: tries.after(delivered > 0),
+                tries: Tries {
+                    of,
+                    ..tries.after(delivered > 0)
+                },
                 lane,
             };
             self.schedule(work, None);
@@ -147,12 +151,28 @@ where
         let wait = if self.stopping {
             STOPPING_WAIT
         } else {
-            self.settings.backoff.wait(tries.stalls)
+            self.wait(&work)
         };
         let wait = after.map_or(wait, |after| wait.max(after));
         let slot = self.again_slots.insert(work) as u64;
         self.again.push(Reverse((Instant::now() + wait, slot)));
         Some(wait)
+    }
+
+    /// How long work waits that was not accepted. A limit of retries must not be used up by quick ones.
+    fn wait(&self, work: &Again) -> Duration {
+        let backoff = self.settings.backoff;
+        match work {
+            Again::Flight(flight) => backoff.wait(flight.tries.stalls),
+            Again::Records { pieces, tries, .. } => {
+                let left: u64 = pieces.iter().map(|(_, records)| records.len() as u64).sum();
+                let is_limited = matches!(self.settings.retry_limit, RetryLimit::Limited(_));
+                match left * 2 <= u64::from(tries.of) && !is_limited {
+                    true => backoff.wait_of_few(tries.retries, tries.stalls),
+                    false => backoff.wait(tries.stalls),
+                }
+            }
+        }
     }
 
     pub(super) fn retry_due(&mut self) {

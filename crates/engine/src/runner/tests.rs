@@ -363,6 +363,60 @@ async fn only_most_of_a_request_refused_brings_concurrency_down() {
     assert_eq!(limit_after_refusals(4).await, 2);
 }
 
+/// So many records of a request, refused for want of capacity.
+fn refused(records: Range<u32>) -> Answer {
+    Answer::Except {
+        records: records.map(|record| (record, RecordAnswer::Again)).collect(),
+        why: "Slow down.".into(),
+        throttled: true,
+    }
+}
+
+/// Sends one request of ten records to an output that answers like this, with the waits of our own. Returns how long it
+/// took until all were delivered, and how many of four requests may then be under way at once.
+async fn took_with(limit: RetryLimit, answers: Vec<Answer>) -> (Duration, u64) {
+    let script = Rc::new(Script {
+        answers: RefCell::new(answers.into()),
+        ..Script::default()
+    });
+    let (ledger, counters) = (
+        Ledger::new(0),
+        OutputCounters::new("fake.0".into(), Metrics::default()),
+    );
+    let (_handle, stop) = StopHandle::new();
+    let settings = RunnerSettings {
+        backoff: Backoff { configured: None },
+        ..settings(limit, &counters, stop)
+    };
+    let (sender, mut receiver) = unbounded_channel();
+    sender.send(batch(&ledger, 0..10)).expect("open");
+    drop(sender);
+    let begin = Instant::now();
+    super::run(output(10, 1, &script), &settings, &mut receiver).await;
+    assert_eq!((ledger.discharged(), counters.dropped.get()), (10, 0));
+    let metrics = counters.own.all();
+    let limit = metrics
+        .iter()
+        .find(|metric| metric.name == "concurrency_limit");
+    (begin.elapsed(), limit.expect("every output has it").number.get())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_refused_records_are_sent_again_soon() {
+    // Three of ten, one of the three, and this one alone twice more: 20, 40, 120 and 320 ms at most.
+    let rounds = || vec![refused(0..3), refused(1..2), refused(0..1), refused(0..1)];
+    let (took, limit) = took_with(RetryLimit::Unset, rounds()).await;
+    assert!(took >= Duration::from_millis(250) && took <= Duration::from_millis(505), "{took:?}");
+    assert_eq!(limit, 4, "the service took nine of ten");
+    // Most of the request: as long as a whole one.
+    let (took, limit) = took_with(RetryLimit::Unset, vec![refused(0..6)]).await;
+    assert!(took >= Duration::from_millis(250), "{took:?}");
+    assert_eq!(limit, 2);
+    // Quick retries would use a limit up.
+    let (took, _) = took_with(RetryLimit::Limited(4), rounds()).await;
+    assert!(took >= Duration::from_millis(4 * 250), "{took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_request_is_sent_again_as_it_was() {
     let world = run(

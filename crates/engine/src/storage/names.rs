@@ -20,6 +20,13 @@ pub fn sent_as(batch: &Batch) -> Option<ChunkId> {
     Some(id.to_bytes())
 }
 
+/// What is noted when the log keeps for `output` all that it has not delivered of a batch in memory: should the sender, who
+/// may have heard of no answer, send the batch again, then that output is to get nothing of it but what the log has.
+pub fn kept_for(batch: &Batch, output: &str) -> Option<ChunkId> {
+    let id = Origin::of(&[b"kept", &sent_as(batch)?, output.as_bytes()]);
+    Some(id.to_bytes())
+}
+
 /// The batch, its records numbered from `first` on by `origin`.
 pub fn numbered(mut batch: Batch, first: u64, origin: Origin) -> Batch {
     for (offset, record) in (first..).zip(batch.records_mut()) {

@@ -93,7 +93,8 @@ impl Running {
 impl Storage {
     /// Keeps what `outputs` hold and will not get an answer for any more, so that it is delivered after the next start
     /// and not a second time by those outputs that have delivered it. What only one output gets and its source can
-    /// hand over again stays with its source. Returns how many records are kept.
+    /// hand over again stays with its source. A sender who has heard of no answer by then may send its chunks again: they are
+    /// known, and answered. Returns how many records are kept.
     pub async fn keep_held(&self, outputs: &[RunningOutput]) -> u64 {
         for output in outputs {
             output.oversight.order(Order::TearDown);
@@ -121,7 +122,7 @@ impl Storage {
         kept
     }
 
-    fn keep(&self, way: &Way, left: Leftover) -> u64 {
+    pub(super) fn keep(&self, way: &Way, left: Leftover) -> u64 {
         let must = self.outputs() > 1 || left.batch.is_awaited();
         if !must || left.receipt.is_numbered() || !encoding::is_storable(&left.batch) {
             return 0;

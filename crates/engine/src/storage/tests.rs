@@ -16,8 +16,11 @@ use buffer::wal::Durability;
 
 use super::*;
 use crate::instance::TagMatcher;
+use crate::oversight::Leftover;
 
 const MIB: usize = 1 << 20;
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Rig {
     storage: Rc<Storage>,
@@ -247,17 +250,18 @@ async fn a_dead_output_holds_no_more_than_an_input_may_have() {
         let input = rig.memory.child(400 << 10);
         rig.storage.note_input(&input);
         for _ in 0..100 {
-            let blocked = "the dead output blocks the input";
-            until(blocked, || !input.is_full()).await;
-            let mut batch = rig.batch(20);
-            let permit = input.try_take(batch.footprint()).expect("room");
-            batch = batch.with_permit(permit);
+            let batch = rig.batch(20);
+            // As an input does: what is on its way to a slow disk takes room of the router's memory for a while.
+            let room = tokio::time::timeout(PATIENCE, input.take(batch.footprint()));
+            let permit = room.await.expect("the dead output blocks the input");
+            let batch = batch.with_permit(permit);
             rig.storage.route(batch, &[0, 1], false);
             let delivery = rig.ways[0].recv().await.expect("handed over");
             delivery.receipt.settle_all();
         }
         let waits = rig.storage.opened().expect("a log").writer.behind(1);
         assert!(waits.is_some(), "the rest waits on the disk");
+        assert!(!input.is_full(), "there is room for the live output");
     };
     LocalSet::new().run_until(run).await;
 }
@@ -465,5 +469,84 @@ async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
             rig.end().await;
         };
         LocalSet::new().run_until(run).await;
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_listed_may_hold_something() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let storage = |path: &Path| {
+        let settings = StorageSettings {
+            state: StateDirectory::new(vec![path.to_owned()]),
+            durability: Durability::Durable,
+            backlog_bytes: MIB,
+            is_flushed_on_stop: false,
+            fluent_bit: None,
+            deletes_bad_chunks: false,
+        };
+        let log = Log::new("storage", Level::Off);
+        Storage::new(settings, Budget::new(MIB), log)
+    };
+    assert!(!storage(folder.path()).has_backlog(), "nothing is there");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    assert!(!storage(&file).has_backlog(), "no folder can be there");
+    // A name that leads to itself stands for a disk that fails.
+    let wal = folder.path().join("wal");
+    std::os::unix::fs::symlink(&wal, &wal).expect("made");
+    let broken = storage(folder.path());
+    assert!(broken.has_backlog());
+    assert!(broken.open().is_err(), "so the router does not start");
+}
+
+#[tokio::test]
+async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let origin = Origin::of(&[b"forward", b"chunk"]);
+    let sent = |rig: &mut Rig| rig.batch(4).with_origin(origin).with_awaited(true);
+    let life = async {
+        let mut rig = Rig::new(folder.path(), &["only"], None);
+        let batch = sent(&mut rig);
+        rig.storage.route(batch, &[0], false);
+        let mut held = rig.ways[0].try_recv().expect("handed over");
+        held.receipt.settle(&held.batch, 1..2);
+        let left = Leftover {
+            batch: held.batch,
+            receipt: held.receipt,
+            records: vec![0..1, 2..4],
+        };
+        assert_eq!(rig.storage.keep(&rig.storage.way(0), left), 3);
+        let ledger = Arc::clone(&rig.ledger);
+        until("it is answered", || ledger.discharged() == 4).await;
+        rig.end().await;
+    };
+    LocalSet::new().run_until(life).await;
+    for is_stored in [false, true] {
+        let next = async {
+            let mut rig = Rig::new(folder.path(), &["only"], None);
+            let batch = sent(&mut rig);
+            assert!(rig.storage.is_needed(&batch, is_stored));
+            rig.storage.route(batch, &[0], is_stored);
+            let ledger = Arc::clone(&rig.ledger);
+            until("it is answered once more", || ledger.discharged() == 4).await;
+            assert!(rig.ways[0].try_recv().is_err(), "nothing twice");
+            if !is_stored {
+                rig.storage.start(&rig.road);
+                let mut found = Vec::new();
+                while found.len() < 3 {
+                    let delivery = rig.ways[0].recv().await.expect("read");
+                    found.extend(numbers(&delivery));
+                    delivery.receipt.settle_all();
+                }
+                assert_eq!(found, [0, 2, 3]);
+            }
+            let new = rig.batch(2).with_origin(origin).with_awaited(true);
+            rig.storage.route(new, &[0], false);
+            let new = rig.ways[0].recv().await.expect("handed over");
+            assert_eq!(numbers(&new), [4, 5], "what follows in the chunk is new");
+            new.receipt.settle_all();
+            rig.end().await;
+        };
+        LocalSet::new().run_until(next).await;
     }
 }

@@ -15,6 +15,7 @@ use super::scan::{Found, Scan};
 use crate::gate::{Need, Room};
 use crate::listening::door::{Arrival, Guest};
 use crate::listening::pace::Pace;
+use crate::listening::passed_on::Reading;
 use crate::listening::seats::Seat;
 use crate::listening::stream::Stream;
 
@@ -24,17 +25,26 @@ const READ_MAX: usize = 256 << 10;
 /// A sender that is slow for so long in the middle of a frame is gone, or means no good.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How a connection learns that its instance ends, and what becomes of it then.
+pub struct End {
+    /// Nothing is read after it.
+    pub stop: Stop,
+    /// The way to the next instance.
+    pub reading: Reading,
+}
+
 /// Lets a sender in, and receives until it is done or must go.
-pub async fn serve(arrival: Arrival, shared: Rc<Shared>, emitter: Emitter, stop: Stop) {
+pub async fn serve(arrival: Arrival, shared: Rc<Shared>, emitter: Emitter, end: End) {
     let mut buffer = BytesMut::new();
     let entered = tokio::select! {
+        biased;
         entered = enter(arrival, &shared, &mut buffer) => entered,
-        () = stop.requested() => return,
+        () = end.stop.requested() => return,
     };
     match entered {
         Ok(guest) => {
             Connection::new(guest, buffer, shared, emitter)
-                .run(stop)
+                .run(end)
                 .await
         }
         Err(reason) => {
@@ -47,8 +57,15 @@ pub async fn serve(arrival: Arrival, shared: Rc<Shared>, emitter: Emitter, stop:
 }
 
 async fn enter(arrival: Arrival, shared: &Shared, buffer: &mut BytesMut) -> Result<Guest, String> {
+    let is_passed = arrival.is_passed();
     let mut guest = arrival.enter().await?;
+    *buffer = std::mem::take(&mut guest.rest);
     if let Some(secrets) = &shared.secrets {
+        if is_passed {
+            return Err(
+                "its sender has not shown that it may send, and must from now on".to_owned(),
+            );
+        }
         tokio::select! {
             checked = secrets.check(&mut guest.stream, buffer) => checked?,
             () = guest.seat.must_leave() => return Err("the handshake gives way to others".to_owned()),
@@ -72,6 +89,15 @@ struct Connection {
     room: Room,
     /// The frames of a read; kept for its memory.
     frames: Vec<Range<usize>>,
+}
+
+/// How the reading of a connection came to its end.
+#[derive(Debug)]
+enum Done {
+    /// The sender is done, or everything was read that had arrived before a stop.
+    Read,
+    /// The next instance goes on with it.
+    PassedOn,
 }
 
 /// Why a connection is closed before its sender closes it.
@@ -106,15 +132,20 @@ impl Connection {
     }
 
     /// Receives until the sender is done, breaks the protocol, or a stop; then waits for the last answers.
-    async fn run(mut self, stop: Stop) {
-        let outcome = self.receive(&stop).await;
-        self.report(&outcome);
+    async fn run(mut self, end: End) {
+        let outcome = self.receive(&end).await;
+        let is_passed_on = matches!(outcome, Ok(Done::PassedOn));
+        if !is_passed_on {
+            self.report(&outcome);
+        }
+        drop(end);
         self.buffer = BytesMut::new();
         self.room = Room::default();
-        self.settle().await;
+        self.settle(is_passed_on).await;
     }
 
-    async fn receive(&mut self, stop: &Stop) -> Result<(), Closed> {
+    async fn receive(&mut self, end: &End) -> Result<Done, Closed> {
+        let stop = &end.stop;
         let mut is_stopping = false;
         // What came with the handshake.
         self.take_frames().await.map_err(Closed::Malformed)?;
@@ -141,7 +172,7 @@ impl Connection {
                 ready = gate.ready(&mut self.stream, &mut self.room, need, (&self.pace, &self.seat)) => {
                     ready?;
                     if self.read().await? {
-                        return Ok(());
+                        return Ok(Done::Read);
                     }
                 }
                 () = self.intake.owed.changed() => self.acknowledge().await?,
@@ -149,11 +180,23 @@ impl Connection {
                 () = self.seat.must_leave(), if is_settled => return Err(Closed::GaveWay),
                 () = stop.requested(), if !is_stopping => {
                     is_stopping = true;
+                    if stop.has_successor() && self.pass_on(&end.reading) {
+                        return Ok(Done::PassedOn);
+                    }
                     // The sender cannot send more; what it has sent can be read to its end.
                     self.stream.refuse_more();
                 }
             }
         }
+    }
+
+    /// Lets the next instance go on with the connection. Who had to show that it may send has to do so there, too.
+    fn pass_on(&self, reading: &Reading) -> bool {
+        if self.shared.secrets.is_some() || !reading.is_waited_for() {
+            return false;
+        }
+        let other = self.stream.duplicate();
+        other.is_some_and(|(socket, is_unix)| reading.pass_on(socket, is_unix, &self.buffer))
     }
 
     /// Reads once, as much as there is room for, and sends complete frames on. Returns whether the sender is done.
@@ -255,7 +298,7 @@ impl Connection {
         awaited
     }
 
-    fn report(&self, outcome: &Result<(), Closed>) {
+    fn report(&self, outcome: &Result<Done, Closed>) {
         let (notices, counters) = (&self.shared.notices, &self.shared.counters);
         if let Err(error) = outcome {
             notices.warn(format_args!("a connection is closed: {error}"));
@@ -272,10 +315,14 @@ impl Connection {
         }
     }
 
-    /// Waits until every record is answered for. A sender that waits for no acknowledgement is let go at once.
-    async fn settle(mut self) {
+    /// Waits until every record is answered for. A sender that waits for no acknowledgement is let go at once. One that
+    /// goes on with the next instance gets its acknowledgements from here, and is let go there if one will not come.
+    async fn settle(mut self, is_passed_on: bool) {
         while self.intake.owed.is_awaited() {
             if let Err(error) = self.acknowledge().await {
+                if is_passed_on {
+                    self.stream.end();
+                }
                 self.shared
                     .context
                     .log

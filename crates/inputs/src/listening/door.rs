@@ -1,17 +1,20 @@
 //! Who comes in: accepting, TLS, and an end to that when there is no room or no descriptor.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use config::TlsOptions;
 use plugin::{BuildError, Counter, Handover, InputContext, Log};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::notices::Notices;
+use super::passed_on::{self, Passed};
 use super::seats::{Seat, Seats};
 use super::socket::{Place, Plain, Socket};
 use super::stream::Stream;
@@ -32,6 +35,8 @@ const CONNECTIONS_MAX: usize = 16_384;
 /// A listening socket and what stands behind it.
 pub struct Door {
     socket: Socket,
+    /// Connections of the instance before, which come in first.
+    passed: RefCell<VecDeque<Passed>>,
     tls: Option<TlsAcceptor>,
     seats: Seats,
     handshakes: Rc<Seats>,
@@ -47,6 +52,8 @@ pub struct Arrival {
     tls: Option<TlsAcceptor>,
     handshakes: Rc<Seats>,
     seat: Seat,
+    /// What the instance before has read of it and left; none if it is a new one.
+    rest: Option<BytesMut>,
 }
 
 /// A connection that can be read from.
@@ -57,6 +64,8 @@ pub struct Guest {
     pub peer: Option<SocketAddr>,
     /// Its place.
     pub seat: Seat,
+    /// What the instance before has read of it and left.
+    pub rest: BytesMut,
 }
 
 impl Door {
@@ -69,13 +78,15 @@ impl Door {
         options: &TlsOptions,
         protocols: &[&[u8]],
         context: &InputContext,
-        handover: Handover,
+        mut handover: Handover,
     ) -> Result<Door, BuildError> {
         let tls = tls::acceptor(options, protocols, &context.log)?;
+        let passed = passed_on::take(&mut handover).into();
         let socket = Socket::bind(place, handover)?;
         context.log.info(format_args!("listening on {socket}"));
         Ok(Door {
             socket,
+            passed: RefCell::new(passed),
             tls,
             seats: Seats::new(connections_max()),
             handshakes: Rc::new(Seats::new(HANDSHAKES_MAX)),
@@ -112,6 +123,12 @@ impl Door {
 
     /// The next connection. May be cancelled: a pause goes on afterwards.
     pub async fn accept(&self) -> Arrival {
+        while let Some(passed) = self.next_passed() {
+            match self.admit(passed.plain, Some(passed.rest)) {
+                Some(arrival) => return arrival,
+                None => continue,
+            }
+        }
         loop {
             if let Some((until, _)) = self.pause.get() {
                 sleep_until(until).await;
@@ -124,19 +141,32 @@ impl Door {
                 }
             };
             self.pause.set(None);
-            let Some(seat) = self.seats.take() else {
-                self.turned_away.add(1);
-                self.notices
-                    .warn(format_args!("a connection is turned away: there are as many as there may be, and all wait for the router"));
-                continue;
-            };
-            return Arrival {
-                plain,
-                tls: self.tls.clone(),
-                handshakes: Rc::clone(&self.handshakes),
-                seat,
-            };
+            if let Some(arrival) = self.admit(plain, None) {
+                return arrival;
+            }
         }
+    }
+
+    /// The next connection of the instance before.
+    fn next_passed(&self) -> Option<Passed> {
+        self.passed.borrow_mut().pop_front()
+    }
+
+    /// Gives a connection its place, if there is one.
+    fn admit(&self, plain: Plain, rest: Option<BytesMut>) -> Option<Arrival> {
+        let Some(seat) = self.seats.take() else {
+            self.turned_away.add(1);
+            self.notices
+                .warn(format_args!("a connection is turned away: there are as many as there may be, and all wait for the router"));
+            return None;
+        };
+        Some(Arrival {
+            plain,
+            tls: self.tls.clone(),
+            handshakes: Rc::clone(&self.handshakes),
+            seat,
+            rest,
+        })
     }
 
     /// Gives the socket up for the next start.
@@ -168,6 +198,11 @@ impl Door {
 }
 
 impl Arrival {
+    /// Whether it comes from the instance before, which let it in.
+    pub fn is_passed(&self) -> bool {
+        self.rest.is_some()
+    }
+
     /// Encrypts the connection, if it must be. What is wrong is said in the error.
     pub async fn enter(self) -> Result<Guest, String> {
         let Arrival {
@@ -175,7 +210,11 @@ impl Arrival {
             tls,
             handshakes,
             seat,
+            rest,
         } = self;
+        if rest.is_some() && tls.is_some() {
+            return Err("it is not encrypted, and must be from now on".to_owned());
+        }
         let peer = match &plain {
             Plain::Tcp(_, peer) => Some(*peer),
             Plain::Unix(_) => None,
@@ -184,7 +223,12 @@ impl Arrival {
             None => Stream::from(plain),
             Some(tls) => shake_hands(plain, &tls, &handshakes, &seat).await?,
         };
-        Ok(Guest { stream, peer, seat })
+        Ok(Guest {
+            stream,
+            peer,
+            seat,
+            rest: rest.unwrap_or_default(),
+        })
     }
 }
 

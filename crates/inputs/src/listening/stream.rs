@@ -1,7 +1,7 @@
 //! A connection of any kind: TCP, a unix socket, TLS.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -99,6 +99,27 @@ impl Stream {
                 "the sender does not read its answers",
             )),
         }
+    }
+
+    /// A second descriptor of the connection, and whether it is a unix socket; none if it is encrypted, or the system has no
+    /// more descriptors.
+    pub fn duplicate(&self) -> Option<(OwnedFd, bool)> {
+        let (socket, is_unix) = match self {
+            Stream::Tcp(stream) => (stream.as_fd(), false),
+            Stream::Unix(stream) => (stream.as_fd(), true),
+            Stream::Tls(_) => return None,
+        };
+        Some((socket.try_clone_to_owned().ok()?, is_unix))
+    }
+
+    /// Ends both ways, whoever else has the connection.
+    pub fn end(&self) {
+        // It fails when the sender is gone already.
+        let _ = match self {
+            Stream::Tcp(stream) => rustix::net::shutdown(stream.as_fd(), Shutdown::Both),
+            Stream::Unix(stream) => rustix::net::shutdown(stream.as_fd(), Shutdown::Both),
+            Stream::Tls(_) => Ok(()),
+        };
     }
 
     /// How many bytes have arrived and are not read; none if only reading to the end will tell: then the way in is ended.

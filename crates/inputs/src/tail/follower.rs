@@ -46,8 +46,6 @@ use unpack::Archived;
 pub const ROUND: Duration = Duration::from_millis(40);
 /// Without the kernel's notices, idle files are looked at this often.
 const POLL_MAX: Duration = Duration::from_millis(250);
-/// How often positions are written.
-const SAVE: Duration = Duration::from_secs(1);
 /// After something appeared in a watched directory, the patterns are looked up again after this time,
 const RESCAN_DELAY: Duration = Duration::from_millis(50);
 /// but not more often than this.
@@ -328,9 +326,7 @@ impl Follower {
         self.tend(now);
         let pace = self.read_in_turns(now);
         self.spare_room = None;
-        if now >= self.times.save {
-            self.save(now);
-        }
+        self.save_if_due(now);
         self.idle_rounds = match pace {
             Pace::Idle => self.idle_rounds.saturating_add(1),
             _ => 0,
@@ -345,9 +341,7 @@ impl Follower {
     pub fn bide(&mut self) {
         let now = Instant::now();
         self.tend(now);
-        if now >= self.times.save {
-            self.save(now);
-        }
+        self.save_if_due(now);
     }
 
     /// Keeps track of files and answers.
@@ -374,9 +368,7 @@ impl Follower {
     pub fn deadline(&self) -> Instant {
         let now = Instant::now();
         let mut next = self.times.scan.min(self.times.check);
-        if self.state.unsaved || self.state.owing {
-            next = next.min(self.times.save);
-        }
+        next = self.next_save().into_iter().fold(next, Instant::min);
         if !self.awaited.is_empty() || self.entries.is_expecting() {
             next = next.min(now + ROUND);
         }
@@ -438,9 +430,7 @@ impl Follower {
         let now = Instant::now();
         self.take_answers(now);
         self.read_in_turns(now);
-        if now >= self.times.save {
-            self.save(now);
-        }
+        self.save_if_due(now);
         let mut files = self.files.iter();
         let orphans = self.orphans.iter().map(|orphan| &orphan.ledger);
         files.all(|(number, file)| file.is_given_back(self.waiting_of(*number)))
@@ -458,7 +448,10 @@ impl Follower {
     /// Waits until something was answered.
     pub async fn answer(&self) {
         self.answers.waited_for.store(true, Ordering::Release);
-        self.answers.arrived.notified().await;
+        // Before somebody waited, nobody was told.
+        if !self.answers.came.load(Ordering::Acquire) {
+            self.answers.arrived.notified().await;
+        }
     }
 
     /// Writes all positions and waits for that.

@@ -12,6 +12,7 @@ use super::{Framing, Instance};
 use crate::gate::{Need, Room};
 use crate::listening::door::{Arrival, Guest};
 use crate::listening::pace::Pace;
+use crate::listening::passed_on::Reading;
 use crate::listening::seats::Seat;
 use crate::listening::stream::Stream;
 use crate::numbered::Numbered;
@@ -19,14 +20,24 @@ use crate::numbered::Numbered;
 /// The least and the most that is read at once.
 const READ_MIN: usize = 16 << 10;
 const READ_MAX: usize = 256 << 10;
+
+/// How a connection learns that its instance ends, and what becomes of it then.
+pub struct End {
+    /// Nothing is read after it.
+    pub stop: Stop,
+    /// The way to the next instance.
+    pub reading: Reading,
+}
+
 /// Lets a sender in, and receives until it is done or must go.
-pub async fn serve(arrival: Arrival, instance: Rc<Instance>, emitter: Emitter, stop: Stop) {
+pub async fn serve(arrival: Arrival, instance: Rc<Instance>, emitter: Emitter, end: End) {
     let entered = tokio::select! {
+        biased;
         entered = arrival.enter() => entered,
-        () = stop.requested() => return,
+        () = end.stop.requested() => return,
     };
     match entered {
-        Ok(guest) => Connection::new(guest, instance, emitter).run(stop).await,
+        Ok(guest) => Connection::new(guest, instance, emitter).run(end).await,
         Err(reason) => {
             instance.counters.turned_down.add(1);
             instance
@@ -65,6 +76,14 @@ struct Owed {
     changed: Arc<Notify>,
 }
 
+/// How the reading of a connection came to its end.
+enum Done {
+    /// The sender is done, or everything was read that had arrived before a stop.
+    Read,
+    /// The next instance goes on with it.
+    PassedOn,
+}
+
 /// Why a connection is closed before its sender closes it.
 #[derive(Debug, thiserror::Error)]
 enum Closed {
@@ -97,7 +116,7 @@ impl Connection {
             },
             instance,
             emitter,
-            buffer: BytesMut::new(),
+            buffer: guest.rest,
             read_size: READ_MIN,
             room: Room::default(),
             owed: Owed::new(),
@@ -105,11 +124,13 @@ impl Connection {
     }
 
     /// Receives until the sender is done or a stop; then waits until everything is answered for.
-    async fn run(mut self, stop: Stop) {
-        match self.receive(&stop).await {
-            Ok(()) => self.take(true).unwrap_or_default(),
+    async fn run(mut self, end: End) {
+        match self.receive(&end).await {
+            Ok(Done::Read) => self.take(true).unwrap_or_default(),
+            Ok(Done::PassedOn) => {}
             Err(closed) => self.give_up(&closed),
         }
+        drop(end);
         let Connection {
             instance, mut owed, ..
         } = self;
@@ -118,7 +139,8 @@ impl Connection {
         }
     }
 
-    async fn receive(&mut self, stop: &Stop) -> Result<(), Closed> {
+    async fn receive(&mut self, end: &End) -> Result<Done, Closed> {
+        let stop = &end.stop;
         let mut is_stopping = false;
         // Once a stop is requested: how many bytes that had arrived by then are still to be read.
         let mut arrived: Option<u64> = None;
@@ -145,7 +167,7 @@ impl Connection {
                 ready = gate.ready(&mut self.stream, &mut self.room, need, (&self.pace, &self.seat)) => {
                     ready?;
                     match self.read()? {
-                        Some(0) => return Ok(()),
+                        Some(0) => return Ok(Done::Read),
                         Some(read) => arrived = arrived.map(|left| left.saturating_sub(read as u64)),
                         None => {}
                     }
@@ -155,11 +177,23 @@ impl Connection {
                 () = self.seat.must_leave(), if is_settled => return Err(Closed::GaveWay),
                 () = stop.requested(), if !is_stopping => {
                     is_stopping = true;
+                    if stop.has_successor() && self.pass_on(&end.reading) {
+                        return Ok(Done::PassedOn);
+                    }
                     arrived = self.stream.arrived()?;
                 }
             }
         }
-        Ok(())
+        Ok(Done::Read)
+    }
+
+    /// Lets the next instance go on with the connection.
+    fn pass_on(&self, reading: &Reading) -> bool {
+        if !self.framing.is_plain() {
+            return false;
+        }
+        let other = self.stream.duplicate();
+        other.is_some_and(|(socket, is_unix)| reading.pass_on(socket, is_unix, &self.buffer))
     }
 
     /// Reads once, as much as there is room for, and sends whole records on. How much was read; 0 is the end, none that

@@ -33,6 +33,11 @@ impl Lines {
         }
     }
 
+    /// Whether nothing is passed over.
+    pub fn is_plain(&self) -> bool {
+        !self.is_passing_over
+    }
+
     /// Takes complete lines out of `buffer`, and with `is_end` also the last one, which nothing ended.
     pub fn take(
         &mut self,

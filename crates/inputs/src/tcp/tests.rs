@@ -364,6 +364,34 @@ fn what_had_arrived_at_a_stop_is_delivered_before_the_end() {
 }
 
 #[test]
+fn connections_go_on_in_the_next_instance() {
+    on_shard(async {
+        let rig = Rig::start(NONE);
+        rig.road.deliver(true);
+        let mut sender = rig.connect().await;
+        sender.write_all(b"one\ntw").await.expect("sent");
+        rig.road.holds(1).await;
+        rig.stop.request_for_successor();
+        let handover = soon(rig.stop.handed_over()).await;
+        sender.write_all(b"o\nthr").await.expect("nobody closed it");
+        let next = Rig::build(NONE, 0, handover);
+        next.road.deliver(true);
+        sender.write_all(b"ee\n").await.expect("sent");
+        next.road.holds(2).await;
+        let logs = |rig: &Rig| -> Vec<String> {
+            let lines = rig.road.lines().into_iter();
+            lines.map(|(_, line)| line).collect()
+        };
+        assert_eq!(logs(&rig), ["in {\"log\":\"one\"}"]);
+        assert_eq!(
+            logs(&next),
+            ["in {\"log\":\"two\"}", "in {\"log\":\"three\"}"]
+        );
+        soon(rig.ended).await.expect("no panic");
+    });
+}
+
+#[test]
 fn what_is_refused_is_counted_and_holds_up_no_stop() {
     on_shard(async {
         let rig = Rig::start(NONE);

@@ -25,6 +25,11 @@ enum Taken {
 }
 
 impl Values {
+    /// Whether nothing is skipped.
+    pub fn is_plain(&self) -> bool {
+        !self.is_skipping
+    }
+
     /// Takes whole values out of `buffer`. With `is_end` nothing more will come: what is no whole value then is dropped
     /// and counted.
     pub fn take(

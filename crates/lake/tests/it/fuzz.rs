@@ -31,7 +31,7 @@ async fn raw(lake: &TestLake, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn fuzz_http() {
+fn fuzz_lake_http() {
     let runtime = runtime();
     let lake = runtime.block_on(TestLake::start());
     let authorization = "Authorization: AWS4-HMAC-SHA256 Credential=flumen/20261128/us-west-2/s3/aws4_request, \
@@ -113,7 +113,7 @@ fn call(text: &[u8]) -> Option<Call> {
 }
 
 #[test]
-fn fuzz_calls() {
+fn fuzz_lake_calls() {
     let runtime = runtime();
     let lake = runtime.block_on(logs::lake_with_stream());
     runtime.block_on(async {

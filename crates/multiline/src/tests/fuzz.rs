@@ -35,7 +35,7 @@ fn check(definitions: &Definitions, bytes: &[u8]) {
 }
 
 #[test]
-fn fuzz_lines() {
+fn fuzz_multiline() {
     let java = "\x01\x05Exception in thread \"main\" java.lang.RuntimeException: x\n    at a.B.c(D.java:1)\n\
                 Caused by: java.lang.Error: y\n\t... 3 more\nother\n";
     let python = "\x05\x032026-11-22T13:05:09.1Z stdout F Traceback (most recent call last):\n\

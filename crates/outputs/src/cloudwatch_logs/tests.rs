@@ -22,6 +22,7 @@ pub fn context() -> OutputContext {
         nan_to_null: false,
         config_dir: ".".into(),
         writers: Default::default(),
+        bodies: record::Budget::new(0),
     }
 }
 

@@ -242,6 +242,7 @@ mod tests {
             nan_to_null: false,
             config_dir: ".".into(),
             writers: Default::default(),
+            bodies: record::Budget::new(0),
         }
     }
 

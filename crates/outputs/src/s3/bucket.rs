@@ -60,6 +60,8 @@ pub enum Failure {
         after: Option<Duration>,
         /// Whether the attempt got further than the one before.
         progress: bool,
+        /// Whether the service has too much to do, or something in it failed: the same request may succeed soon.
+        is_busy: bool,
     },
     /// There is an object of this name.
     Exists,
@@ -87,6 +89,18 @@ impl Piece {
             bytes,
         }
     }
+
+    /// What is sent.
+    #[cfg(test)]
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Takes its memory out, unless somebody else has it too. It is of no more use then.
+    pub fn take_memory(&mut self) -> Option<Vec<u8>> {
+        let bytes = std::mem::take(&mut self.bytes);
+        bytes.is_unique().then(|| bytes.into())
+    }
 }
 
 impl Failure {
@@ -96,6 +110,7 @@ impl Failure {
             why: why.into(),
             after: None,
             progress: false,
+            is_busy: false,
         }
     }
 }
@@ -251,7 +266,16 @@ fn is_about_conditions(error: &ServiceError) -> bool {
     error.status == 501 || error.code == "NotImplemented"
 }
 
-fn failed(error: &CallError) -> Failure {
+/// Codes with which S3 says that something in it failed; one that comes with status 200 is an error too.
+const FAILED_CODES: [&str; 3] = ["InternalError", "InternalFailure", "ServiceUnavailable"];
+
+fn is_busy(error: &ServiceError) -> bool {
+    let code = error.code.as_str();
+    error.is_throttled() || matches!(error.status, 500 | 502 | 504) || FAILED_CODES.contains(&code)
+}
+
+/// What a call's failure means for its upload.
+pub fn failed(error: &CallError) -> Failure {
     match error {
         CallError::Refused(error) => refused(error),
         error => Failure::again(error.to_string()),
@@ -269,6 +293,7 @@ fn refused(error: &ServiceError) -> Failure {
             why: error.to_string(),
             after: error.retry_after,
             progress: false,
+            is_busy: is_busy(error),
         },
     }
 }

@@ -15,9 +15,10 @@ use super::parquet;
 use crate::compression::Compression;
 
 /// How an object is made of its data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
     /// As they are.
+    #[default]
     Plain,
     /// One gzip member.
     Gzip,
@@ -166,7 +167,7 @@ impl Body {
         }
     }
 
-    /// Some of its bytes, in the memory of `bytes` unless they are in memory.
+    /// Some of its bytes, in place of what is in `bytes` unless they are in memory.
     pub fn read(&self, range: Range<u64>, mut bytes: Vec<u8>) -> io::Result<Bytes> {
         let len = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
         match self {

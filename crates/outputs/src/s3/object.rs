@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::encoding::Encoding;
 
 /// What holds for every object of an output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectSettings {
     /// How the object is made of its data.
     pub encoding: Encoding,
@@ -81,8 +81,15 @@ pub struct Progress {
 pub struct Parts {
     /// What the service calls it.
     pub upload_id: String,
-    /// The tags of the parts that it has, in order.
-    pub etags: Vec<String>,
+    /// The tags of its parts in order, as far as it has them.
+    pub etags: Vec<Option<String>>,
+}
+
+impl Parts {
+    /// How many parts it has.
+    pub fn sent(&self) -> usize {
+        self.etags.iter().flatten().count()
+    }
 }
 
 /// Reads a stored value; `None`: there is none, or none that can be read.

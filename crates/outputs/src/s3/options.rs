@@ -25,8 +25,9 @@ const PUT_OBJECT_MAX: u64 = 1_000_000_000;
 /// Uploads records to a bucket of Amazon S3 or of a compatible store, collected into objects by tag.
 ///
 /// A record counts as delivered when it is in `store_dir`, on the disk: put that on a disk that survives a restart. Objects
-/// that could not be uploaded are uploaded by the next run. Up to four objects are uploaded at once, of which at most
-/// 64 MiB are in memory (or one larger object with `use_put_object`).
+/// that could not be uploaded are uploaded by the next run. Up to four objects are uploaded at once, each in up to four
+/// parts at once. What of them is in memory counts in the memory limit of the process: 10 MiB of the usual 64, and never
+/// more than 16; a part or object that is larger is alone.
 #[derive(Clone, Debug, Options)]
 pub struct S3Options {
     /// The name of the bucket.

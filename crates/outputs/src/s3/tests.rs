@@ -16,7 +16,7 @@ use ::aws::{Client, ClientOptions, Credentials, CredentialsProvider, Environment
 use bytes::Bytes;
 use config::{Diagnostics, Entry, Options, Position, Section, SectionKind};
 use plugin::{Answer, DeliveryId, Format, Level, Log, Metrics, Outbox, OutputContext, RunOutput};
-use record::{Batch, Record, Tag, Time, json};
+use record::{Batch, Budget, Record, Tag, Time, json};
 use tokio::task::LocalSet;
 
 use super::queue::Waits;
@@ -138,6 +138,7 @@ fn context() -> OutputContext {
         nan_to_null: false,
         config_dir: ".".into(),
         writers: Default::default(),
+        bodies: Budget::new(0),
     }
 }
 

@@ -10,29 +10,32 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ::aws::{CallError, ServiceError};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use plugin::Log;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::bucket::{Bucket, Failure, Piece};
+use super::bucket::{Bucket, Failure, Holder, Piece, failed};
 use super::encoding::{Body, Data};
 use super::key::Key;
+use super::memory::{Held, Memory};
 use super::object::{self, Description, Name, Parts, Progress};
+use super::repeat::Repeat;
 use super::store::Place;
 
 /// The most parts of an upload.
 const PARTS_MAX: u64 = 10_000;
 /// Larger parts than this are cut: they would only take memory.
 const PART_BYTES_MAX: u64 = 50_000_000;
-/// What is in memory at once to be sent, in bytes: three parts of the usual size. One piece that is larger is alone.
-const MEMORY: u64 = 16 << 20;
-/// The unit in which it is counted.
-const UNIT: u64 = 1 << 10;
+/// So many parts of an upload are sent at once, if there is memory for them: those of one tag's objects are uploaded one
+/// after the other, and a part that is refused waits.
+const PARTS_AT_ONCE: usize = 4;
 
 /// What all uploads share.
 #[derive(Debug)]
 pub struct Uploader {
     bucket: Bucket,
-    memory: Semaphore,
+    memory: Memory,
+    repeat: Repeat,
     log: Log,
 }
 
@@ -49,10 +52,11 @@ struct Attempt<'a> {
 
 impl Uploader {
     /// One for `bucket`.
-    pub fn new(bucket: Bucket, log: Log) -> Uploader {
+    pub fn new(bucket: Bucket, memory: Memory, repeat: Repeat, log: Log) -> Uploader {
         Uploader {
             bucket,
-            memory: Semaphore::new((MEMORY / UNIT) as usize),
+            memory,
+            repeat,
             log,
         }
     }
@@ -65,6 +69,7 @@ impl Uploader {
         object: &Description,
         data: Data,
     ) -> Result<(u64, String), Failure> {
+        let _uploading = self.memory.upload();
         let in_parts = object.in_parts(data.extent.data);
         let (encoding, target, known) = (
             object.settings.encoding.clone(),
@@ -107,10 +112,11 @@ impl<'a> Attempt<'a> {
     }
 
     async fn put(&mut self) -> Result<(), Failure> {
-        let (piece, _permit) = self.piece(0..self.body.len()).await?;
+        let piece = self.piece(0..self.body.len()).await?;
         loop {
-            let put = self.uploader.bucket.put(self.object, self.name(), &piece);
-            match put.await {
+            let Uploader { bucket, repeat, .. } = self.uploader;
+            let put = async || bucket.put(self.object, self.name(), &piece).await;
+            match repeat.until_answered(put).await {
                 Err(Failure::Exists) if self.is_ours().await? => return Ok(()),
                 Err(Failure::Exists) => self.rename().await,
                 result => return result,
@@ -147,70 +153,114 @@ impl<'a> Attempt<'a> {
     }
 
     async fn try_parts(&mut self) -> Result<(), Failure> {
-        let bucket = &self.uploader.bucket;
         let mut parts = match self.progress.parts.take() {
             Some(parts) => parts,
-            None => {
-                if self.is_taken().await? {
-                    return Err(Failure::Exists);
-                }
-                let upload_id = bucket.begin(self.object, self.name()).await?;
-                let etags = Vec::new();
-                self.save(Parts { upload_id, etags }).await
-            }
+            None => self.begin().await?,
         };
-        let sent_before = parts.etags.len();
-        let len = self.body.len();
-        let size = self.object.settings.part_size.min(PART_BYTES_MAX);
-        let size = size.max(len.div_ceil(PARTS_MAX));
-        let ranges = (0..len.div_ceil(size)).map(|part| part * size..len.min((part + 1) * size));
-        for range in ranges.skip(parts.etags.len()) {
-            let number = parts.etags.len() + 1;
-            let (piece, _permit) = match self.piece(range).await {
-                Ok(piece) => piece,
-                Err(error) => return self.keep(parts, error, sent_before),
-            };
-            let put = bucket.put_part(self.name(), &parts.upload_id, number, &piece);
-            match put.await {
-                Ok(etag) => parts.etags.push(etag),
-                Err(error) => return self.keep(parts, error, sent_before),
+        let sent_before = parts.sent();
+        let mut result = self.send_parts(&mut parts).await;
+        if result.is_ok() {
+            result = self.complete(&parts).await;
+        }
+        result.or_else(|error| self.keep(parts, error, sent_before))
+    }
+
+    async fn begin(&self) -> Result<Parts, Failure> {
+        let Uploader { bucket, repeat, .. } = self.uploader;
+        if self.is_taken().await? {
+            return Err(Failure::Exists);
+        }
+        let begin = async || bucket.begin(self.object, self.name()).await;
+        let parts = Parts {
+            upload_id: repeat.until_answered(begin).await?,
+            etags: Vec::new(),
+        };
+        self.save(&parts).await;
+        Ok(parts)
+    }
+
+    /// Sends the parts that are missing, several at once. After a failure those that are under way are waited for.
+    async fn send_parts(&self, parts: &mut Parts) -> Result<(), Failure> {
+        let (len, size) = (self.body.len(), self.part_size());
+        let count = usize::try_from(len.div_ceil(size)).map_err(|_| too_many_parts())?;
+        parts.etags.resize(count, None);
+        let upload_id = parts.upload_id.clone();
+        let missing: Vec<usize> = (0..count).filter(|at| parts.etags[*at].is_none()).collect();
+        let mut missing = missing.into_iter();
+        let (mut under_way, mut failure) = (FuturesUnordered::new(), None);
+        loop {
+            while failure.is_none()
+                && under_way.len() < PARTS_AT_ONCE
+                && let Some(index) = missing.next()
+            {
+                let start = index as u64 * size;
+                let range = start..len.min(start + size);
+                under_way.push(self.send_part(index, range, &upload_id));
             }
-            parts = self.save(parts).await;
+            match under_way.next().await {
+                None => return failure.map_or(Ok(()), Err),
+                Some((index, Ok(etag))) => {
+                    parts.etags[index] = Some(etag);
+                    self.save(parts).await;
+                }
+                Some((_, Err(error))) => _ = failure.get_or_insert(error),
+            }
         }
-        let completed = bucket
-            .complete(self.object, self.name(), &parts.upload_id, &parts.etags)
-            .await;
-        match completed {
-            Ok(()) => Ok(()),
-            Err(error) => self.keep(parts, error, sent_before),
-        }
+    }
+
+    async fn send_part(
+        &self,
+        index: usize,
+        range: Range<u64>,
+        upload_id: &str,
+    ) -> (usize, Result<String, Failure>) {
+        let Uploader { bucket, repeat, .. } = self.uploader;
+        let piece = match self.piece(range).await {
+            Ok(piece) => piece,
+            Err(failure) => return (index, Err(failure)),
+        };
+        let name = self.name();
+        let put = async || bucket.put_part(name, upload_id, index + 1, &piece).await;
+        (index, repeat.until_answered(put).await)
+    }
+
+    async fn complete(&self, parts: &Parts) -> Result<(), Failure> {
+        let Uploader { bucket, repeat, .. } = self.uploader;
+        let etags: Vec<String> = parts.etags.iter().flatten().cloned().collect();
+        let (object, name) = (self.object, self.name());
+        let complete = async || bucket.complete(object, name, &parts.upload_id, &etags).await;
+        repeat.until_answered(complete).await
+    }
+
+    /// How large all parts but the last one are.
+    fn part_size(&self) -> u64 {
+        let size = self.object.settings.part_size.min(PART_BYTES_MAX);
+        size.max(self.body.len().div_ceil(PARTS_MAX))
     }
 
     /// Remembers the parts that are sent, of which there were so many before this attempt.
     fn keep(&mut self, parts: Parts, error: Failure, sent_before: usize) -> Result<(), Failure> {
-        let sent_more = parts.etags.len() > sent_before;
+        let sent_more = parts.sent() > sent_before;
         self.progress.parts = Some(parts);
-        Err(match error {
-            Failure::Again { why, after, .. } => Failure::Again {
-                why,
-                after,
-                progress: sent_more,
-            },
-            other => other,
-        })
+        let mut error = error;
+        if let Failure::Again { progress, .. } = &mut error {
+            *progress = sent_more;
+        }
+        Err(error)
     }
 
-    /// Stores the progress, and gives it back. A full disk does not stop an upload: it would only cost more after a
+    /// Stores how far an upload in parts has come. A full disk does not stop an upload: it would only cost more after a
     /// crash.
-    async fn save(&mut self, parts: Parts) -> Parts {
-        self.progress.parts = Some(parts.clone());
-        self.store().await;
-        self.progress.parts = None;
-        parts
+    async fn save(&self, parts: &Parts) {
+        let progress = Progress {
+            renamed: self.progress.renamed.clone(),
+            parts: Some(parts.clone()),
+        };
+        self.store(progress).await;
     }
 
-    async fn store(&self) {
-        let (path, progress) = (self.place.progress(), self.progress.clone());
+    async fn store(&self, progress: Progress) {
+        let path = self.place.progress();
         if let Err(error) = blocking(move || object::store(&path, &progress)).await {
             let path = self.place.progress().display().to_string();
             self.uploader.log.warn(format_args!(
@@ -236,12 +286,12 @@ impl<'a> Attempt<'a> {
                 "an upload in parts stays behind in the bucket: {why}"
             ));
         }
-        self.store().await;
+        self.store(self.progress.clone()).await;
     }
 
     async fn forget_parts(&mut self) {
         self.progress.parts = None;
-        self.store().await;
+        self.store(self.progress.clone()).await;
     }
 
     /// Whether the object that has our name is this one. Only where the service cannot be asked is it taken for another
@@ -250,20 +300,19 @@ impl<'a> Attempt<'a> {
         if self.name().is_unique {
             return Ok(true);
         }
-        match self.uploader.bucket.holder(self.name()).await {
-            Ok(Some(holder)) => Ok(holder.id.as_ref() == Some(&self.object.id)),
-            Ok(None) => Err(Failure::again(
+        match self.holder().await? {
+            Holding::Holder(holder) => Ok(holder.id.as_ref() == Some(&self.object.id)),
+            Holding::Nobody => Err(Failure::again(
                 "an object of this name has just been removed",
             )),
-            Err(CallError::Refused(error)) if may_not_ask(&error) => Ok(false),
-            Err(error) => Err(Failure::again(error.to_string())),
+            Holding::MayNotAsk => Ok(false),
         }
     }
 
     /// Whether an earlier attempt has brought the object there, as far as the service says.
     async fn is_there(&self) -> bool {
-        match self.uploader.bucket.holder(self.name()).await {
-            Ok(Some(holder)) => {
+        match self.holder().await {
+            Ok(Holding::Holder(holder)) => {
                 self.name().is_unique || holder.id.as_ref() == Some(&self.object.id)
             }
             _ => false,
@@ -275,12 +324,20 @@ impl<'a> Attempt<'a> {
         if self.name().is_unique || self.object.settings.overwrites {
             return Ok(false);
         }
-        match self.uploader.bucket.holder(self.name()).await {
-            Ok(holder) => Ok(holder.is_some()),
-            // Who may only write cannot ask; the answer then comes with the last request.
-            Err(CallError::Refused(error)) if may_not_ask(&error) => Ok(false),
-            Err(error) => Err(Failure::again(error.to_string())),
-        }
+        // Who may only write cannot ask; the answer then comes with the last request.
+        Ok(matches!(self.holder().await?, Holding::Holder(_)))
+    }
+
+    /// Asks who has our name.
+    async fn holder(&self) -> Result<Holding, Failure> {
+        let Uploader { bucket, repeat, .. } = self.uploader;
+        let ask = async || match bucket.holder(self.name()).await {
+            Ok(Some(holder)) => Ok(Holding::Holder(holder)),
+            Ok(None) => Ok(Holding::Nobody),
+            Err(CallError::Refused(error)) if may_not_ask(&error) => Ok(Holding::MayNotAsk),
+            Err(error) => Err(failed(&error)),
+        };
+        repeat.until_answered(ask).await
     }
 
     async fn rename(&mut self) {
@@ -298,24 +355,34 @@ impl<'a> Attempt<'a> {
             key: new,
             is_unique: true,
         });
-        self.store().await;
+        self.store(self.progress.clone()).await;
     }
 
-    async fn piece(&self, range: Range<u64>) -> Result<(Piece, SemaphorePermit<'a>), Failure> {
-        let units = (range.end - range.start).min(MEMORY).div_ceil(UNIT);
-        let uploader = self.uploader;
-        let permit = uploader.memory.acquire_many(units as u32).await;
-        let permit = permit.map_err(|error| Failure::again(error.to_string()))?;
+    async fn piece(&self, range: Range<u64>) -> Result<Held<'a>, Failure> {
+        let memory = &self.uploader.memory;
         let (body, settings) = (Arc::clone(&self.body), self.object.settings.clone());
         let len = match &*body {
             Body::Memory(_) => 0,
-            _ => (range.end - range.start) as usize,
+            _ => usize::try_from(range.end - range.start).map_err(|_| too_many_parts())?,
         };
-        // Taken here, where it is given back too: each thread would keep some of it for itself otherwise.
-        let memory = Vec::with_capacity(len);
-        let piece = blocking(move || Ok(Piece::new(body.read(range, memory)?, &settings))).await;
-        Ok((piece.map_err(local)?, permit))
+        let room = memory.room(len).await?;
+        let bytes = if len == 0 { Vec::new() } else { memory.take(len) };
+        let piece = blocking(move || Ok(Piece::new(body.read(range, bytes)?, &settings))).await;
+        Ok(room.hold(piece.map_err(local)?))
     }
+}
+
+/// The answer to who has a name.
+enum Holding {
+    Nobody,
+    Holder(Holder),
+    /// The service does not say.
+    MayNotAsk,
+}
+
+/// More than this machine can count.
+fn too_many_parts() -> Failure {
+    Failure::again("the object is too large for this machine")
 }
 
 /// Whether an answer to HEAD, which has no body, means that only writing is allowed.

@@ -171,3 +171,27 @@ fn hostile_statements_do_no_harm() {
         assert!(session.execute("SELECT 1").await.is_ok());
     });
 }
+
+/// A footer of Parquet whose list of columns claims 2³¹−1 entries, and whose length is beyond the file's.
+const FORGED: &[u8] = b"PAR1\x15\x02\x19\xfc\xff\xff\xff\xff\x07\xff\xff\xff\x7fPAR1";
+
+#[test]
+fn an_object_that_is_parquet_is_no_line_of_json_and_is_named() {
+    let lake = lake();
+    let folder = lake.path().join("objects/new/t");
+    fs::create_dir_all(&folder).expect("folder");
+    fs::write(folder.join("forged.parquet"), FORGED).expect("object");
+    block_on(async {
+        let session = Session::open(lake.path()).expect("session");
+        session.execute(TABLE).await.expect("created");
+        let mut error = session.execute("SELECT a FROM t").await.err();
+        if error.is_none() {
+            let mut execution = session.execute("SELECT a FROM t").await.expect("planned");
+            error = execution.collect().await.err();
+        }
+        let message = error.expect("an error").to_string();
+        assert!(message.contains("forged.parquet"), "{message}");
+        fs::remove_file(folder.join("forged.parquet")).expect("removed");
+        assert_eq!(count(&session).await, "0");
+    });
+}

@@ -81,9 +81,10 @@ impl Content {
         }
     }
 
-    /// Memory is needed: pages that count as written are read from the disk again.
-    pub fn evict(&mut self) {
+    /// Memory is needed: pages that count as written are read from the disk again. What stood there goes to `gone`.
+    pub fn evict(&mut self, gone: &mut Vec<u8>) {
         for range in self.forgotten.drain(..) {
+            gone.extend_from_slice(&self.seen[range.clone()]);
             self.seen[range].fill(0);
         }
     }

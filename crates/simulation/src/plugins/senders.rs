@@ -1,12 +1,11 @@
 //! An input that takes chunks from a sender as `forward` does, and acknowledges each when all of it is answered for.
 
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use plugin::{BuildError, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Stop};
-use record::{Batch, Field, Ledger, Obligation, Position, Record, Value};
+use record::{Batch, Field, Ledger, Obligation, Origin, Position, Record, Value};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -62,24 +61,19 @@ struct Connection {
     index: usize,
     context: InputContext,
     link: Rc<Link>,
-    ledger: Arc<Ledger>,
     changed: Arc<Notify>,
-    next: u64,
-    owed: Vec<(Range<u64>, Chunk)>,
+    /// Chunks that are not acknowledged. A record's number is its place in the chunk, the same when it is sent again.
+    owed: Vec<(Arc<Ledger>, Chunk)>,
 }
 
 impl Connection {
     fn new(input: &SimForward, link: Rc<Link>) -> Connection {
-        let changed = Arc::new(Notify::new());
-        let notice = Arc::clone(&changed);
         Connection {
             world: Rc::clone(&input.world),
             index: input.index,
             context: input.context.clone(),
             link,
-            ledger: Ledger::with_notice(0, move || notice.notify_one()),
-            changed,
-            next: 0,
+            changed: Arc::default(),
             owed: Vec::new(),
         }
     }
@@ -117,29 +111,38 @@ impl Connection {
         self.world
             .live_step(|| format!("input {} has chunk {}", self.index, chunk.number))
             .await;
-        let positions = self.next..self.next + texts.len() as u64;
-        self.next = positions.end;
-        let obligation = self.ledger.open(positions.clone());
-        let batch = self.batch(source, &texts, positions.start, obligation);
+        let notice = Arc::clone(&self.changed);
+        let ledger = Ledger::with_notice(0, move || notice.notify_one());
+        let obligation = ledger.open(0..texts.len() as u64);
+        let batch = self.batch(&chunk, source, &texts, obligation);
         chunk
             .ids()
             .for_each(|id| self.world.book.borrow_mut().emitted(id));
         if self.world.is_mutated(Mutation::AcknowledgesAtOnce) {
             self.link.acknowledge(chunk.number);
         } else {
-            self.owed.push((positions, chunk));
+            self.owed.push((ledger, chunk));
         }
         emitter.emit(batch.with_permit(permit));
         tokio::task::yield_now().await;
     }
 
-    fn batch(&self, source: Bytes, texts: &[String], first: u64, obligation: Obligation) -> Batch {
+    fn batch(
+        &self,
+        chunk: &Chunk,
+        source: Bytes,
+        texts: &[String],
+        obligation: Obligation,
+    ) -> Batch {
+        let (sender, number) = (self.index as u64, u64::from(chunk.number));
+        let origin = Origin::of(&[b"chunk", &sender.to_le_bytes(), &number.to_le_bytes()]);
         let mut batch = Batch::new(self.context.static_tag(), source)
             .with_obligation(obligation)
+            .with_origin(origin)
             .with_awaited(true);
         let key = batch.put(b"log");
         let mut start = 0;
-        for (offset, text) in (first..).zip(texts) {
+        for (offset, text) in (0..).zip(texts) {
             let mark = batch.mark();
             batch.push(Field::new(
                 key,
@@ -158,15 +161,9 @@ impl Connection {
 
     /// Acknowledges what is answered for. After a refusal the sender is to send again.
     async fn answer(&mut self) {
-        let (prefix, beyond) = (self.ledger.discharged(), self.ledger.discharged_beyond());
-        let is_due = |range: &Range<u64>| {
-            let within =
-                |own: &Range<u64>| own.start <= range.start.max(prefix) && range.end <= own.end;
-            range.end <= prefix || beyond.iter().any(within)
-        };
         let (due, owed) = std::mem::take(&mut self.owed)
             .into_iter()
-            .partition(|(range, _)| is_due(range));
+            .partition(|(ledger, _)| ledger.is_settled());
         self.owed = owed;
         for (_, chunk) in due {
             self.world
@@ -174,7 +171,8 @@ impl Connection {
                 .await;
             self.link.acknowledge(chunk.number);
         }
-        if !self.ledger.refused().is_empty() && !self.world.is_mutated(Mutation::ForgetsRefused) {
+        let is_refused = |(ledger, _): &(Arc<Ledger>, Chunk)| !ledger.refused().is_empty();
+        if self.owed.iter().any(is_refused) && !self.world.is_mutated(Mutation::ForgetsRefused) {
             self.world
                 .say(|| format!("input {} is refused something", self.index));
             self.link.close();

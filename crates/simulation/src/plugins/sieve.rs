@@ -71,6 +71,7 @@ fn retagged(batch: &Batch, index: u32, obligation: Obligation) -> Batch {
     let whole = 0..source.len();
     let mut moved = Batch::new(Tag::from("r.0"), source)
         .with_obligation(obligation)
+        .with_origin(batch.origin())
         .with_awaited(batch.is_awaited());
     let key = moved.put(b"log");
     let value = Value::Str(moved.span(whole));

@@ -60,7 +60,9 @@ impl Log {
 
     fn is_done(&self, segment: &Segment) -> bool {
         let mut routes = segment.routes.iter();
-        routes.all(|(name, share)| self.is_past(name, segment.header.first..share.end))
+        let is_needed = segment.holds_lost && !self.lost.is_empty();
+        !is_needed
+            && routes.all(|(name, share)| self.is_past(name, segment.header.first..share.end))
     }
 
     /// Whether an output is done with a range. What it has not answered for before that does not count: otherwise one

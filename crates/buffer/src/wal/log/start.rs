@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::format::{BadHeader, Header, Kind};
 use super::super::segment::{Opened, Segment, bytes_of, head_of};
-use super::super::{Gap, NewerVersion, OpenError};
+use super::super::{Durability, Gap, NewerVersion, OpenError};
 use super::{Log, Recovered, segment_path};
 use crate::fs::Fs;
 
@@ -72,6 +72,15 @@ impl Log {
             if damage.is_torn {
                 // Nothing of it was ever acknowledged; should it stay, it is passed over.
                 let _ = segment.truncate(&*self.fs);
+                if damage.is_blank && self.settings.durability == Durability::Process {
+                    // Unless it counted as safe when the system had it.
+                    recovered.gaps.push(Gap {
+                        file: segment.path.clone(),
+                        numbers: None,
+                        bytes: damage.bytes.end - damage.bytes.start,
+                        kept_in: None,
+                    });
+                }
                 continue;
             }
             let beside = damaged_path(&segment.path, damage.bytes.start);

@@ -136,3 +136,95 @@ fn a_disk_that_never_reads_again_keeps_what_it_has() {
     let expected = [(0, b"first".to_vec()), (1, b"second".to_vec())];
     assert_eq!(bodies(&log, "a", 0), expected);
 }
+
+fn open_with(fs: &Memory, durability: Durability) -> Log {
+    let settings = Settings {
+        durability,
+        ..settings()
+    };
+    Log::open(Arc::new(fs.clone()), settings).expect("a log").0
+}
+
+/// What a failed sync lost is written again, and that fails in every possible place: nothing of it may be forgotten, and
+/// nothing may count as safe before a file that was synced has it.
+#[test]
+fn what_was_lost_is_not_lost_again_wherever_writing_it_again_fails() {
+    let mut partly = 0;
+    for durability in [Durability::Durable, Durability::Process] {
+        for (room, failing) in (0..700).step_by(7).flat_map(|room| [(room, 0), (room, 1)]) {
+            let fs = Memory::default();
+            let mut log = open_with(&fs, durability);
+            let all: Vec<(u64, Vec<u8>)> = (0..6).map(|n| (n, vec![b'x'; 20])).collect();
+            for (n, body) in &all {
+                log.append(&frame(*n, 1, &["a"], body)).unwrap();
+            }
+            fs.set_room(Some(room));
+            fs.fail_truncates(true);
+            fs.fail_syncs(1);
+            partly += usize::from(log.sync().is_err());
+            fs.set_room(None);
+            // The file that took a part of it fails too.
+            fs.fail_syncs(failing);
+            let _ = log.sync();
+            fs.fail_truncates(false);
+            let tries = (0..9).take_while(|_| log.sync().is_err()).count();
+            assert!(tries < 9 && log.is_held() && !log.is_unsynced());
+            assert_eq!(bodies(&log, "a", 0), all, "{durability:?}, {room} bytes");
+            drop(log);
+            fs.lose_power();
+            let log = open_with(&fs, durability);
+            assert_eq!(bodies(&log, "a", 0), all, "{durability:?}, {room} bytes");
+        }
+    }
+    assert!(partly > 100, "{partly}");
+}
+
+#[test]
+fn a_file_stays_as_long_as_what_it_could_not_sync_stands_nowhere_else() {
+    let fs = Memory::default();
+    let mut log = open_with(&fs, Durability::Process);
+    log.advance(&Arc::from("a"), Progress::default()).unwrap();
+    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
+    assert!(log.is_held());
+    fs.fail_syncs(1);
+    fs.set_room(Some(0));
+    assert!(log.sync().is_err());
+    assert!(!log.is_held(), "no more is acknowledged now");
+    log.release();
+    let expected = [(0, b"first".to_vec())];
+    assert_eq!(bodies(&log, "a", 0), expected);
+    drop(log);
+    fs.set_room(None);
+    let mut log = open_with(&fs, Durability::Process);
+    assert_eq!(bodies(&log, "a", 0), expected, "the process was killed");
+    let done = Progress {
+        prefix: 1,
+        ..Progress::default()
+    };
+    log.advance(&Arc::from("a"), done).unwrap();
+    log.release();
+    assert!(!fs.names().iter().any(|name| name.ends_with("wal")));
+}
+
+#[test]
+fn what_the_system_lost_is_told_where_it_counted_as_safe() {
+    for durability in [Durability::Durable, Durability::Process] {
+        let fs = Memory::default();
+        let (name, ends) = three_frames(&fs);
+        let mut bytes = fs.content(&name);
+        bytes[ends[1]..].fill(0);
+        fs.put(&name, &bytes);
+        let settings = Settings {
+            durability,
+            ..settings()
+        };
+        let (log, recovered) = Log::open(Arc::new(fs.clone()), settings).unwrap();
+        assert_eq!(bodies(&log, "a", 0).len(), 2);
+        let told: Vec<u64> = recovered.gaps.iter().map(|gap| gap.bytes).collect();
+        let lost = (ends[2] - ends[1]) as u64;
+        match durability {
+            Durability::Durable => assert_eq!(told, [], "it was never acknowledged"),
+            Durability::Process => assert_eq!(told, [lost]),
+        }
+    }
+}

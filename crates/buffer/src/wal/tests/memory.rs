@@ -14,6 +14,7 @@ pub struct Memory(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     files: HashMap<PathBuf, Content>,
+    failing_truncates: bool,
     /// How many bytes may still be written; no limit if none.
     room: Option<usize>,
     failing_syncs: usize,
@@ -22,7 +23,17 @@ struct State {
     good_reads: usize,
 }
 
-type Content = Arc<Mutex<Vec<u8>>>;
+type Content = Arc<Mutex<Bytes>>;
+
+#[derive(Default)]
+struct Bytes {
+    /// What processes see.
+    seen: Vec<u8>,
+    /// How much of it is on the disk; what a failed sync left out never gets there.
+    synced: usize,
+    /// A sync failed and took something for written that is not.
+    is_broken: bool,
+}
 
 struct MemoryFile {
     fs: Memory,
@@ -50,6 +61,21 @@ impl Memory {
         (state.failing_reads, state.good_reads) = (usize::MAX, count);
     }
 
+    /// Whether files can be cut.
+    pub fn fail_truncates(&self, fail: bool) {
+        self.0.lock().unwrap().failing_truncates = fail;
+    }
+
+    /// What was not synced is gone.
+    pub fn lose_power(&self) {
+        let state = self.0.lock().unwrap();
+        for content in state.files.values() {
+            let mut content = content.lock().unwrap();
+            let synced = content.synced;
+            content.seen.truncate(synced);
+        }
+    }
+
     pub fn names(&self) -> Vec<String> {
         let state = self.0.lock().unwrap();
         let names = state
@@ -66,12 +92,18 @@ impl Memory {
         state.files[Path::new("/log").join(name).as_path()]
             .lock()
             .unwrap()
+            .seen
             .clone()
     }
 
     pub fn put(&self, name: &str, content: &[u8]) {
         let path = Path::new("/log").join(name);
-        let content = Arc::new(Mutex::new(content.to_vec()));
+        let content = Bytes {
+            seen: content.to_vec(),
+            synced: content.len(),
+            is_broken: false,
+        };
+        let content = Arc::new(Mutex::new(content));
         self.0.lock().unwrap().files.insert(path, content);
     }
 }
@@ -128,6 +160,7 @@ impl File for MemoryFile {
         self.content
             .lock()
             .unwrap()
+            .seen
             .extend_from_slice(&bytes[..fitting]);
         match fitting == bytes.len() {
             true => Ok(()),
@@ -144,16 +177,21 @@ impl File for MemoryFile {
         }
         drop(state);
         let content = self.content.lock().unwrap();
-        let rest = content.get(offset as usize..).unwrap_or_default();
+        let rest = content.seen.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
         Ok(count)
     }
     fn len(&self) -> io::Result<u64> {
-        Ok(self.content.lock().unwrap().len() as u64)
+        Ok(self.content.lock().unwrap().seen.len() as u64)
     }
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.content.lock().unwrap().truncate(length as usize);
+        if self.fs.0.lock().unwrap().failing_truncates {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let mut content = self.content.lock().unwrap();
+        content.seen.truncate(length as usize);
+        content.synced = content.synced.min(length as usize);
         Ok(())
     }
     fn sync(&mut self) -> io::Result<()> {
@@ -161,9 +199,16 @@ impl File for MemoryFile {
         match state.failing_syncs.checked_sub(1) {
             Some(left) => {
                 state.failing_syncs = left;
+                self.content.lock().unwrap().is_broken = true;
                 Err(io::Error::from_raw_os_error(5))
             }
-            None => Ok(()),
+            None => {
+                let mut content = self.content.lock().unwrap();
+                if !content.is_broken {
+                    content.synced = content.seen.len();
+                }
+                Ok(())
+            }
         }
     }
 }

@@ -170,3 +170,49 @@ async fn at_its_limit_an_output_loses_its_oldest_records_and_they_are_counted() 
     assert_eq!(left + dropped, 120);
     assert!((12..=36).contains(&left), "{left}");
 }
+
+/// With [`Durability::Process`] records count as safe when the system has them; but not when it said that it cannot keep
+/// them, and they stand nowhere else yet.
+#[tokio::test(start_paused = true)]
+async fn after_a_failed_sync_nobody_is_answered_who_is_not_safe() {
+    let mut refused = 0;
+    for room in (0..1_200).step_by(9) {
+        let fs = Memory::default();
+        let process = || Settings {
+            durability: Durability::Process,
+            ..settings()
+        };
+        let (log, recovered) = Log::open(Arc::new(fs.clone()), process()).expect("a log");
+        let route = Route {
+            name: Arc::from("a"),
+            bytes_max: None,
+        };
+        let (writer, driver) = Writer::driven(log, &recovered, vec![route], |_| {});
+        let work = tokio::spawn(driver.run(tokio::time::sleep_until));
+        writer.fall_behind(0);
+        let settled = Arc::new(AtomicUsize::new(0));
+        append(&writer, &[0], 1, &settled);
+        assert!(writer.flush().await);
+        assert_eq!(settled.load(Ordering::SeqCst), 1);
+        // The next write is also the one that syncs.
+        tokio::time::advance(Duration::from_millis(999)).await;
+        append(&writer, &[0], 1, &settled);
+        fs.set_room(Some(room));
+        fs.fail_syncs(1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let is_written = writer.flush().await;
+        let answered = settled.load(Ordering::SeqCst);
+        refused += usize::from(answered == 1);
+        assert_eq!(is_written, answered == 2, "{room} bytes of room");
+        work.abort();
+        let _ = work.await;
+        // The process is gone, and the system drops what it could not write.
+        if answered == 2 {
+            fs.lose_power();
+            fs.set_room(None);
+            let (log, _) = Log::open(Arc::new(fs), process()).expect("a log");
+            assert_eq!(super::bodies(&log, "a", 0).len(), 2, "{room} bytes");
+        }
+    }
+    assert!((1..120).contains(&refused), "{refused}");
+}

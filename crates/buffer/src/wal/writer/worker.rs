@@ -208,7 +208,10 @@ impl<R: Fn(Report<'_>)> Worker<R> {
             Durability::Process if self.synced_at.elapsed() >= SYNC_PERIOD => self.sync(),
             Durability::Process => Ok(()),
         };
-        if synced.is_ok() || self.log.durability() == Durability::Process {
+        // After a failed sync the system may drop what it has not written: that is not safe for anybody before it stands
+        // elsewhere.
+        let is_held = self.log.durability() == Durability::Process && self.log.is_held();
+        if synced.is_ok() || is_held {
             for pending in self.pending.drain(..self.written) {
                 self.log.chunks().keep(&pending.frame.chunks);
                 (pending.settled)();

@@ -19,7 +19,7 @@ pub struct Rig {
     pub metrics: Metrics,
     pub budget: Arc<Budget>,
     pub path: PathBuf,
-    pub folder: TempDir,
+    pub folder: Rc<TempDir>,
     stop: StopHandle,
     ended: JoinHandle<Ended>,
 }
@@ -32,14 +32,30 @@ impl Rig {
 
     /// With a configured tag or a limit of memory.
     pub fn build(pairs: &[(&str, &str)], tag: Option<&str>, memory: usize) -> Rig {
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = Rc::new(tempfile::tempdir().expect("a folder"));
+        Rig::resume(pairs, (tag, memory), folder, Handover::default())
+    }
+
+    /// The next instance, which goes on with what this one gives up.
+    pub async fn successor(&self, pairs: &[(&str, &str)]) -> Rig {
+        self.stop.request_for_successor();
+        let handover = soon(self.stop.handed_over()).await;
+        Rig::resume(pairs, (None, 0), Rc::clone(&self.folder), handover)
+    }
+
+    fn resume(
+        pairs: &[(&str, &str)],
+        (tag, memory): (Option<&str>, usize),
+        folder: Rc<TempDir>,
+        handover: Handover,
+    ) -> Rig {
         let path = folder.path().join("forward.sock");
         let budget = Budget::new(memory);
         let context = context(tag, &budget);
         let metrics = context.metrics.clone();
         let mut all = vec![("unix_path", path.to_str().expect("text"))];
         all.extend(pairs);
-        let input = Forward::build(options(&all), context, Handover::default()).expect("it starts");
+        let input = Forward::build(options(&all), context, handover).expect("it starts");
         let road = Rc::new(Road::default());
         let (stop, stopped) = StopHandle::new();
         let ended = tokio::task::spawn_local(input.run(Emitter::new(road.clone()), stopped));
@@ -73,8 +89,13 @@ impl Rig {
         self.stop.request();
     }
 
+    /// Waits for the end of an instance that has a successor.
+    pub async fn ended(self) {
+        soon(self.ended).await.expect("no panic");
+    }
+
     /// Waits for the end after a stop.
-    pub async fn end(self) -> (Handover, TempDir) {
+    pub async fn end(self) -> (Handover, Rc<TempDir>) {
         self.stop.request();
         soon(self.ended).await.expect("no panic");
         let handover = self.stop.take_handover();

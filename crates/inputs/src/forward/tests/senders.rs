@@ -204,6 +204,63 @@ fn a_stop_takes_what_was_sent_waits_for_answers_and_hands_the_socket_on() {
 }
 
 #[test]
+fn a_connection_goes_on_in_the_next_instance() {
+    on_shard(async {
+        let rig = Rig::start(&[]);
+        let mut sender = rig.connect().await;
+        let two = message(b'a', b'2');
+        let (begun, rest) = two.split_at(7);
+        let first = [&message(b'a', b'1')[..], begun].concat();
+        sender.write_all(&first).await.expect("sent");
+        rig.road.holds(1).await;
+        let next = rig.successor(&[]).await;
+        sender.write_all(rest).await.expect("nobody closed it");
+        next.road.holds(1).await;
+        next.road.deliver(false);
+        assert_eq!(next_ack(&mut sender).await, b'2');
+        // The former instance owes an acknowledgement, and gives it.
+        rig.road.deliver(false);
+        assert_eq!(next_ack(&mut sender).await, b'1');
+        rig.ended().await;
+        sender.write_all(&message(b'a', b'3')).await.expect("sent");
+        next.road.holds(2).await;
+    });
+}
+
+#[test]
+fn a_sender_whose_chunk_the_former_instance_loses_is_let_go_by_both() {
+    on_shard(async {
+        let rig = Rig::start(&[]);
+        let mut sender = rig.connect().await;
+        sender.write_all(&message(b'a', b'1')).await.expect("sent");
+        rig.road.holds(1).await;
+        let _next = rig.successor(&[]).await;
+        rig.road.refuse();
+        let mut acks = Vec::new();
+        soon(sender.read_to_end(&mut acks)).await.expect("closed");
+        assert_eq!(acks, b"");
+    });
+}
+
+#[test]
+fn who_has_not_shown_that_he_may_send_does_not_slip_in_with_a_reload() {
+    on_shard(async {
+        let rig = Rig::start(&[]);
+        let mut sender = rig.connect().await;
+        sender.write_all(&message(b'a', b'1')).await.expect("sent");
+        rig.road.holds(1).await;
+        rig.road.deliver(false);
+        assert_eq!(next_ack(&mut sender).await, b'1');
+        let next = rig.successor(&[("shared_key", "secret")]).await;
+        // It may be closed before.
+        let _ = sender.write_all(&message(b'a', b'2')).await;
+        let ended = soon(sender.read_to_end(&mut Vec::new())).await;
+        assert!(matches!(ended, Ok(0) | Err(_)));
+        assert_eq!(next.road.records(), 0);
+    });
+}
+
+#[test]
 fn hundreds_of_senders_at_once() {
     on_shard(async {
         let rig = Rig::build(&[], None, 100_000);

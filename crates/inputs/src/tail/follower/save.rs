@@ -1,15 +1,51 @@
-//! Writing positions.
+//! Writing positions: soon after something is answered for, because whatever a crash finds unwritten comes twice; and not
+//! so often that it would be felt.
+
+use std::time::Duration;
 
 use buffer::positions::RowKey;
 use tokio::time::Instant;
 
 use super::super::parked::ParkedFile;
-use super::{Follower, Number, SAVE};
+use super::{Follower, Number};
+
+/// Positions are written as often as this while there are new ones,
+const SAVE_MIN: Duration = Duration::from_millis(50);
+/// less often if a write takes more than one part in so many of the time between two,
+const SAVE_SHARE: u32 = 500;
+/// but at least as often as this.
+const SAVE_MAX: Duration = Duration::from_secs(1);
 
 impl Follower {
+    /// Gives the writer what changed, if it is time for it.
+    pub(super) fn save_if_due(&mut self, now: Instant) {
+        let due = match self.state.unsaved {
+            true => self.times.save,
+            // The writer may want everything anew.
+            false => self.times.save + SAVE_MAX,
+        };
+        if now >= due {
+            self.save(now);
+        }
+    }
+
+    /// When a round is due for the sake of positions alone.
+    pub(super) fn next_save(&self) -> Option<Instant> {
+        // As long as something is read, rounds follow each other soon enough.
+        let is_calm = self.idle_rounds > 0 || self.state.stopping;
+        (self.state.unsaved && is_calm).then_some(self.times.save)
+    }
+
+    /// Whether a round is due as soon as something is answered for.
+    pub fn awaits_answers(&self) -> bool {
+        self.state.owing && !self.state.unsaved && self.writer.is_some()
+    }
+
     /// Gives the writer what changed.
     pub(super) fn save(&mut self, now: Instant) {
-        self.times.save = now + SAVE;
+        let cost = self.writer.as_ref().map(|writer| writer.cost());
+        let pause = cost.unwrap_or_default() * SAVE_SHARE;
+        self.times.save = now + pause.clamp(SAVE_MIN, SAVE_MAX);
         self.state.unsaved = false;
         let Some(writer) = &self.writer else {
             return;

@@ -33,6 +33,7 @@ fn payload(more: &[(&str, &str)]) -> Payload {
         nan_to_null: false,
         config_dir: ".".into(),
         writers: Default::default(),
+        bodies: record::Budget::new(0),
     };
     Payload::new(&options(more), Dialect::Core, &context).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -36,6 +36,7 @@ fn context() -> OutputContext {
         nan_to_null: false,
         config_dir: ".".into(),
         writers: Default::default(),
+        bodies: record::Budget::new(0),
     }
 }
 

@@ -25,7 +25,9 @@ fn attempts_are_repeated_until_one_succeeds() {
         let mut run = bench.run();
         run.send("t", &large(0)).await;
         run.until("uploads_total", 1).await;
-        assert!(run.number("upload_failures_total") >= 6);
+        let repeated = run.number("upload_requests_repeated_total");
+        assert!(repeated >= 3, "{repeated}: the service had too much to do, or failed");
+        assert!(run.number("upload_failures_total") >= 4);
         run.close().await;
         each_once(&bench.server, 0..1);
         assert_eq!(bench.server.keys().len(), 1, "no attempt made a copy");
@@ -180,5 +182,27 @@ fn objects_of_a_tag_arrive_in_order() {
             .map(|number| bench.server.seen(&format!("PUT /a-{number}?")))
             .collect();
         assert_eq!(seen, [4, 1, 1, 1], "the later ones waited for the first");
+    });
+}
+
+#[test]
+fn a_part_that_is_refused_is_repeated_while_the_others_go_on() {
+    on_a_shard(async {
+        let bench = Bench::new(&[("total_file_size", "21M"), ("s3_key_format", "/$TAG")]).await;
+        let refused = Fault::Refused(503, "SlowDown");
+        for request in ["HEAD /t", "POST /t?uploads", "PUT /t", "PUT /t", "PUT /t", "POST /t"] {
+            bench.server.then(request, refused);
+        }
+        let mut run = bench.run();
+        for number in 0..21 {
+            run.send("t", &large(number)).await;
+        }
+        run.until("uploads_total", 1).await;
+        each_once(&bench.server, 0..21);
+        assert_eq!(run.number("upload_failures_total"), 0, "the upload went on");
+        assert_eq!(run.number("upload_requests_repeated_total"), 6);
+        assert_eq!(bench.server.seen("POST /t?uploads"), 2);
+        assert_eq!(bench.server.seen("PUT /t?partNumber"), 5 + 3);
+        run.close().await;
     });
 }
