@@ -189,7 +189,7 @@ impl FaultsCommand {
 
 const HOW_TO_READ: &str = "\"Must deliver\" are the complete lines of files, each written before its file was rotated, emptied or removed, \
 and the acknowledged chunks of senders. \"Repeated\" are arrivals after the first; \"7 of 900\" says that 900 may be, because a killed \
-router, or one whose connection was cut, cannot know what of the last two seconds was taken. \"No verdict\" are repetitions that the \
+router, or one whose connection was cut, cannot know what of the last second was taken. \"No verdict\" are repetitions that the \
 service asked for: it took the lines and its answer got lost. \"Drained\" is the time from the end of the fault until everything had \
 arrived; \"peak\" is the most resident memory of the router. Rows without a number are not of the design's fault table.\n";
 

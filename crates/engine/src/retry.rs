@@ -104,7 +104,14 @@ mod tests {
             let (wait, upper) = (backoff.wait_of_few(retry, n), Duration::from_millis(upper));
             assert!(wait >= upper / 2 && wait <= upper, "{retry}, {n}: {wait:?}");
         };
-        for (retry, upper) in [(1, 20), (2, 40), (5, 100), (12, 240), (13, 250), (1000, 250)] {
+        for (retry, upper) in [
+            (1, 20),
+            (2, 40),
+            (5, 100),
+            (12, 240),
+            (13, 250),
+            (1000, 250),
+        ] {
             within(retry, 1, upper);
         }
         // Nothing is taken any more: as whole requests in the end.

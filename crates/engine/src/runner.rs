@@ -99,6 +99,15 @@ impl Tries {
         }
     }
 
+    /// Of records that are sent together with others: they are as young as the youngest of them.
+    fn with(self, other: Tries) -> Tries {
+        Tries {
+            retries: self.retries.min(other.retries),
+            stalls: self.stalls.min(other.stalls),
+            of: self.of.saturating_add(other.of),
+        }
+    }
+
     /// How many records were sent first with the `count` that are left of their request: what is refused of a few that were
     /// sent again says little about how much the service can take.
     fn sent_first(self, count: u32) -> u32 {

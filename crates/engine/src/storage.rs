@@ -10,7 +10,6 @@
 //! handed over is settled on delivery; but an output that holds more than its share of the memory *falls behind*: what
 //! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -28,6 +27,7 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::road::{Delivery, Exit, Road};
 use names::{kept_for, numbered, sent_as};
+use resent::IsPending;
 
 mod dead_letters;
 mod directory;
@@ -36,6 +36,7 @@ mod feeder;
 mod import;
 mod names;
 mod report;
+mod resent;
 mod running;
 mod settings;
 
@@ -111,9 +112,6 @@ enum Opened {
     /// It cannot be; that was said.
     Impossible,
 }
-
-/// A batch that comes again is on its way to the disk.
-struct IsPending;
 
 /// An open log.
 struct Open {
@@ -208,12 +206,6 @@ impl Storage {
     /// on the disk but what was kept at a stop.
     pub fn is_needed(&self, batch: &Batch, is_stored: bool) -> bool {
         is_stored || self.outputs() > 1 || batch.is_awaited() && self.remembers()
-    }
-
-    /// Whether there are chunks that may come again although the log has them.
-    fn remembers(&self) -> bool {
-        let open = self.opened();
-        open.is_some_and(|open| !open.writer.chunks().is_empty())
     }
 
     /// Opens the log now, because an input needs it or an earlier run may have left something.
@@ -366,31 +358,6 @@ impl Storage {
             self.spill(&open, &batch, share, &behind, &[records]);
         }
         self.hand_over(&batch, receipt, &live);
-    }
-
-    /// Those of `routes` for which the log did not keep `batch` when its sender sent it before.
-    fn not_kept<'a>(
-        &self,
-        batch: &Batch,
-        routes: &'a [usize],
-    ) -> Result<Cow<'a, [usize]>, IsPending> {
-        if !batch.is_awaited() || !self.remembers() {
-            return Ok(Cow::Borrowed(routes));
-        }
-        let Some(open) = self.opened() else {
-            return Ok(Cow::Borrowed(routes));
-        };
-        let chunks = open.writer.chunks();
-        let mut receiving = Vec::with_capacity(routes.len());
-        for route in routes {
-            let kept = kept_for(batch, &self.way(*route).name);
-            match kept.map_or(ChunkState::New, |kept| chunks.state(&kept)) {
-                ChunkState::New => receiving.push(*route),
-                ChunkState::Kept => {}
-                ChunkState::Pending => return Err(IsPending),
-            }
-        }
-        Ok(Cow::Owned(receiving))
     }
 
     /// Whether what comes for an output must wait on the disk, because it holds too much.
@@ -561,16 +528,6 @@ impl Storage {
         if deliveries.send(Delivery { batch, receipt }).is_err() {
             counters.returned.add(records);
         }
-    }
-
-    /// The batch that is routed next completes a chunk, which is known from when the batch is safe.
-    fn complete_chunk(&self, chunk: ChunkId) {
-        self.chunks.borrow_mut().push(chunk);
-    }
-
-    /// The batch was not routed.
-    fn forget_chunk(&self) {
-        self.chunks.borrow_mut().clear();
     }
 
     /// No output gets anything more from here, for good: each ends when it is done.

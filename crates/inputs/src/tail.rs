@@ -11,6 +11,7 @@
 //! | `lines.rs`, `tag.rs` | from lines to records; their tag |
 //! | `multiline.rs` | lines that are joined; its folder: the ways to tell which |
 //! | `archive.rs`, `handover.rs` | what is left of a file in an archive; what is given to the next instance |
+//! | `claim.rs` | one router at a time for the same files and database |
 //! | `identity.rs`, `siblings.rs`, `glob.rs`, `watch.rs` | what tells files apart; what stands beside them; patterns; the kernel's notices |
 //!
 //! What keeps lines from being lost: a position is stored only as far as records were answered for; a descriptor stays
@@ -18,6 +19,7 @@
 //! kernel's notices miss is found by looking.
 
 mod archive;
+mod claim;
 mod cursor;
 mod descriptor;
 mod file;
@@ -34,12 +36,14 @@ mod siblings;
 mod tag;
 mod watch;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use buffer::positions::{Position, Report, Store, Writer};
 use pattern::Pattern;
 use plugin::{BuildError, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Log, Stop};
 
+use claim::Claim;
 use follower::{Earlier, Follower, Pace, ROUND, Setup};
 use glob::Exclusion;
 use multiline::Multiline;
@@ -55,6 +59,7 @@ struct Tail {
     setup: Setup,
     writer: Option<Writer>,
     earlier: Earlier,
+    claim: Option<Arc<Claim>>,
 }
 
 impl Input for Tail {
@@ -70,6 +75,10 @@ impl Input for Tail {
         Multiline::warn(&options, &context.log);
         // Made again by the follower; here so that what is wrong is known before anything is read.
         Multiline::new(&options, &*context.parsers, &context.metrics, &context.log)?;
+        let claim = match options.database.location() {
+            Some(location) => claim::take(&location.path, &options.path.0).map_err(BuildError)?,
+            None => None,
+        };
         let (writer, mut earlier) = open_database(&options, &context.log)?;
         take_over(handover, &options, &context.log, &mut earlier);
         let exclusions = options.exclude_path.iter().flat_map(|list| &list.0);
@@ -85,10 +94,13 @@ impl Input for Tail {
             },
             writer,
             earlier,
+            claim,
         })
     }
 
     async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
+        // Until the last position is written.
+        let _claim = self.claim;
         let exits_on_eof = self.setup.options.exit_on_eof;
         let mut follower = Follower::new(self.setup, emitter, self.writer, self.earlier);
         follower.start();

@@ -59,7 +59,12 @@ pub fn text(line: fn(usize) -> String, count: usize) -> String {
 
 /// Records with the fields that NGINX's parser finds: what most outputs are given.
 pub fn records() -> Batch {
-    let lines: Vec<String> = (0..RECORDS)
+    from_json(&json_records())
+}
+
+/// What [`records`] are made of: JSON objects.
+pub fn json_records() -> Vec<String> {
+    (0..RECORDS)
         .map(|index| {
             format!(
                 "{{\"remote\":\"172.17.0.{}\",\"host\":\"-\",\"user\":\"-\",\"method\":\"GET\",\"path\":\
@@ -69,7 +74,11 @@ pub fn records() -> Batch {
                 600 + index * 7,
             )
         })
-        .collect();
+        .collect()
+}
+
+/// A record for each of the objects.
+pub fn from_json(lines: &[String]) -> Batch {
     let mut batch = Batch::new(Tag::from(TAG), Bytes::from(lines.concat().into_bytes()));
     let mut start = 0;
     for (index, line) in lines.iter().enumerate() {

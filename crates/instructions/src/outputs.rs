@@ -74,6 +74,7 @@ fn build(name: &str, options: &[(&str, &str)]) -> RunOutput {
         nan_to_null: false,
         config_dir: ".".into(),
         writers: Default::default(),
+        bodies: record::Budget::new(0),
     });
     built.unwrap_or_else(|error| panic!("{error}"))
 }

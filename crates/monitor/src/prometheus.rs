@@ -169,6 +169,12 @@ pub fn text(watched: &Watched, started: SystemTime, since_start: Duration) -> St
         "",
         watched.alarms.all().len() as u64,
     );
+    text.gauge(
+        "fluentbit_storage_write_failing",
+        "Whether nothing can be written to the log of records that wait on the disk.",
+        "",
+        watched.storage.is_failing.get(),
+    );
     let start = started
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

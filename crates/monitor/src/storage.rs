@@ -20,6 +20,8 @@ pub struct StorageGauges {
     pub segments: Gauge,
     /// Those of them that are being read or written.
     pub segments_open: Gauge,
+    /// Not zero while the write-ahead log cannot be written.
+    pub is_failing: Gauge,
 }
 
 impl StorageGauges {

@@ -7,6 +7,9 @@ use std::io::Write as _;
 use simulation::{Mutation, run, sweep};
 
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions.txt");
+/// Seeds whose findings are known and not mended yet, each with its finding: they are left out of the many, so that what is
+/// new shows. An entry goes when its seed is well.
+const OPEN: &str = include_str!("../open.txt");
 /// How many seeds are run; `SIMULATION_SEEDS=FIRST..END` names others.
 const SEEDS: u64 = if cfg!(debug_assertions) {
     1_000
@@ -35,7 +38,9 @@ fn nothing_is_wrong_in_many_seeds() {
         }
         Err(_) => 0..SEEDS,
     };
-    let found = sweep(seeds, None, 5);
+    let open = open();
+    let mut found = sweep(seeds, None, 5 + open.len());
+    found.retain(|(seed, _)| !open.contains(seed));
     let Some((first, _)) = found.first() else {
         return;
     };
@@ -51,6 +56,13 @@ fn nothing_is_wrong_in_many_seeds() {
     let trace = run(*first, None, true).trace;
     let last = trace.len().saturating_sub(200);
     panic!("{}\n{report}", trace[last..].join("\n"));
+}
+
+/// The first words of the lines of a list, as numbers.
+fn open() -> Vec<u64> {
+    let lines = OPEN.lines().filter(|line| !line.starts_with('#'));
+    let seeds = lines.filter_map(|line| line.split(':').next());
+    seeds.map(|seed| seed.parse().expect("a number")).collect()
 }
 
 /// Adds a seed to those that are run first.

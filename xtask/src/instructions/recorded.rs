@@ -176,7 +176,7 @@ impl Entry {
 
 /// In hundredths.
 fn growth(before: u64, now: u64) -> f64 {
-    (now as f64 / before as f64 - 1.0) * 100.0
+    (now as f64 - before as f64) * 100.0 / before as f64
 }
 
 #[cfg(test)]

@@ -9,20 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// Rows that the program does not hold yet, and what is missing.
-const NOT_YET: &[(&str, &str)] = &[
-    (
-        "kill-firehose",
-        "positions are written once a second, and lives are shorter",
-    ),
-    (
-        "reload",
-        "a sender of forward now and then finds nobody who listens",
-    ),
-    (
-        "split-brain",
-        "what two writers with one state send is stored twice",
-    ),
-];
+const NOT_YET: &[(&str, &str)] = &[];
 
 fn faults(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_flumen"))

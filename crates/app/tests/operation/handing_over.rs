@@ -173,6 +173,43 @@ fn upgrades_lose_and_repeat_nothing() {
 }
 
 #[test]
+fn a_second_router_on_the_same_files_and_database_does_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tail = |path: &str| {
+        format!(
+            "[INPUT]\n    Name tail\n    Path {path}\n    DB in.db\n[OUTPUT]\n    Name null\n    Match *\n"
+        )
+    };
+    let mut router = Router::start(folder.path(), &tail("in.log"), &[]);
+    let start = |path: &str| {
+        let file = folder.path().join("second.conf");
+        std::fs::write(&file, tail(path)).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flumen"));
+        command.args(["-c", "second.conf"]);
+        command.env("STATE_DIRECTORY", folder.path().join("second"));
+        command.current_dir(folder.path());
+        command.stderr(std::process::Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    let output = start("in.log").wait_with_output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("another router notes positions"), "{text}");
+    // The first one did not notice; and other files may be noted in the same database.
+    assert!(router.ask("GET", "/api/v1/health", "").contains(" 200 OK"));
+    let mut other = start("other.log");
+    let log = std::io::BufReader::new(other.stderr.take().expect("piped"));
+    let is_started = std::io::BufRead::lines(log)
+        .map_while(Result::ok)
+        .any(|line| line.contains("memory limit"));
+    other.kill().expect("it runs");
+    other.wait().expect("it ended");
+    assert!(is_started);
+    router.signal("TERM");
+    assert!(router.wait().success());
+}
+
+#[test]
 fn sockets_of_systemd_are_taken() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a socket");

@@ -151,6 +151,12 @@ pub const ALL: &[Scenario] = &[
         "the disk of all state is full for a while",
     ),
     row(
+        "D1",
+        "disk-full-outage",
+        disk::filled_by_log,
+        "the log fills its disk while the destination is away",
+    ),
+    row(
         "D4",
         "sync-fails",
         disk::sync_fails,

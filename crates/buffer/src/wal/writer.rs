@@ -113,7 +113,8 @@ struct Inbox {
     flushes: Vec<oneshot::Sender<bool>>,
     waiting: Vec<Waiting>,
     size: (usize, u64),
-    is_failing: bool,
+    /// Why nothing can be written at the moment.
+    failure: Option<String>,
     is_closing: bool,
 }
 
@@ -351,9 +352,9 @@ impl Writer {
         self.inner.lock().size
     }
 
-    /// Whether nothing can be written at the moment.
-    pub fn is_failing(&self) -> bool {
-        self.inner.lock().is_failing
+    /// Why nothing can be written at the moment, if nothing can.
+    pub fn failure(&self) -> Option<String> {
+        self.inner.lock().failure.clone()
     }
 }
 

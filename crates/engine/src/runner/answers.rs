@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Records that are sent again are sent with those whose time comes so soon after.
+const TOGETHER: Duration = Duration::from_millis(10);
+
 impl<Send, Sending> Runner<'_, Send, Sending>
 where
     Send: Fn(Rc<dyn Deliver>, Flight, Generation) -> Sending,
@@ -166,8 +169,7 @@ where
             Again::Flight(flight) => backoff.wait(flight.tries.stalls),
             Again::Records { pieces, tries, .. } => {
                 let left: u64 = pieces.iter().map(|(_, records)| records.len() as u64).sum();
-                let is_limited = matches!(self.settings.retry_limit, RetryLimit::Limited(_));
-                match left * 2 <= u64::from(tries.of) && !is_limited {
+                match left * 2 <= u64::from(tries.of) && !self.is_limited() {
                     true => backoff.wait_of_few(tries.retries, tries.stalls),
                     false => backoff.wait(tries.stalls),
                 }
@@ -176,14 +178,19 @@ where
     }
 
     pub(super) fn retry_due(&mut self) {
-        let now = Instant::now();
+        let (now, mut together) = (Instant::now(), Vec::new());
         while let Some(&Reverse((at, slot))) = self.again.peek() {
-            if at > now {
-                return;
+            if at > now && !(at <= now + TOGETHER && self.joins_others(slot)) {
+                break;
             }
             self.again.pop();
             match self.again_slots.remove(slot as usize) {
                 Again::Flight(flight) => self.lanes.repeat(flight),
+                Again::Records {
+                    pieces,
+                    tries,
+                    lane: None,
+                } if !self.is_limited() => together.push((pieces, tries)),
                 Again::Records {
                     pieces,
                     tries,
@@ -195,6 +202,33 @@ where
                 }
             }
         }
+        self.send_together(together);
+    }
+
+    /// Whether what waits there makes requests with whatever else is due: records that wait for no others, and whose retries
+    /// nobody counts.
+    fn joins_others(&self, slot: u64) -> bool {
+        let work = self.again_slots.get(slot as usize);
+        matches!(work, Some(Again::Records { lane: None, .. })) && !self.is_limited()
+    }
+
+    fn is_limited(&self) -> bool {
+        matches!(self.settings.retry_limit, RetryLimit::Limited(_))
+    }
+
+    /// Makes requests of records of several requests: few records each would make many small ones, and each time what is
+    /// open has to be sealed, full or not.
+    fn send_together(&mut self, records: Vec<(Vec<Piece>, Tries)>) {
+        let all: Vec<Tries> = records.iter().map(|(_, tries)| *tries).collect();
+        let Some(tries) = all.into_iter().reduce(Tries::with) else {
+            return;
+        };
+        self.seal();
+        let pieces = records.into_iter().flat_map(|(pieces, _)| pieces).collect();
+        let mut flights = self.format_apart(pieces, tries);
+        let of = tries.of / (flights.len() as u32).max(1);
+        flights.iter_mut().for_each(|flight| flight.tries.of = of);
+        self.lanes.replace(None, flights);
     }
 
     /// Makes requests of these records alone. Nothing else may be open.

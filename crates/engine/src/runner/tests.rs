@@ -366,7 +366,9 @@ async fn only_most_of_a_request_refused_brings_concurrency_down() {
 /// So many records of a request, refused for want of capacity.
 fn refused(records: Range<u32>) -> Answer {
     Answer::Except {
-        records: records.map(|record| (record, RecordAnswer::Again)).collect(),
+        records: records
+            .map(|record| (record, RecordAnswer::Again))
+            .collect(),
         why: "Slow down.".into(),
         throttled: true,
     }
@@ -398,7 +400,10 @@ async fn took_with(limit: RetryLimit, answers: Vec<Answer>) -> (Duration, u64) {
     let limit = metrics
         .iter()
         .find(|metric| metric.name == "concurrency_limit");
-    (begin.elapsed(), limit.expect("every output has it").number.get())
+    (
+        begin.elapsed(),
+        limit.expect("every output has it").number.get(),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -406,7 +411,10 @@ async fn a_few_refused_records_are_sent_again_soon() {
     // Three of ten, one of the three, and this one alone twice more: 20, 40, 120 and 320 ms at most.
     let rounds = || vec![refused(0..3), refused(1..2), refused(0..1), refused(0..1)];
     let (took, limit) = took_with(RetryLimit::Unset, rounds()).await;
-    assert!(took >= Duration::from_millis(250) && took <= Duration::from_millis(505), "{took:?}");
+    assert!(
+        took >= Duration::from_millis(250) && took <= Duration::from_millis(505),
+        "{took:?}"
+    );
     assert_eq!(limit, 4, "the service took nine of ten");
     // Most of the request: as long as a whole one.
     let (took, limit) = took_with(RetryLimit::Unset, vec![refused(0..6)]).await;
@@ -415,6 +423,36 @@ async fn a_few_refused_records_are_sent_again_soon() {
     // Quick retries would use a limit up.
     let (took, _) = took_with(RetryLimit::Limited(4), rounds()).await;
     assert!(took >= Duration::from_millis(4 * 250), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_refused_in_several_requests_are_sent_again_together() {
+    // One record of each of three requests is refused; nothing was open meanwhile that they would have to seal.
+    let answers = vec![refused(1..2), refused(2..3), refused(3..4)];
+    let script = Rc::new(Script {
+        answers: RefCell::new(answers.into()),
+        ..Script::default()
+    });
+    let (ledger, counters) = (
+        Ledger::new(0),
+        OutputCounters::new("fake.0".into(), Metrics::default()),
+    );
+    let (_handle, stop) = StopHandle::new();
+    let settings = RunnerSettings {
+        backoff: Backoff { configured: None },
+        ..settings(RetryLimit::Unset, &counters, stop)
+    };
+    let (sender, mut receiver) = unbounded_channel();
+    sender.send(batch(&ledger, 0..12)).expect("open");
+    drop(sender);
+    super::run(output(4, 0, &script), &settings, &mut receiver).await;
+    let sent = script.sent.borrow();
+    let sent: Vec<&str> = sent.iter().map(|(body, _)| body.as_str()).collect();
+    assert_eq!(sent[..3], ["0 1 2 3", "4 5 6 7", "8 9 10 11"]);
+    let mut again: Vec<&str> = sent[3..].iter().flat_map(|body| body.split(' ')).collect();
+    again.sort_unstable();
+    assert_eq!((sent.len(), again), (4, vec!["1", "11", "6"]));
+    assert_eq!((ledger.discharged(), ledger.is_settled()), (12, true));
 }
 
 #[tokio::test(start_paused = true)]

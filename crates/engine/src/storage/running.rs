@@ -8,7 +8,7 @@ use monitor::Watched;
 use plugin::{Level, Log};
 use record::Budget;
 
-use super::{DeadLetters, StateDirectory, Storage, StorageSettings, Way, encoding};
+use super::{DeadLetters, Open, StateDirectory, Storage, StorageSettings, Way, encoding};
 use crate::builder::Seat;
 use crate::output_task::RunningOutput;
 use crate::oversight::{Leftover, Order};
@@ -17,6 +17,8 @@ use crate::plan::Plan;
 
 /// How long an output may take to give back what it holds.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// The health check that fails while nothing can be written.
+const CHECK: &str = "storage";
 
 /// Prepares the storage for inputs, and opens it if one of them needs it or an earlier run has left something.
 pub fn open_storage<'a>(
@@ -87,6 +89,26 @@ impl Running {
             .storage
             .segments_open
             .set(u64::from(segments > 0));
+        self.watch_writing(&open);
+    }
+
+    /// Lets the health checks fail while nothing can be written, on a full disk say, and say why.
+    fn watch_writing(&self, open: &Open) {
+        let (alarms, failure) = (&self.watched.alarms, open.writer.failure());
+        let is_failing = u64::from(failure.is_some());
+        self.watched.storage.is_failing.set(is_failing);
+        match failure {
+            Some(why) => {
+                let folder = open.directory.path.display();
+                alarms.raise(
+                    CHECK,
+                    format!("storage: nothing can be written to {folder}, and sources wait: {why}"),
+                );
+            }
+            None => {
+                alarms.clear(CHECK);
+            }
+        }
     }
 }
 

@@ -318,6 +318,8 @@ impl Follower {
         self.state.had_files = !self.files.is_empty();
         self.times.check = now + self.check_interval();
         self.save(now);
+        // The first answers are written at once: whoever crashes at each start must get on all the same.
+        self.times.save = now;
     }
 
     /// Does what is due.

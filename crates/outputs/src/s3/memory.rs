@@ -174,10 +174,14 @@ mod tests {
     fn memory_is_used_again_while_uploads_are_under_way() {
         let memory = Memory::new(Budget::new(0));
         let uploading = memory.upload();
-        let first = try_room(&memory, MIB).expect("room").hold(piece(&memory, MIB));
+        let first = try_room(&memory, MIB)
+            .expect("room")
+            .hold(piece(&memory, MIB));
         let place = first.bytes().as_ptr();
         drop(first);
-        let second = try_room(&memory, MIB).expect("room").hold(piece(&memory, MIB));
+        let second = try_room(&memory, MIB)
+            .expect("room")
+            .hold(piece(&memory, MIB));
         assert_eq!(second.bytes().as_ptr(), place);
         drop(second);
         assert_eq!(memory.spare.borrow().len(), 1);

@@ -115,10 +115,7 @@ mod tests {
 
     /// Sends a request that is refused like this so often. Returns whether it got through, how often it was sent, and how
     /// long that took.
-    async fn sent(
-        refusals: u32,
-        failure: impl Fn() -> Failure,
-    ) -> (bool, u32, Duration) {
+    async fn sent(refusals: u32, failure: impl Fn() -> Failure) -> (bool, u32, Duration) {
         let (repeat, begin, mut count) = (repeat(), Instant::now(), 0);
         let answer = repeat.until_answered(async || {
             count += 1;
@@ -152,11 +149,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_pass_and_what_takes_long_ends_the_attempt() {
-        assert!(matches!(sent(1, || refused(false, None)).await, (false, 1, took) if took.is_zero()));
+        assert!(
+            matches!(sent(1, || refused(false, None)).await, (false, 1, took) if took.is_zero())
+        );
         assert!(matches!(sent(1, || Failure::Exists).await, (false, 1, took) if took.is_zero()));
         let long = || refused(true, Some(5_000));
         assert!(matches!(sent(1, long).await, (false, 1, took) if took.is_zero()));
         let (is_answered, _, took) = sent(1, || refused(true, Some(900))).await;
-        assert!(is_answered && took >= Duration::from_millis(900), "{took:?}");
+        assert!(
+            is_answered && took >= Duration::from_millis(900),
+            "{took:?}"
+        );
     }
 }

@@ -228,7 +228,11 @@ impl<'a> Attempt<'a> {
         let Uploader { bucket, repeat, .. } = self.uploader;
         let etags: Vec<String> = parts.etags.iter().flatten().cloned().collect();
         let (object, name) = (self.object, self.name());
-        let complete = async || bucket.complete(object, name, &parts.upload_id, &etags).await;
+        let complete = async || {
+            bucket
+                .complete(object, name, &parts.upload_id, &etags)
+                .await
+        };
         repeat.until_answered(complete).await
     }
 
@@ -366,7 +370,11 @@ impl<'a> Attempt<'a> {
             _ => usize::try_from(range.end - range.start).map_err(|_| too_many_parts())?,
         };
         let room = memory.room(len).await?;
-        let bytes = if len == 0 { Vec::new() } else { memory.take(len) };
+        let bytes = if len == 0 {
+            Vec::new()
+        } else {
+            memory.take(len)
+        };
         let piece = blocking(move || Ok(Piece::new(body.read(range, bytes)?, &settings))).await;
         Ok(room.hold(piece.map_err(local)?))
     }

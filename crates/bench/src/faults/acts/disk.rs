@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::super::monitor;
 use super::super::namespace::SmallDisk;
 use super::super::sender::Sender;
 use super::super::stage::{Outcome, RATE, Stage, Stop};
@@ -39,6 +40,74 @@ pub fn full(stage: &Stage<'_>) -> Outcome {
     let acknowledged = sender.finish(&mut router)?;
     let sent = super::super::journal::all(&[journal.sent(), acknowledged]);
     stage.settle(&sink, &sent, router, room)
+}
+
+/// D1, the long way: the log itself fills its volume, because the destination is away. Its sources wait, and that is said;
+/// when the destination is back, everything arrives.
+pub fn filled_by_log(stage: &Stage<'_>) -> Outcome {
+    const FULL_MAX: Duration = Duration::from_secs(60);
+    const LINES: u64 = 5 * RATE;
+    let sink = stage.sink(Faults::default())?;
+    let disk = SmallDisk::new(&stage.path("storage"), 16 << 20).map_err(Stop::Skipped)?;
+    let enter = disk.enter(stage.folder());
+    let enter: Vec<&str> = enter.iter().map(String::as_str).collect();
+    let socket = stage.path("fluent.sock");
+    let database = format!("DB {}", stage.path("storage/tail.db").display());
+    let path = format!("Unix_Path {}", socket.display());
+    let port = monitor::free_port()?;
+    let configuration = super::kill::stored(stage)
+        .service(&["Health_Check On"])
+        .tail("app.log", &[&database, "storage.type filesystem"])
+        .section("INPUT", "forward", &[&path, "storage.type filesystem"])
+        .nginx()
+        .firehose(sink.target(), &["Retry_Limit no_limits"]);
+    let configuration = monitor::with(configuration, port);
+    let mut router = stage.router_by(&enter, &configuration)?;
+    router.until_listening(&socket)?;
+    let mut journal = stage.journal("app.log")?;
+    journal.write(RATE)?;
+    stage.until_arrived(&sink, &journal.sent(), &mut router)?;
+    sink.set_away(true);
+    let sender = Sender::start(&socket, RATE / 4)?;
+    let begun = Instant::now();
+    while !says(port, "/api/v1/health", "nothing can be written") {
+        journal.write_for(Duration::from_millis(200), LINES)?;
+        router.check()?;
+        if stage.is_flumen() && begun.elapsed() > FULL_MAX {
+            return Err(Stop::Failed("no health check fails".to_owned()));
+        }
+        if !stage.is_flumen() && begun.elapsed() > stage.load() {
+            break;
+        }
+    }
+    journal.write_for(stage.load(), RATE)?;
+    router.check()?;
+    if stage.is_flumen() {
+        let metric = "fluentbit_storage_write_failing 1";
+        stage.must(
+            says(port, "/api/v1/metrics/prometheus", metric),
+            "no metric says that the disk is full",
+        );
+        stage.must(
+            router.log().contains("cannot write: "),
+            "no line of the log says that the disk is full",
+        );
+    }
+    sink.set_away(false);
+    let back = Instant::now();
+    let acknowledged = sender.finish(&mut router)?;
+    let sent = super::super::journal::all(&[journal.sent(), acknowledged.clone()]);
+    stage.until_arrived(&sink, &sent, &mut router)?;
+    stage.must(
+        !stage.is_flumen() || !says(port, "/api/v1/health", "nothing can be written"),
+        "the health check fails still",
+    );
+    stage.settle_tails(&sink, &mut journal, &[acknowledged], router, back)
+}
+
+/// Whether the monitoring server's answer contains `words`.
+fn says(port: u16, path: &str, words: &str) -> bool {
+    monitor::get(port, path).is_ok_and(|answer| answer.contains(words))
 }
 
 /// D4: a sync fails now and then.

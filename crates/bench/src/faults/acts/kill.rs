@@ -10,9 +10,9 @@ use super::super::sender::Sender;
 use super::super::stage::{Outcome, RATE, Stage};
 use crate::Faults;
 
-/// A killed router may repeat what it delivered and has not noted: it notes positions once a second, and requests are
-/// under way for no longer than that here.
-pub const UNNOTED_SECONDS: u64 = 2;
+/// A killed router may repeat what it delivered and has not noted: it notes positions some times a second, and requests
+/// are under way for no longer than that here. What it reads on after a start goes faster than it was written.
+pub const UNNOTED_SECONDS: u64 = 1;
 
 /// P1: tail to Firehose.
 pub fn tail_to_firehose(stage: &Stage<'_>) -> Outcome {

@@ -100,8 +100,21 @@ impl Log {
                 });
             }
         }
+        self.make_safe(&mut segment);
         self.next = self.next.max(segment.end);
         self.segments.push(segment);
+    }
+
+    /// The earlier run may have ended between writing and syncing. Its chunks are answered at once when they come again, so
+    /// the disk must have them; where that is not certain they are taken once more.
+    fn make_safe(&self, segment: &mut Segment) {
+        if self.settings.durability == Durability::Process || segment.chunks.is_empty() {
+            return;
+        }
+        let synced = self.fs.open(&segment.path).and_then(|mut file| file.sync());
+        if synced.is_err() {
+            segment.chunks.clear();
+        }
     }
 
     fn copy(&self, segment: &Segment, bytes: &Range<u64>, to: &Path) -> io::Result<()> {

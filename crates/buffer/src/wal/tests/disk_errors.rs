@@ -228,3 +228,25 @@ fn what_the_system_lost_is_told_where_it_counted_as_safe() {
         }
     }
 }
+
+#[test]
+fn a_chunk_that_was_written_and_not_synced_is_safe_before_it_is_known() {
+    for failing in [0, 1] {
+        let fs = Memory::default();
+        let (mut log, _) = open(&fs);
+        let chunk = [3; 16];
+        let mut with_chunk = Frame::clone(&frame(0, 1, &["a"], b"first"));
+        with_chunk.chunks.push(chunk);
+        log.append(&Arc::new(with_chunk)).unwrap();
+        drop(log);
+        // The process was killed before it could sync.
+        fs.fail_syncs(failing);
+        let (log, _) = open(&fs);
+        let is_known = log.chunks().state(&chunk) == ChunkState::Kept;
+        assert_eq!(is_known, failing == 0);
+        drop(log);
+        fs.lose_power();
+        let left = bodies(&open(&fs).0, "a", 0).len();
+        assert_eq!(left, usize::from(is_known), "what is known is there");
+    }
+}

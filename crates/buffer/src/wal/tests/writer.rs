@@ -128,7 +128,7 @@ async fn a_full_disk_answers_nobody_who_is_not_safe() {
     let delivered = append(&writer, &[0], 1, &settled);
     let waiting = append(&writer, &[0, 1], 1, &settled);
     assert!(!writer.flush().await);
-    assert!(writer.is_failing() && settled.load(Ordering::SeqCst) == 0);
+    assert!(writer.failure().is_some() && settled.load(Ordering::SeqCst) == 0);
     delivered.into_iter().for_each(Obligation::settle_all);
     until("what is delivered needs no disk", || {
         settled.load(Ordering::SeqCst) == 1

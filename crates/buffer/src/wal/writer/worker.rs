@@ -253,7 +253,7 @@ impl<R: Fn(Report<'_>)> Worker<R> {
             _ => {}
         }
         self.retry_at = result.is_err().then(|| Instant::now() + RETRY);
-        self.inner.lock().is_failing = result.is_err();
+        self.inner.lock().failure = result.as_ref().err().map(io::Error::to_string);
     }
 
     /// Answers from the log, and from what is not in it yet.

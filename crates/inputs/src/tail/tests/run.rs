@@ -63,6 +63,33 @@ async fn it_reads_until_it_is_stopped_and_waits_for_answers() {
 }
 
 #[tokio::test]
+async fn positions_are_written_when_answers_come_although_nothing_else_happens() {
+    let mut bench = Bench::new("Read_from_Head on\nDB {dir}/flb.db\nRefresh_Interval 3600");
+    bench.append("a.log", "one\n");
+    let bench = &bench;
+    LocalSet::new()
+        .run_until(async move {
+            let (_handle, _run) = spawn(bench);
+            for (text, len) in [("two\n", 4), ("three\n", 8)] {
+                arrival(&bench.road).await;
+                bench.lines();
+                bench.road.settle();
+                let begin = Instant::now();
+                while bench.rows() != [("a.log".to_owned(), len, false)] {
+                    assert!(
+                        begin.elapsed() < Duration::from_secs(20),
+                        "{:?}",
+                        bench.rows()
+                    );
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                append(&bench.path("a.log"), text.as_bytes());
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn it_ends_the_process_at_the_end_of_the_files() {
     let mut bench = Bench::new("Read_from_Head on\nExit_on_EOF on");
     bench

@@ -26,7 +26,10 @@ fn attempts_are_repeated_until_one_succeeds() {
         run.send("t", &large(0)).await;
         run.until("uploads_total", 1).await;
         let repeated = run.number("upload_requests_repeated_total");
-        assert!(repeated >= 3, "{repeated}: the service had too much to do, or failed");
+        assert!(
+            repeated >= 3,
+            "{repeated}: the service had too much to do, or failed"
+        );
         assert!(run.number("upload_failures_total") >= 4);
         run.close().await;
         each_once(&bench.server, 0..1);
@@ -190,7 +193,14 @@ fn a_part_that_is_refused_is_repeated_while_the_others_go_on() {
     on_a_shard(async {
         let bench = Bench::new(&[("total_file_size", "21M"), ("s3_key_format", "/$TAG")]).await;
         let refused = Fault::Refused(503, "SlowDown");
-        for request in ["HEAD /t", "POST /t?uploads", "PUT /t", "PUT /t", "PUT /t", "POST /t"] {
+        for request in [
+            "HEAD /t",
+            "POST /t?uploads",
+            "PUT /t",
+            "PUT /t",
+            "PUT /t",
+            "POST /t",
+        ] {
             bench.server.then(request, refused);
         }
         let mut run = bench.run();
