@@ -176,22 +176,19 @@ fn hostile_statements_do_no_harm() {
 const FORGED: &[u8] = b"PAR1\x15\x02\x19\xfc\xff\xff\xff\xff\x07\xff\xff\xff\x7fPAR1";
 
 #[test]
-fn an_object_that_is_parquet_is_no_line_of_json_and_is_named() {
+fn an_object_that_is_parquet_is_not_read_as_such() {
     let lake = lake();
     let folder = lake.path().join("objects/new/t");
     fs::create_dir_all(&folder).expect("folder");
     fs::write(folder.join("forged.parquet"), FORGED).expect("object");
+    fs::write(folder.join("good"), "{\"a\":\"x\"}\n").expect("object");
     block_on(async {
         let session = Session::open(lake.path()).expect("session");
         session.execute(TABLE).await.expect("created");
-        let mut error = session.execute("SELECT a FROM t").await.err();
-        if error.is_none() {
-            let mut execution = session.execute("SELECT a FROM t").await.expect("planned");
-            error = execution.collect().await.err();
-        }
-        let message = error.expect("an error").to_string();
-        assert!(message.contains("forged.parquet"), "{message}");
-        fs::remove_file(folder.join("forged.parquet")).expect("removed");
-        assert_eq!(count(&session).await, "0");
+        let query = session.execute("SELECT a FROM t ORDER BY a").await;
+        let rows = query.expect("query").collect().await.expect("rows");
+        let values: Vec<Option<&str>> = rows.iter().map(|row| row[0].as_deref()).collect();
+        // As Athena reads a line of anything else under this SerDe: a row of NULLs.
+        assert_eq!(values, [Some("x"), None]);
     });
 }
