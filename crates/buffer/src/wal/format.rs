@@ -7,7 +7,7 @@
 //! | length of the header, 80 | 2 | | sequence number of the first record | 8 |
 //! | kind | 4 | | how many records | 4 |
 //! | uuid of the segment | 16 | | how much of what follows is for the log | 4 |
-//! | origin: who numbered the records | 16 | | flags: 1 is a range without content | 4 |
+//! | origin: who numbered the records | 16 | | flags: 1 is a range without content, 2 a seal | 4 |
 //! | the first sequence number | 8 | | CRC-32C of the header before | 4 |
 //! | creation, nanoseconds since 1970 | 8 | | CRC-32C of what follows | 4 |
 //! | zero | 8 | | what is for the log: routes, chunk ids | |
@@ -31,6 +31,9 @@ pub const FRAME_MAGIC: [u8; 4] = *b"FLRM";
 const MAGIC: [u8; 8] = *b"FLUMENWL";
 /// A range of numbers that nothing has to be stored for any more.
 const FLAG_VOID: u32 = 1;
+/// The file up to here was synced before it got its name. Always with [`FLAG_VOID`], so that programs that know no seals
+/// pass over it.
+const FLAG_SEAL: u32 = 2;
 
 /// What a file of this format holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,6 +210,19 @@ impl Head {
             routing: 0,
             flags: FLAG_VOID,
         }
+    }
+
+    /// The seal of a file whose last record is before `end`: all of it was synced before it got its name.
+    pub fn seal(end: u64) -> Head {
+        Head {
+            flags: FLAG_VOID | FLAG_SEAL,
+            ..Head::void(end, 0)
+        }
+    }
+
+    /// Whether it is a seal.
+    pub fn is_seal(&self) -> bool {
+        self.flags & FLAG_SEAL != 0
     }
 
     /// Whether it stands for numbers without content.

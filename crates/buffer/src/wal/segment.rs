@@ -37,6 +37,8 @@ pub struct Segment {
     /// It could not be synced, and what it may have lost is not written elsewhere yet: until then the system has that here
     /// alone, so the file must stay.
     pub holds_lost: bool,
+    /// An earlier start wrote it anew and synced it, and nothing was added since.
+    pub is_sealed: bool,
 }
 
 /// What lies in a segment for one output.
@@ -100,6 +102,7 @@ impl Segment {
             chunks: Vec::new(),
             marks: Vec::new(),
             holds_lost: false,
+            is_sealed: false,
         }
     }
 
@@ -148,6 +151,7 @@ impl Segment {
         }
         self.len += stored;
         self.end = self.end.max(head.end());
+        self.is_sealed = head.is_seal();
         let Some(frame) = frame else { return };
         self.chunks.extend_from_slice(&frame.chunks);
         for route in &frame.routes {
@@ -251,6 +255,24 @@ impl Segment {
     pub fn leave_unsynced(&mut self) {
         self.file = None;
         self.synced = (self.len, self.end);
+    }
+
+    /// What a copy of the file holds: what counts, and a seal.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the system has dropped something from memory that was there at the start.
+    pub fn sealed(&self, fs: &dyn Fs) -> io::Result<Vec<u8>> {
+        let mut bytes = bytes_of(&*fs.open(&self.path)?, &(0..self.len))?;
+        let mut chunks = Vec::with_capacity(self.chunks.len());
+        scan::scan(&bytes, &self.header.uuid, |found| {
+            let frame = (!found.head.is_void()).then(|| Frame::read(&found.head, found.payload));
+            chunks.extend(frame.flatten().into_iter().flat_map(|frame| frame.chunks));
+        });
+        if chunks != self.chunks || bytes.len() as u64 != self.len {
+            return Err(io::Error::other("the file has changed since it was read"));
+        }
+        Head::seal(self.end).write(&self.header.uuid, &[], &mut bytes);
+        Ok(bytes)
     }
 
     /// Cuts what does not count off the file.

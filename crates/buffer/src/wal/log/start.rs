@@ -111,10 +111,16 @@ impl Log {
         if self.settings.durability == Durability::Process {
             return;
         }
+        // A start may have ended between giving a sealed file its name and syncing that.
+        let mut sealed = self.segments.iter().filter(|segment| segment.is_sealed);
+        let names_are_safe =
+            sealed.next().is_none() || self.fs.sync_dir(&self.settings.folder).is_ok();
         for index in 0..self.segments.len() {
             let segment = &self.segments[index];
-            let is_safe =
-                segment.chunks.is_empty() || self.is_synced(index) || self.is_done(segment);
+            let is_safe = segment.chunks.is_empty()
+                || segment.is_sealed && names_are_safe
+                || self.has_gone_on(index)
+                || self.is_done(segment);
             if !is_safe && self.write_anew(segment).is_err() {
                 self.segments[index].chunks.clear();
             }
@@ -122,25 +128,34 @@ impl Log {
     }
 
     /// Whether the run that wrote a file has synced all of it. It began the next one only then, or to write there first
-    /// what the failed sync of this one may have lost.
-    fn is_synced(&self, index: usize) -> bool {
+    /// what the failed sync of this one may have lost. What another run began behind it says nothing: it may have been
+    /// unable to write this one anew.
+    fn has_gone_on(&self, index: usize) -> bool {
+        let Header { origin, .. } = &self.segments[index].header;
         let next = self.segments.get(index + 1);
-        next.is_some_and(|next| next.header.first >= self.segments[index].end)
+        next.is_some_and(|next| {
+            next.header.origin == *origin && next.header.first >= self.segments[index].end
+        })
     }
 
-    /// Puts a copy that is synced in the place of a file.
+    /// Puts a copy that is synced, and sealed, in the place of a file.
     fn write_anew(&self, segment: &Segment) -> io::Result<()> {
+        let bytes = segment.sealed(&*self.fs)?;
         let copy = segment.path.with_extension("anew");
         let _ = self.fs.remove(&copy);
-        self.copy(segment, &(0..segment.len), &copy)?;
+        self.write_file(&bytes, &copy)?;
         self.fs.rename(&copy, &segment.path)?;
         self.fs.sync_dir(&self.settings.folder)
     }
 
     fn copy(&self, segment: &Segment, bytes: &Range<u64>, to: &Path) -> io::Result<()> {
         let bytes = bytes_of(&*self.fs.open(&segment.path)?, bytes)?;
+        self.write_file(&bytes, to)
+    }
+
+    fn write_file(&self, bytes: &[u8], to: &Path) -> io::Result<()> {
         let mut file = self.fs.create(to)?;
-        file.append(&bytes)?;
+        file.append(bytes)?;
         file.sync()?;
         self.fs.sync_dir(&self.settings.folder)
     }

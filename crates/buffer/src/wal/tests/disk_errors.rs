@@ -253,21 +253,69 @@ fn a_chunk_that_was_written_and_not_synced_is_safe_before_it_is_known() {
 
 #[test]
 fn a_chunk_that_a_killed_process_failed_to_sync_is_safe_before_it_is_known() {
-    let fs = Memory::default();
-    let (mut log, _) = open(&fs);
-    let chunk = [3; 16];
-    let mut with_chunk = Frame::clone(&frame(0, 1, &["a"], b"first"));
-    with_chunk.chunks.push(chunk);
-    log.append(&Arc::new(with_chunk)).unwrap();
-    fs.fail_syncs(2);
-    assert!(log.sync().is_err());
-    // Killed now. What it failed to sync is there to read, and would never get to the disk.
-    drop(log);
+    let (fs, chunk) = (Memory::default(), [3; 16]);
+    // What it failed to sync is there to read, and would never get to the disk.
+    with_unsynced_chunk(&fs, chunk);
     let (log, _) = open(&fs);
     assert_eq!(log.chunks().state(&chunk), ChunkState::Kept);
     drop(log);
     fs.lose_power();
     assert_eq!(bodies(&open(&fs).0, "a", 0), [(0, b"first".to_vec())]);
+}
+
+/// A log with the chunk of its only frame, which the process failed to sync before it was killed.
+fn with_unsynced_chunk(fs: &Memory, chunk: [u8; 16]) {
+    let (mut log, _) = open(fs);
+    let mut with_chunk = Frame::clone(&frame(0, 1, &["a"], b"first"));
+    with_chunk.chunks.push(chunk);
+    log.append(&Arc::new(with_chunk)).unwrap();
+    fs.fail_syncs(2);
+    assert!(log.sync().is_err());
+}
+
+#[test]
+fn a_file_that_could_not_be_written_anew_is_not_taken_for_synced_by_the_run_after() {
+    let (fs, chunk) = (Memory::default(), [3; 16]);
+    with_unsynced_chunk(&fs, chunk);
+    // The second run cannot write it anew, goes on behind it, and is killed.
+    fs.fail_syncs(1);
+    let (mut log, _) = open(&fs);
+    assert_eq!(log.chunks().state(&chunk), ChunkState::New);
+    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
+    log.sync().expect("the disk is well again");
+    drop(log);
+    let (log, _) = open(&fs);
+    assert_eq!(log.chunks().state(&chunk), ChunkState::Kept);
+    drop(log);
+    fs.lose_power();
+    let expected = [(0, b"first".to_vec()), (1, b"second".to_vec())];
+    assert_eq!(
+        bodies(&open(&fs).0, "a", 0),
+        expected,
+        "what is known is there"
+    );
+}
+
+#[test]
+fn a_file_is_written_anew_once() {
+    let (fs, chunk) = (Memory::default(), [3; 16]);
+    with_unsynced_chunk(&fs, chunk);
+    let (mut log, _) = open(&fs);
+    let first = "0000000000000000.wal";
+    let sealed = fs.content(first);
+    log.append(&frame(1, 1, &["a"], b"second")).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    // Whatever fails now, the disk has it.
+    for _ in 0..2 {
+        fs.fail_syncs(1);
+        let (log, recovered) = open(&fs);
+        assert_eq!(log.chunks().state(&chunk), ChunkState::Kept);
+        assert_eq!(recovered.gaps, []);
+        let expected = [(0, b"first".to_vec()), (1, b"second".to_vec())];
+        assert_eq!(bodies(&log, "a", 0), expected, "each once");
+        assert_eq!(fs.content(first), sealed);
+    }
 }
 
 #[test]
