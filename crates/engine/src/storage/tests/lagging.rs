@@ -3,20 +3,22 @@
 use super::*;
 
 impl Rig {
-    /// Hands over batches as an input does that takes what it reads from `room`, until it has to wait. Returns how many.
-    fn fill(&mut self, room: &Arc<Budget>) -> usize {
+    /// Hands over batches as an input does that takes what it reads from `room`, until it is held back. Returns how many.
+    async fn fill(&mut self, room: &Arc<Budget>) -> usize {
         for count in 0..1000 {
-            let Some(permit) = room.try_take(0) else {
+            if room.is_closed() {
                 return count;
-            };
-            let batch = self.batch(20).with_permit(permit);
+            }
+            // What is on its way to a slow disk takes room of the router's memory for a while.
+            let permit = tokio::time::timeout(PATIENCE, room.take(0)).await;
+            let batch = self.batch(20).with_permit(permit.expect("in time"));
             let source = Source {
                 is_stored: false,
                 room: Some(room),
             };
             self.storage.route(batch, &[0, 1], source);
         }
-        panic!("it never has to wait");
+        panic!("it is never held back");
     }
 
     fn waits_on_disk(&self, route: usize) -> bool {
@@ -41,7 +43,7 @@ async fn an_input_waits_while_no_output_gets_on() {
         let mut rig = Rig::new(folder.path(), &["live", "dead"], None);
         rig.storage.start(&rig.road);
         let (room, other) = (rig.memory.child(0), rig.memory.child(0));
-        let first = rig.fill(&room);
+        let first = rig.fill(&room).await;
         assert!(first > 1 && room.is_closed());
         assert!(!rig.waits_on_disk(0) && !rig.waits_on_disk(1));
         assert!(other.try_take(1).is_some(), "other inputs go on");
@@ -63,8 +65,10 @@ async fn an_input_waits_while_no_output_gets_on() {
         }
         assert!(rig.waits_on_disk(1) && !rig.waits_on_disk(0));
         // And while the only one that is left does not get on either, the input waits again.
-        let more = rig.fill(&room);
-        assert!(more > 1 && room.is_closed() && !rig.waits_on_disk(0));
+        let more = rig.fill(&room).await;
+        assert!(more > 1, "{more}");
+        assert!(room.is_closed());
+        assert!(!rig.waits_on_disk(0));
         let all_records = rig.next;
         let mut late = Vec::new();
         while late.len() < all_records as usize {
@@ -73,7 +77,7 @@ async fn an_input_waits_while_no_output_gets_on() {
         assert_eq!(late, all(0..all_records), "all, once, and in order");
         until("the dead output is back", || !room.is_closed()).await;
         assert!(!rig.waits_on_disk(1), "and gets everything directly");
-        rig.fill(&room);
+        rig.fill(&room).await;
         while live.len() < all_records as usize {
             live.extend(rig.answer(0).await);
         }
@@ -114,7 +118,7 @@ async fn a_change_of_outputs_lets_inputs_on() {
         let mut rig = Rig::new(folder.path(), &["dead", "too"], None);
         rig.storage.start(&rig.road);
         let room = rig.memory.child(0);
-        rig.fill(&room);
+        rig.fill(&room).await;
         rig.storage.attach(&[]);
         assert!(!room.is_closed());
     };
