@@ -14,6 +14,10 @@ use crate::regular::Regular;
 
 /// A pattern may not compile to more than this.
 const NFA_BYTES_MAX: usize = 4 << 20;
+/// A search that asks for groups may not need more than this for their places: for each state of the NFA two rows of them.
+const SLOTS_BYTES_MAX: usize = 24 << 20;
+/// About what a state of the NFA takes.
+const STATE_BYTES: usize = 24;
 const ONEPASS_BYTES_MAX: usize = 256 << 10;
 /// What the lazy DFA may remember. Small: a pipeline has many patterns, and an agent's memory is counted.
 const HYBRID_CACHE_BYTES: usize = 128 << 10;
@@ -51,6 +55,13 @@ impl Anchor {
                 .filter(|&start| start < text.len()),
         }
     }
+}
+
+/// How large the NFA of `hir` may be: smaller with many groups.
+fn nfa_bytes_max(hir: &Hir) -> usize {
+    let slots = 2 * (hir.properties().explicit_captures_len() + 1);
+    let states_max = SLOTS_BYTES_MAX / (2 * slots * size_of::<usize>());
+    NFA_BYTES_MAX.min(states_max * STATE_BYTES)
 }
 
 /// An automaton that knows at each byte which group it is in: the fastest, for patterns with an anchor and without any choice.
@@ -145,7 +156,7 @@ pub(crate) struct GeneralCache {
 impl General {
     pub fn new(Regular { hir, not_at_end }: &Regular) -> Result<General, Error> {
         let config = meta::Config::new()
-            .nfa_size_limit(Some(NFA_BYTES_MAX))
+            .nfa_size_limit(Some(nfa_bytes_max(hir)))
             .onepass_size_limit(Some(ONEPASS_BYTES_MAX))
             .hybrid_cache_capacity(HYBRID_CACHE_BYTES)
             .dfa(false);

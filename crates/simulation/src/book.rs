@@ -39,8 +39,6 @@ struct Record {
     emitted: bool,
     /// A copy may lie in the log while its source hands over another: which of them an answer is about nobody can tell.
     doubled: bool,
-    /// The disk failed to write it after it was acknowledged, and lost it.
-    taken: bool,
 }
 
 /// What became of a record at one output.
@@ -58,6 +56,8 @@ struct Fate {
     remembered: bool,
     /// When the last answer about it was heard.
     heard: Option<Duration>,
+    /// The disk failed to write it after it was acknowledged, and lost it.
+    taken: bool,
 }
 
 struct Output {
@@ -126,7 +126,6 @@ impl Book {
             covered: false,
             emitted: false,
             doubled: false,
-            taken: false,
         });
         id
     }
@@ -341,9 +340,9 @@ impl Book {
         (0..).zip(&self.sources).flat_map(of).collect()
     }
 
-    /// The disk lost `id` in a way that nobody can help.
-    pub fn taken(&mut self, id: Id) {
-        self.record(id).taken = true;
+    /// The disk lost `id` for `output` in a way that nobody can help.
+    pub fn taken(&mut self, output: usize, id: Id) {
+        self.fate(output, id).taken = true;
     }
 
     /// What `output` answered for since the last crash.
@@ -401,7 +400,7 @@ impl Book {
             let records = self.sources.iter().flat_map(|source| &source.records);
             let owing = |record: &&Record| {
                 let fate = &record.routes[index];
-                fate.expected && !fate.done && !record.taken
+                fate.expected && !fate.done && !fate.taken
             };
             let missing = records.filter(owing).count() as u64;
             (index, missing.saturating_sub(output.given_up))
@@ -417,7 +416,7 @@ impl Book {
         for (source, book) in self.sources.iter().enumerate() {
             for (number, record) in book.records.iter().enumerate() {
                 let fate = &record.routes[output];
-                if fate.expected && !fate.done && !record.taken && examples.len() < 5 {
+                if fate.expected && !fate.done && !fate.taken && examples.len() < 5 {
                     examples.push(format!("{source}:{number}"));
                 }
             }

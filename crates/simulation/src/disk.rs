@@ -139,11 +139,11 @@ impl SimDisk {
         gone
     }
 
-    /// Whether `bytes` stand in a file.
-    pub fn holds(&self, bytes: &[u8]) -> bool {
+    /// Whether `is_meant` says so of what stands in a file.
+    pub fn any_file(&self, is_meant: impl Fn(&[u8]) -> bool) -> bool {
         let state = self.lock();
         let mut files = state.names.values().map(|file| &state.files[*file]);
-        files.any(|file| contains(file.bytes(), bytes))
+        files.any(|file| is_meant(file.bytes()))
     }
 
     /// The power goes: of what was not synced any part may be left.

@@ -11,13 +11,12 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
 
 use crate::book::Book;
-use crate::disk::contains;
 use crate::mutation::Mutation;
 use crate::panics;
 use crate::router::{self, GRACE};
 use crate::scenario::{Ending, When};
 use crate::world::World;
-use crate::{log_file, sender};
+use crate::{frames, log_file, sender};
 
 /// A life that does not reach its last step ends after this long.
 const LONGEST_LIFE: Duration = Duration::from_secs(30);
@@ -219,16 +218,23 @@ fn after(world: &World, ending: Ending, counters: &Counters) {
 }
 
 /// With `storage.sync normal` records are acknowledged when the system has them. A disk that then fails to write them, and a
-/// process that ends before it could write them elsewhere, lose them: nobody can help that.
+/// process that ends before it could write them elsewhere, lose them: nobody can help that. The log may hold a record in
+/// several frames, each for other outputs: one that is gone says nothing about the others.
 fn taken_by_disk(world: &World, book: &mut Book, gone: &[u8]) {
     if world.scenario.disk.syncs || gone.is_empty() {
         return;
     }
     for id in book.ids() {
         let text = id.text();
-        if contains(gone, text.as_bytes()) && !world.disk.holds(text.as_bytes()) {
-            world.say(|| format!("disk: {id:?} is lost with what it failed to sync"));
-            book.taken(id);
+        for output in 0..world.scenario.outputs.len() {
+            let route = router::route(output);
+            let is_there = |bytes: &[u8]| frames::holds(bytes, &route, &text);
+            if is_there(gone) && !world.disk.any_file(is_there) {
+                world.say(|| {
+                    format!("disk: {id:?} is lost for output {output} with what it failed to sync")
+                });
+                book.taken(output, id);
+            }
         }
     }
 }

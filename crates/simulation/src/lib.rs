@@ -24,6 +24,7 @@
 mod book;
 mod dice;
 mod disk;
+mod frames;
 mod history;
 mod log_file;
 mod mutation;

@@ -12,6 +12,11 @@ use crate::plugins::REGISTRY;
 use crate::scenario::Scenario;
 use crate::world::World;
 
+/// What the log calls an output.
+pub fn route(output: usize) -> String {
+    format!("sim_output.{output}")
+}
+
 /// `Grace`: how long a stop may take.
 pub const GRACE: Duration = Duration::from_secs(5);
 

@@ -115,6 +115,7 @@ impl Log {
             log.take_over(index, &mut recovered)?;
         }
         log.next = log.next.max(log.cursors.top());
+        log.make_chunks_safe();
         for segment in &log.segments {
             log.cursors.chunks.keep(&segment.chunks);
         }

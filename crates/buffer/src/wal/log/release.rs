@@ -58,7 +58,7 @@ impl Log {
         true
     }
 
-    fn is_done(&self, segment: &Segment) -> bool {
+    pub(super) fn is_done(&self, segment: &Segment) -> bool {
         let mut routes = segment.routes.iter();
         let is_needed = segment.holds_lost && !self.lost.is_empty();
         !is_needed

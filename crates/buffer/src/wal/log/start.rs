@@ -100,21 +100,41 @@ impl Log {
                 });
             }
         }
-        self.make_safe(&mut segment);
         self.next = self.next.max(segment.end);
         self.segments.push(segment);
     }
 
-    /// The earlier run may have ended between writing and syncing. Its chunks are answered at once when they come again, so
-    /// the disk must have them; where that is not certain they are taken once more.
-    fn make_safe(&self, segment: &mut Segment) {
-        if self.settings.durability == Durability::Process || segment.chunks.is_empty() {
+    /// Chunks that come again are answered at once, so the disk must have them for sure. It need not: the earlier run may
+    /// have ended between writing and syncing, or after a sync that failed, which the system has forgotten by now. Such
+    /// files are written anew; where that cannot be, their chunks are taken once more.
+    pub(super) fn make_chunks_safe(&mut self) {
+        if self.settings.durability == Durability::Process {
             return;
         }
-        let synced = self.fs.open(&segment.path).and_then(|mut file| file.sync());
-        if synced.is_err() {
-            segment.chunks.clear();
+        for index in 0..self.segments.len() {
+            let segment = &self.segments[index];
+            let is_safe =
+                segment.chunks.is_empty() || self.is_synced(index) || self.is_done(segment);
+            if !is_safe && self.write_anew(segment).is_err() {
+                self.segments[index].chunks.clear();
+            }
         }
+    }
+
+    /// Whether the run that wrote a file has synced all of it. It began the next one only then, or to write there first
+    /// what the failed sync of this one may have lost.
+    fn is_synced(&self, index: usize) -> bool {
+        let next = self.segments.get(index + 1);
+        next.is_some_and(|next| next.header.first >= self.segments[index].end)
+    }
+
+    /// Puts a copy that is synced in the place of a file.
+    fn write_anew(&self, segment: &Segment) -> io::Result<()> {
+        let copy = segment.path.with_extension("anew");
+        let _ = self.fs.remove(&copy);
+        self.copy(segment, &(0..segment.len), &copy)?;
+        self.fs.rename(&copy, &segment.path)?;
+        self.fs.sync_dir(&self.settings.folder)
     }
 
     fn copy(&self, segment: &Segment, bytes: &Range<u64>, to: &Path) -> io::Result<()> {
