@@ -72,9 +72,15 @@ fn fuzz_lake_http() {
             let answer = runtime.block_on(raw(&lake, bytes));
             let text = String::from_utf8_lossy(&answer);
             // Nothing is signed, so nothing is done.
-            let is_refusal = ["HTTP/1.1 4", "HTTP/1.0 4", "HTTP/1.1 100", "HTTP/1.1 501", "HTTP/1.0 501"]
-                .iter()
-                .any(|start| text.starts_with(start));
+            let is_refusal = [
+                "HTTP/1.1 4",
+                "HTTP/1.0 4",
+                "HTTP/1.1 100",
+                "HTTP/1.1 501",
+                "HTTP/1.0 501",
+            ]
+            .iter()
+            .any(|start| text.starts_with(start));
             assert!(answer.is_empty() || is_refusal, "{text}");
         });
     let answer = runtime.block_on(lake.firehose("ListDeliveryStreams", json!({})));
