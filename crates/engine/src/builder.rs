@@ -238,6 +238,7 @@ impl<'a> Builder<'a> {
         let exit = Exit {
             matcher,
             deliveries: sender.clone(),
+            oversight: Rc::clone(&settings.oversight),
             counters: counters.clone(),
             bytes_max: common.total_limit_size.0,
         };

@@ -10,6 +10,8 @@ use record::{Batch, Receipt};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::storage::Held;
+
 /// Records of a batch that an output holds no more and that are not answered for.
 #[derive(Debug)]
 pub struct Leftover {
@@ -57,6 +59,8 @@ pub struct Oversight {
     answered: Cell<Instant>,
     /// How long an answer may take.
     pub deadline: Cell<Duration>,
+    /// The bytes that it holds, where the storage counts them.
+    bytes: RefCell<Option<Arc<Held>>>,
 }
 
 impl Oversight {
@@ -73,6 +77,7 @@ impl Oversight {
             is_silent: Cell::new(false),
             answered: Cell::new(Instant::now()),
             deadline: Cell::new(Duration::MAX),
+            bytes: RefCell::default(),
         })
     }
 
@@ -157,6 +162,20 @@ impl Oversight {
             self.answered.set(Instant::now());
         }
         self.under_way.set(requests);
+    }
+
+    /// What the runner holds is counted in `bytes` from now on.
+    pub fn count_in(&self, bytes: &Arc<Held>) {
+        *self.bytes.borrow_mut() = Some(Arc::clone(bytes));
+    }
+
+    /// Completes when more waits for the runner than it gets because of all that it holds.
+    pub async fn room_is_wanted(&self) {
+        let bytes = self.bytes.borrow().clone();
+        match bytes {
+            Some(bytes) => bytes.room_is_wanted().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Gives up what is under way: it will get no answer.

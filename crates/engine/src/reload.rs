@@ -349,6 +349,7 @@ fn exit(output: &RunningOutput, planned: PlannedOutput) -> Exit {
     Exit {
         matcher: planned.matcher,
         deliveries: output.deliveries.clone(),
+        oversight: Rc::clone(&output.oversight),
         counters: output.counters.clone(),
         bytes_max: output.bytes_max,
     }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{Emit, FilterCall, Log, RunFilter};
-use record::{Batch, Receipt};
+use record::{Batch, Budget, Receipt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use crate::instance::TagMatcher;
+use crate::oversight::Oversight;
 use crate::storage::Storage;
 
 /// A batch on its way into one output, with what is owed for it there.
@@ -37,6 +38,8 @@ pub struct FilterStation {
 pub struct Exit {
     pub matcher: TagMatcher,
     pub deliveries: UnboundedSender<Delivery>,
+    /// Of the output's runner.
+    pub oversight: Rc<Oversight>,
     pub counters: OutputCounters,
     /// The most bytes in files that may wait for it.
     pub bytes_max: Option<u64>,
@@ -63,15 +66,40 @@ pub struct InputRoad {
     counters: InputCounters,
     /// Whether what it hands over is kept on the disk until it is delivered.
     is_stored: bool,
+    /// The memory that it takes what it reads from.
+    room: Arc<Budget>,
+}
+
+/// What the way of a batch depends on besides its tag.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Whether it is kept on the disk until it is delivered.
+    pub is_stored: bool,
+    /// The memory of the input that it came from, which can be held back by that. `None`: it came from none.
+    pub room: Option<&'a Arc<Budget>>,
+}
+
+impl Source<'_> {
+    /// Of batches that no input handed over just now.
+    pub const NONE: Source<'static> = Source {
+        is_stored: false,
+        room: None,
+    };
 }
 
 impl InputRoad {
-    /// The start of `road` for one input.
-    pub fn new(road: &Rc<Road>, counters: InputCounters, is_stored: bool) -> Rc<InputRoad> {
+    /// The start of `road` for one input, which takes what it reads from `room`.
+    pub fn new(
+        road: &Rc<Road>,
+        counters: InputCounters,
+        is_stored: bool,
+        room: Arc<Budget>,
+    ) -> Rc<InputRoad> {
         Rc::new(InputRoad {
             road: RefCell::new(Some(Rc::clone(road))),
             counters,
             is_stored,
+            room,
         })
     }
 
@@ -91,8 +119,16 @@ impl Emit for InputRoad {
         let Some(road) = self.road.borrow().clone() else {
             return;
         };
-        road.travel(batch, &self.counters, self.is_stored);
-        road.travel_emitted();
+        let source = Source {
+            is_stored: self.is_stored,
+            room: Some(&self.room),
+        };
+        road.travel(batch, &self.counters, source);
+        // What a filter emits now it made of what the input has handed over.
+        road.travel_emitted(Source {
+            is_stored: false,
+            ..source
+        });
         if !road.filters.is_empty() {
             road.filtered.notify_one();
         }
@@ -128,7 +164,7 @@ impl Road {
     }
 
     /// Hands records to the outputs that their tag matches, without filters; gives them back if there are none.
-    pub fn hand_over(&self, batch: Batch, is_stored: bool) -> Option<Batch> {
+    pub fn hand_over(&self, batch: Batch, source: Source<'_>) -> Option<Batch> {
         let Some((storage, ways)) = &self.storage else {
             return Some(batch);
         };
@@ -140,7 +176,7 @@ impl Road {
         if routes.is_empty() {
             return Some(batch);
         }
-        storage.route(batch, &routes, is_stored);
+        storage.route(batch, &routes, source);
         None
     }
 
@@ -190,20 +226,20 @@ impl Road {
                 filter.expire(&call, all);
             }
         }
-        self.travel_emitted();
+        self.travel_emitted(Source::NONE);
     }
 
-    fn travel_emitted(&self) {
+    fn travel_emitted(&self, source: Source<'_>) {
         loop {
             let next = self.emitted.borrow_mut().pop_front();
             match next {
-                Some(batch) => self.travel(batch, &self.emitter, false),
+                Some(batch) => self.travel(batch, &self.emitter, source),
                 None => return,
             }
         }
     }
 
-    fn travel(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
+    fn travel(&self, mut batch: Batch, input: &InputCounters, source: Source<'_>) {
         input.records.add(batch.len() as u64);
         input.bytes.add(batch.source().len() as u64);
         for station in self.filters.iter() {
@@ -214,16 +250,16 @@ impl Road {
                 }
             }
         }
-        self.route(batch, input, is_stored);
+        self.route(batch, input, source);
     }
 
-    fn route(&self, mut batch: Batch, input: &InputCounters, is_stored: bool) {
+    fn route(&self, mut batch: Batch, input: &InputCounters, source: Source<'_>) {
         if let Some((storage, _)) = &self.storage
             && !batch.is_empty()
-            && storage.is_needed(&batch, is_stored)
+            && storage.is_needed(&batch, source.is_stored)
         {
             let records = batch.len() as u64;
-            match self.hand_over(batch, is_stored) {
+            match self.hand_over(batch, source) {
                 None => return input.routed.add(records),
                 Some(unrouted) => batch = unrouted,
             }

@@ -264,6 +264,7 @@ where
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
             () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Event::FlushIsDue,
             () = self.settings.memory.wanted(), if holding => Event::MemoryIsWanted,
+            () = self.settings.oversight.room_is_wanted(), if holding => Event::MemoryIsWanted,
             () = stop.requested(), if !self.stopping => Event::StopIsRequested,
             () = self.settings.oversight.changed() => Event::OversightChanged,
             () = tokio::time::sleep(IDLE), if idle => Event::Idle,

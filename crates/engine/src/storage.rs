@@ -7,25 +7,24 @@
 //! ```
 //!
 //! What an input with `storage.type filesystem` handed over is settled once the log has it. What an input in memory
-//! handed over is settled on delivery; but an output that holds more than its share of the memory *falls behind*: what
-//! comes for it then goes to the log alone, and that settles its share. So a dead output stops no live one.
+//! handed over is settled on delivery; but an output that holds more than its share of the memory, while another one gets
+//! on, *falls behind*: what comes for it then goes to the log alone, and that settles its share. So a dead output stops no
+//! live one. While none gets on, the inputs are held back instead: see [`lagging`].
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use buffer::fs::{Disk, Fs};
 use buffer::wal::{self, Append, ChunkId, ChunkState, OpenError, Report, Settings, Writer};
 use monitor::OutputCounters;
 use plugin::{Log, Metrics, Reason};
 use record::{Batch, Budget, Origin, Receipt};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
 
-use crate::road::{Delivery, Exit, Road};
+use crate::road::{Delivery, Exit, Road, Source};
 use names::{kept_for, numbered, sent_as};
 use resent::IsPending;
 
@@ -33,7 +32,9 @@ mod dead_letters;
 mod directory;
 pub mod encoding;
 mod feeder;
+mod held;
 mod import;
+mod lagging;
 mod names;
 mod report;
 mod resent;
@@ -44,6 +45,7 @@ pub use dead_letters::{DeadLetters, below};
 pub use directory::{
     Directory, DirectoryError, SimulatedDisk, StateDirectory, candidates, state_name,
 };
+pub use held::{Held, Hold};
 pub use running::{claim, of_plan, open_storage, watched};
 pub use settings::{DefaultStorage, StorageSettings};
 
@@ -67,27 +69,6 @@ pub struct Way {
     is_fed: Cell<bool>,
 }
 
-/// How many bytes of batches an output holds.
-#[derive(Default)]
-struct Held {
-    bytes: AtomicUsize,
-    /// Told when it has become less, or the output fell behind.
-    changed: Notify,
-}
-
-/// Counts bytes as held until it is dropped.
-struct Hold {
-    held: Arc<Held>,
-    bytes: usize,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.held.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
-        self.held.changed.notify_one();
-    }
-}
-
 /// See the module's documentation.
 pub struct Storage {
     log: Log,
@@ -99,6 +80,8 @@ pub struct Storage {
     memory: Arc<Budget>,
     /// The smallest `Mem_Buf_Limit` that an input has or had, if any.
     input_bytes: Cell<Option<usize>>,
+    /// The memory of inputs that are held back.
+    held_back: RefCell<Vec<Arc<Budget>>>,
     /// Complete with the next batch that is kept.
     chunks: RefCell<Vec<ChunkId>>,
     /// Feed the outputs, once it is started.
@@ -144,6 +127,7 @@ impl Storage {
             opened: RefCell::new(Opened::No),
             memory,
             input_bytes: Cell::new(None),
+            held_back: RefCell::default(),
             chunks: RefCell::default(),
             feeders: RefCell::default(),
         }
@@ -160,6 +144,7 @@ impl Storage {
             };
             *way.deliveries.borrow_mut() = Some(exit.deliveries.clone());
             *way.counters.borrow_mut() = exit.counters.clone();
+            exit.oversight.count_in(&way.held);
             way.bytes_max.set(exit.bytes_max);
             self.counted.set(&exit.counters);
             if let Some(open) = self.opened() {
@@ -168,6 +153,8 @@ impl Storage {
             way.index
         });
         let numbers = numbers.collect();
+        // The outputs that did not get on may be gone.
+        self.let_inputs_on();
         self.feed();
         numbers
     }
@@ -283,6 +270,8 @@ impl Storage {
     fn end_feeders(&self) {
         let feeders = self.feeders.borrow_mut().take().unwrap_or_default();
         feeders.iter().for_each(JoinHandle::abort);
+        // Nobody would look after them any more.
+        self.let_inputs_on();
     }
 
     /// Whether an earlier run left a log in one of the places, or may have: see [`may_hold`].
@@ -324,9 +313,8 @@ impl Storage {
         }
     }
 
-    /// Sends `batch` to the outputs number `routes`, through the log where need be. `is_stored`: its input wants to be
-    /// answered as soon as the log has it.
-    pub fn route(&self, mut batch: Batch, routes: &[usize], is_stored: bool) {
+    /// Sends `batch` to the outputs number `routes`, through the log where need be.
+    pub fn route(&self, mut batch: Batch, routes: &[usize], source: Source<'_>) {
         let receipt = std::mem::replace(batch.receipt_mut(), Receipt::none());
         if !encoding::is_storable(&batch) {
             let (batch, _) = batch.freeze();
@@ -341,12 +329,16 @@ impl Storage {
         if routes.is_empty() {
             return receipt.settle_all();
         }
-        if is_stored && let Some(open) = self.log() {
+        if source.is_stored
+            && let Some(open) = self.log()
+        {
             return self.store(&open, batch, receipt, routes);
         }
         let (batch, _) = batch.freeze();
-        let (behind, live): (Vec<usize>, Vec<usize>) =
-            routes.iter().partition(|route| self.is_behind(**route));
+        self.judge(routes, source.room);
+        let (behind, live): (Vec<usize>, Vec<usize>) = routes
+            .iter()
+            .partition(|route| self.outputs() > 1 && self.is_behind(&self.way(**route)));
         if let Some(open) = self.opened()
             && !behind.is_empty()
         {
@@ -360,48 +352,6 @@ impl Storage {
         self.hand_over(&batch, receipt, &live);
     }
 
-    /// Whether what comes for an output must wait on the disk, because it holds too much.
-    fn is_behind(&self, route: usize) -> bool {
-        let way = self.way(route);
-        // With one output back-pressure is all that is needed.
-        if self.outputs() < 2 {
-            return false;
-        }
-        if let Some(open) = self.opened()
-            && open.writer.behind(way.index).is_some()
-        {
-            return true;
-        }
-        if way.held.bytes.load(Ordering::Acquire) <= self.share_of(&way) {
-            return false;
-        }
-        let Some(open) = self.log() else {
-            return false;
-        };
-        self.fall_behind(&open, &way);
-        true
-    }
-
-    /// An input takes what it reads out of `budget`. An output that holds that much would stop it, and with it all others.
-    pub fn note_input(&self, budget: &Budget) {
-        let limit = Some(budget.limit()).filter(|limit| *limit > 0);
-        let least = limit.into_iter().chain(self.input_bytes.get()).min();
-        self.input_bytes.set(least);
-    }
-
-    /// How many bytes an output may hold before it has fallen behind.
-    fn share_of(&self, way: &Way) -> usize {
-        let input = self.input_bytes.get();
-        let input = input.map_or(usize::MAX, |bytes| bytes / 4 * 3 / self.outputs().max(1));
-        let limit = way.bytes_max.get();
-        let limit = limit.map_or(usize::MAX, |bytes| bytes as usize / 2);
-        let share = match self.memory.limit() {
-            0 => usize::MAX,
-            memory => (memory / 4 * 3 / self.outputs().max(1)).max(SHARE_MIN),
-        };
-        share.min(limit).min(input)
-    }
-
     fn fall_behind(&self, open: &Open, way: &Way) {
         self.log.info(format_args!(
             "output {} cannot keep up: what comes for it waits in {}",
@@ -409,7 +359,7 @@ impl Storage {
             open.directory.path.display()
         ));
         open.writer.fall_behind(way.index);
-        way.held.changed.notify_one();
+        way.held.changed();
     }
 
     /// Keeps a batch and hands it to the outputs that keep up. Its source is answered when the log has it.
@@ -425,9 +375,7 @@ impl Storage {
         }
         for route in routes {
             let way = self.way(*route);
-            if way.held.bytes.load(Ordering::Acquire) > self.share_of(&way)
-                && open.writer.behind(way.index).is_none()
-            {
+            if self.is_full(&way) && open.writer.behind(way.index).is_none() {
                 self.fall_behind(open, &way);
             }
         }
@@ -511,11 +459,7 @@ impl Storage {
     /// Hands a batch to an output, which holds it until it is answered for.
     fn deliver(&self, way: &Way, batch: Arc<Batch>, receipt: Receipt) {
         let bytes = batch.footprint();
-        way.held.bytes.fetch_add(bytes, Ordering::AcqRel);
-        let hold = Hold {
-            held: Arc::clone(&way.held),
-            bytes,
-        };
+        let hold = Hold::new(&way.held, bytes);
         let counters = way.counters.borrow();
         let records = batch.len() as u64;
         let deliveries = way.deliveries.borrow();

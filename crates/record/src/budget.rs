@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
@@ -12,6 +12,8 @@ use std::task::{Poll, Waker};
 pub struct Budget {
     limit: usize,
     used: AtomicUsize,
+    /// Nobody gets anything, however much room there is.
+    is_closed: AtomicBool,
     parent: Option<Arc<Budget>>,
     waiting: Mutex<VecDeque<Waker>>,
     /// Of those who want to know when somebody begins to wait.
@@ -24,6 +26,7 @@ impl Budget {
         Arc::new(Budget {
             limit,
             used: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
             parent: None,
             waiting: Mutex::default(),
             watching: Mutex::default(),
@@ -35,6 +38,7 @@ impl Budget {
         Arc::new(Budget {
             limit,
             used: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
             parent: Some(Arc::clone(self)),
             waiting: Mutex::default(),
             watching: Mutex::default(),
@@ -87,6 +91,22 @@ impl Budget {
         self.limit != 0 && self.used() >= self.limit
     }
 
+    /// Gives no permit from now on, as if the limit were reached. What bytes there are may still grow.
+    pub fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Gives permits again.
+    pub fn reopen(&self) {
+        self.is_closed.store(false, Ordering::Release);
+        self.wake_waiting();
+    }
+
+    /// Whether it gives no permit until it is opened again.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     /// Waits until [`Budget::try_take`] succeeds.
     pub async fn take(self: &Arc<Budget>, bytes: usize) -> Permit {
         poll_fn(|context| {
@@ -129,6 +149,9 @@ impl Budget {
     }
 
     fn reserve(&self, bytes: usize) -> bool {
+        if self.is_closed() {
+            return false;
+        }
         let room = |used: usize| {
             let fits = self.limit == 0 || used == 0 || used.saturating_add(bytes) <= self.limit;
             fits.then_some(used + bytes)
@@ -269,6 +292,25 @@ mod tests {
                 .is_pending(),
             "nobody waits any more"
         );
+    }
+
+    #[test]
+    fn a_closed_budget_gives_nothing_and_wakes_who_waits_when_it_opens() {
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        let process = Budget::new(100);
+        let (input, other) = (process.child(0), process.child(0));
+        input.close();
+        assert!(input.try_take(1).is_none(), "however empty it is");
+        assert!(other.try_take(1).is_some(), "the others go on");
+        let mut wanted = std::pin::pin!(process.wanted());
+        let mut room = std::pin::pin!(input.take(1));
+        assert!(room.as_mut().poll(&mut context).is_pending());
+        assert!(
+            wanted.as_mut().poll(&mut context).is_ready(),
+            "who holds bytes only to do more at once lets go of them"
+        );
+        input.reopen();
+        assert!(room.as_mut().poll(&mut context).is_ready());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
 
+mod early;
 mod refusals;
 
 /// Requests of at most `full` records; a record's body is its position.
@@ -459,48 +460,6 @@ async fn a_dropped_runner_refuses_what_it_held() {
     );
     // 0 1 failed and waits; 2 3 and 4 were sent meanwhile.
     assert_eq!((ledger.discharged(), ledger.refused()), (0, vec![0..2]));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
-    let (memory, ledger) = (Budget::new(10), Ledger::new(0));
-    let script = Rc::new(Script::default());
-    let (_handle, stop) = StopHandle::new();
-    let settings = RunnerSettings {
-        flush: Duration::from_secs(3_600),
-        retry_limit: RetryLimit::Unset,
-        backoff: Backoff { configured: None },
-        counters: OutputCounters::new("fake.0".into(), Metrics::default()),
-        log: Log::new("", Level::Off),
-        stop,
-        memory: Arc::clone(&memory),
-        bodies: Budget::new(0),
-        oversight: Oversight::new(),
-        dead_letters: DeadLetters::none(),
-    };
-    let output = RunOutput {
-        format: Box::new(Lines {
-            full: 500,
-            lanes: 0,
-            body: Vec::new(),
-            parts: Parts::default(),
-        }),
-        deliver: Rc::clone(&script) as Rc<dyn Deliver>,
-        concurrency: 1,
-    };
-    let (sender, mut receiver) = unbounded_channel();
-    let Delivery { batch, receipt } = batch(&ledger, 0..3);
-    let mut batch = Arc::into_inner(batch).expect("nobody else has it");
-    batch = batch.with_permit(memory.try_take(10).expect("empty"));
-    let batch = Arc::new(batch);
-    sender.send(Delivery { batch, receipt }).expect("open");
-    let begin = Instant::now();
-    tokio::select! {
-        _ = super::run(output, &settings, &mut receiver) => unreachable!("deliveries are open"),
-        permit = memory.take(5) => assert_eq!(permit.bytes(), 5),
-    }
-    assert_eq!(begin.elapsed(), Duration::ZERO, "nothing waited for Flush");
-    assert_eq!(script.sent.borrow().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

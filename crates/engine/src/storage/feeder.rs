@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use buffer::wal::{Stored, StoredFrames};
@@ -26,13 +25,15 @@ pub async fn feed(storage: Rc<Storage>, way: Rc<Way>) {
     };
     loop {
         let Some(open) = feeder.storage.opened() else {
-            feeder.way.held.changed.notified().await;
+            feeder.way.held.has_changed().await;
+            feeder.storage.look_after_inputs(&feeder.way);
             continue;
         };
-        if !feeder.has_room() || !feeder.step(&open).await {
+        feeder.storage.look_after_inputs(&feeder.way);
+        if !feeder.has_room(&open) || !feeder.step(&open).await {
             tokio::select! {
                 biased;
-                () = feeder.way.held.changed.notified() => {}
+                () = feeder.way.held.has_changed() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
@@ -47,10 +48,14 @@ struct Feeder {
 }
 
 impl Feeder {
-    /// Whether the output has worked off enough to get more.
-    fn has_room(&self) -> bool {
-        let held = self.way.held.bytes.load(Ordering::Acquire);
-        self.way.is_attached() && held <= self.storage.share_of(&self.way) / 2
+    /// Whether the output has worked off enough to get more. If it has not, and there is more, it is told so: it may hold
+    /// records only to send more at once.
+    fn has_room(&self, open: &Open) -> bool {
+        let room = self.storage.share_of(&self.way) / 2;
+        let held = &self.way.held;
+        let has_more = open.writer.behind(self.way.index).is_some();
+        held.ask_for_room(has_more.then_some(room));
+        self.way.is_attached() && held.bytes() <= room
     }
 
     /// Reads once. Returns whether there may be more at once.

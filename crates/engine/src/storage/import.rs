@@ -11,7 +11,7 @@ use record::{Batch, Ledger, Origin, Position, Tag, msgpack};
 use tokio::sync::Notify;
 
 use super::Storage;
-use crate::road::Road;
+use crate::road::{Road, Source};
 
 /// Hands on what lies in `folder`, the oldest first. Filters have seen it already.
 pub async fn import(storage: Rc<Storage>, road: Rc<Road>, folder: PathBuf) {
@@ -96,7 +96,11 @@ async fn hand_on(
         let owed = ledger.open(0..count as u64);
         let batch = batch.with_obligation(owed).with_permit(permit);
         storage.complete_chunk(id);
-        if let Some(unrouted) = road.hand_over(batch, true) {
+        let source = Source {
+            is_stored: true,
+            room: None,
+        };
+        if let Some(unrouted) = road.hand_over(batch, source) {
             storage.log.warn(format_args!(
                 "{place}: no output matches the tag {}: it stays there",
                 unrouted.tag()

@@ -16,9 +16,15 @@ use buffer::wal::Durability;
 
 use super::*;
 use crate::instance::TagMatcher;
-use crate::oversight::Leftover;
+use crate::oversight::{Leftover, Oversight};
+
+mod lagging;
 
 const MIB: usize = 1 << 20;
+const STORED: Source<'static> = Source {
+    is_stored: true,
+    room: None,
+};
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -50,6 +56,7 @@ impl Rig {
             exits.push(Exit {
                 matcher: TagMatcher::everything(),
                 deliveries: sender,
+                oversight: Oversight::new(),
                 counters: counted.clone(),
                 bytes_max: total,
             });
@@ -142,7 +149,7 @@ async fn a_stored_input_is_answered_when_the_disk_has_its_records() {
     let run = async {
         let mut rig = Rig::new(folder.path(), &["live", "slow"], None);
         let batch = rig.batch(10);
-        rig.storage.route(batch, &[0, 1], true);
+        rig.storage.route(batch, &[0, 1], STORED);
         let ledger = Arc::clone(&rig.ledger);
         until("answered", || ledger.discharged() == 10).await;
         let live = rig.ways[0].recv().await.expect("handed over");
@@ -202,7 +209,7 @@ async fn a_dead_output_stops_no_live_one_and_gets_everything_later() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             let batch = rig.batch(100);
-            rig.storage.route(batch, &[0, 1], false);
+            rig.storage.route(batch, &[0, 1], Source::NONE);
             let delivery = rig.ways[0].recv().await.expect("handed over");
             live.extend(numbers(&delivery));
             delivery.receipt.settle_all();
@@ -232,7 +239,7 @@ async fn a_dead_output_stops_no_live_one_and_gets_everything_later() {
         let open = rig.storage.opened().expect("open");
         until("it has caught up", || open.writer.behind(1).is_none()).await;
         let batch = rig.batch(1);
-        rig.storage.route(batch, &[0, 1], false);
+        rig.storage.route(batch, &[0, 1], Source::NONE);
         let delivery = rig.ways[1].recv().await.expect("directly");
         assert_eq!(numbers(&delivery), [32_000]);
         assert_eq!(rig.counters[1].routed.get(), 32_001);
@@ -255,7 +262,7 @@ async fn a_dead_output_holds_no_more_than_an_input_may_have() {
             let room = tokio::time::timeout(PATIENCE, input.take(batch.footprint()));
             let permit = room.await.expect("the dead output blocks the input");
             let batch = batch.with_permit(permit);
-            rig.storage.route(batch, &[0, 1], false);
+            rig.storage.route(batch, &[0, 1], Source::NONE);
             let delivery = rig.ways[0].recv().await.expect("handed over");
             delivery.receipt.settle_all();
         }
@@ -273,7 +280,7 @@ async fn what_an_output_has_refused_comes_again() {
         let mut rig = Rig::new(folder.path(), &["only"], None);
         rig.storage.start(&rig.road);
         let batch = rig.batch(10);
-        rig.storage.route(batch, &[0], true);
+        rig.storage.route(batch, &[0], STORED);
         let mut first = rig.ways[0].recv().await.expect("handed over");
         first.receipt.settle(&first.batch, 3..6);
         drop(first);
@@ -296,7 +303,7 @@ async fn the_oldest_records_go_at_the_total_limit_and_are_counted() {
         rig.storage.start(&rig.road);
         for _ in 0..100 {
             let batch = rig.batch(100);
-            rig.storage.route(batch, &[0, 1], true);
+            rig.storage.route(batch, &[0, 1], STORED);
             let delivery = rig.ways[1].recv().await.expect("handed over");
             delivery.receipt.settle_all();
             let ledger = Arc::clone(&rig.ledger);
@@ -382,7 +389,7 @@ async fn an_output_that_comes_back_gets_what_waited() {
     let run = async {
         let mut rig = Rig::new(folder.path(), &["stays", "leaves"], None);
         let batch = rig.batch(3);
-        rig.storage.route(batch, &[0, 1], true);
+        rig.storage.route(batch, &[0, 1], STORED);
         rig.ways[0]
             .recv()
             .await
@@ -399,6 +406,7 @@ async fn an_output_that_comes_back_gets_what_waited() {
         let exit = |name: &str, sender: UnboundedSender<Delivery>| Exit {
             matcher: TagMatcher::everything(),
             deliveries: sender,
+            oversight: Oversight::new(),
             counters: OutputCounters::new(Arc::from(name), Metrics::default()),
             bytes_max: None,
         };
@@ -449,7 +457,7 @@ async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
                 rig.next = 0;
                 rig.ledger = Ledger::new(0);
                 let batch = rig.batch(4).with_origin(origin).with_awaited(true);
-                rig.storage.route(batch, &[0], true);
+                rig.storage.route(batch, &[0], STORED);
                 let ledger = Arc::clone(&rig.ledger);
                 until("it is answered", || ledger.discharged() == 4).await;
                 let delivery = rig.ways[0].try_recv().ok();
@@ -460,7 +468,7 @@ async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
                 }
             }
             let other = rig.batch(4).with_origin(origin).with_awaited(true);
-            rig.storage.route(other, &[0], true);
+            rig.storage.route(other, &[0], STORED);
             let other = rig.ways[0].try_recv();
             assert_eq!(other.is_ok(), is_new, "what follows in it is new");
             if let Ok(other) = other {
@@ -507,7 +515,7 @@ async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
     let life = async {
         let mut rig = Rig::new(folder.path(), &["only"], None);
         let batch = sent(&mut rig);
-        rig.storage.route(batch, &[0], false);
+        rig.storage.route(batch, &[0], Source::NONE);
         let mut held = rig.ways[0].try_recv().expect("handed over");
         held.receipt.settle(&held.batch, 1..2);
         let left = Leftover {
@@ -526,7 +534,11 @@ async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
             let mut rig = Rig::new(folder.path(), &["only"], None);
             let batch = sent(&mut rig);
             assert!(rig.storage.is_needed(&batch, is_stored));
-            rig.storage.route(batch, &[0], is_stored);
+            let source = Source {
+                is_stored,
+                room: None,
+            };
+            rig.storage.route(batch, &[0], source);
             let ledger = Arc::clone(&rig.ledger);
             until("it is answered once more", || ledger.discharged() == 4).await;
             assert!(rig.ways[0].try_recv().is_err(), "nothing twice");
@@ -541,7 +553,7 @@ async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
                 assert_eq!(found, [0, 2, 3]);
             }
             let new = rig.batch(2).with_origin(origin).with_awaited(true);
-            rig.storage.route(new, &[0], false);
+            rig.storage.route(new, &[0], Source::NONE);
             let new = rig.ways[0].recv().await.expect("handed over");
             assert_eq!(numbers(&new), [4, 5], "what follows in the chunk is new");
             new.receipt.settle_all();
