@@ -47,7 +47,7 @@ pub struct TableCommand {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// How long is measured at each rate, after a second to warm up
-    #[arg(long, value_name = "SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// How many lines are drained
     #[arg(long, value_name = "LINES", default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..))]

@@ -123,11 +123,12 @@ impl Drawing<'_> {
         self.y = MARGIN + 16.0;
         self.words(MARGIN, "title", &title(self.results));
         self.y += 22.0;
-        self.words(
-            MARGIN,
-            "muted",
-            "Shorter is better. Bars of CPU compare within a case; × is how much more than the first takes.",
+        let first = self.results.contestants.first();
+        let first = first.map_or("the first", |named| named.name.as_str());
+        let words = format!(
+            "Shorter is better. CPU bars compare within a case; × is the multiple of {first}'s CPU. Memory has one scale."
         );
+        self.words(MARGIN, "muted", &words);
         self.y += 24.0;
         let mut x = MARGIN;
         for (index, named) in self.results.contestants.iter().enumerate() {
@@ -195,7 +196,7 @@ impl Drawing<'_> {
                 }
                 Some(cpu) => {
                     let times = results.times(row, value).filter(|_| index > 0);
-                    let times = times.map_or(String::new(), |times| format!("  {times:.1} ×"));
+                    let times = times.map_or(String::new(), |times| format!("   {times:.1} ×"));
                     self.bar(CPU, cpu / longest, index, &format!("{cpu:.digits$}{times}"));
                     let peak = row.megabytes(|run| run.peak_kib).unwrap_or(0.0);
                     let share = peak / self.memory_max;
@@ -220,17 +221,12 @@ impl Drawing<'_> {
         self.y += 14.0;
         let settings = &results.settings;
         let sentences = format!(
-            "{}. {}. {} of {} runs, the routers in turn. At a rate: {} s, each line a write of its own. Draining: from the \
+            "{}. {}. {}, the routers in turn. At a rate: {} s, each line a write of its own. Draining: from the \
              router's start to the last line's arrival. Lines are NGINX's in docker's JSON, parsed, if nothing else is said; \
              TLS to a sink on the same machine that counts every line.",
             results.date,
             results.machine,
-            if results.interrupted {
-                "Interrupted; medians"
-            } else {
-                "Medians"
-            },
-            results.runs,
+            results.count(),
             settings.seconds,
         );
         for line in wrap(&sentences) {
@@ -308,8 +304,8 @@ mod tests {
         assert_eq!(svg.matches("<rect").count(), 1 + 2 + 2 * 31);
         for words in [
             ">10,000 lines/s<",
-            ">0.0200  10.0 ×<",
-            ">200.00  10.0 ×<",
+            ">0.0200   10.0 ×<",
+            ">200.00   10.0 ×<",
             "Fluent Bit: has none",
         ] {
             assert!(svg.contains(words), "{words}");

@@ -308,6 +308,8 @@ impl<'a> Stage<'a> {
             // Fluentd's SDK takes the certificates from here.
             .env("AWS_CA_BUNDLE", &self.ca_file)
             .env("SSL_CERT_FILE", &self.ca_file)
+            // The AWS SDKs of Fluentd and Vector wrap the objects of S3 in pieces otherwise, which the sink does not undo.
+            .env("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
             // What waits on the disk is gone with the run.
             .env("STATE_DIRECTORY", self.folder.join("state"))
             .current_dir(self.folder);

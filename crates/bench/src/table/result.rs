@@ -42,10 +42,11 @@ pub struct Named {
 impl Named {
     /// Both, unless the one has the other in it.
     pub fn label(&self) -> String {
-        let version = self.version.to_lowercase();
-        match version.contains(&self.name.to_lowercase()) {
-            true => self.version.clone(),
-            false => format!("{} ({})", self.name, self.version),
+        // What stands in parentheses tells of builds.
+        let version = self.version.split(" (").next().unwrap_or_default();
+        match version.to_lowercase().contains(&self.name.to_lowercase()) {
+            true => version.to_owned(),
+            false => format!("{}: {version}", self.name),
         }
     }
 }
@@ -209,6 +210,15 @@ impl Results {
         })
     }
 
+    /// `Medians of 5 runs`.
+    pub fn count(&self) -> String {
+        match (self.interrupted, self.runs) {
+            (true, runs) => format!("Interrupted: medians of up to {runs} runs"),
+            (_, 1) => "One run".to_owned(),
+            (_, runs) => format!("Medians of {runs} runs"),
+        }
+    }
+
     /// How each figure came about, in sentences.
     pub fn method(&self) -> [String; 5] {
         let Settings {
@@ -218,9 +228,8 @@ impl Results {
         } = self.settings;
         [
             format!(
-                "{} of {} runs of each case, the contestants in turn; of lines lost and repeated the worst run.",
-                if self.interrupted { "Interrupted. Medians" } else { "Medians" },
-                self.runs
+                "{} of each case, the contestants in turn; of lines lost and repeated the worst run.",
+                self.count()
             ),
             format!(
                 "CPU: user and system time of the process and its children. At a rate, in {seconds} s after one to warm up, \

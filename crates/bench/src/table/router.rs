@@ -12,8 +12,9 @@ use crate::process::Process;
 
 /// How often memory is looked at, and arrival.
 pub const LOOK: Duration = Duration::from_millis(10);
-/// How many lines of what it said are shown when it fails.
+/// How many lines of what it said are shown when it fails, and how many characters of each.
 const WORDS: usize = 3;
+const LINE: usize = 300;
 
 /// A running router.
 pub struct Router {
@@ -113,7 +114,7 @@ impl Router {
             .unwrap_or_default()
     }
 
-    /// What it said last of errors, else what it said last.
+    /// What it said first of errors, where the cause is as a rule, else what it said last.
     pub fn words(&self) -> String {
         words(&self.log())
     }
@@ -137,10 +138,15 @@ fn words(log: &str) -> String {
             .any(|word| line.contains(word))
     };
     let errors: Vec<&str> = lines.iter().filter(is_error).copied().collect();
-    let of = if errors.is_empty() { &lines } else { &errors };
-    match of.len() {
-        0 => "it said nothing".to_owned(),
-        count => of[count.saturating_sub(WORDS)..].join(" / "),
+    let shown = match errors.len() {
+        0 => &lines[lines.len().saturating_sub(WORDS)..],
+        count => &errors[..count.min(WORDS)],
+    };
+    let cut = |line: &&str| line.chars().take(LINE).collect::<String>();
+    let shown: Vec<String> = shown.iter().map(cut).collect();
+    match shown.is_empty() {
+        true => "it said nothing".to_owned(),
+        false => shown.join(" / "),
     }
 }
 
@@ -154,6 +160,9 @@ mod tests {
         assert_eq!(words("a\n\nb\nc\nd\n"), "b / c / d");
         let log = "banner\n[error] no parquet\n[info] stopping\n[ error] giving up\n[info] bye\n";
         assert_eq!(words(log), "[error] no parquet / [ error] giving up");
+        let log = (0..9).map(|line| format!("error {line}\n"));
+        let log: String = log.collect();
+        assert_eq!(words(&log), "error 0 / error 1 / error 2");
     }
 
     #[test]

@@ -95,11 +95,8 @@ fn rates(results: &Results, case: &Case) -> Vec<Vec<String>> {
     let measured = |row: &Row| {
         vec![
             grouped(rate),
-            number(
-                row.median(Measured::bytes_per_second)
-                    .map(|rate| rate / 1e3),
-                0,
-            ),
+            row.median(Measured::bytes_per_second)
+                .map_or(NONE.to_owned(), |rate| grouped((rate / 1e3).round() as u64)),
             row.contestant.clone(),
             number(row.median(Measured::vcpu), 4),
             times(results.times(row, Measured::vcpu)),

@@ -81,7 +81,7 @@ fn outputs(destination: Destination) -> Vec<String> {
     let s3 = |form: &str| {
         format!(
             "  @type s3\n  s3_bucket {NAME}\n  s3_region {REGION}\n  s3_endpoint https://localhost:PORT\n  \
-             force_path_style true\n  store_as {form}\n  <format>\n    @type json\n  </format>\n  <buffer time>\n    \
+             force_path_style true\n  check_apikey_on_start false\n  store_as {form}\n  <format>\n    @type json\n  </format>\n  <buffer time>\n    \
              @type file\n    path s3\n    timekey 1h\n    chunk_limit_size 10m\n    flush_mode interval\n    \
              flush_interval 5s\n    overflow_action block\n  </buffer>\n"
         )
