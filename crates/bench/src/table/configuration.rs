@@ -1,6 +1,6 @@
 //! The cases in each router's language: the same work, in the form that its users would write, and otherwise with its
 //! defaults. Every router reads from the head, sends what it has within about a second (objects of S3 within five), and
-//! trusts the sinks' certificates.
+//! trusts the sinks' certificate.
 
 mod fluent_bit;
 mod fluentd;
@@ -32,8 +32,10 @@ pub struct Place<'a> {
     pub logs: &'a Path,
     /// The socket of the forward protocol.
     pub socket: &'a Path,
-    /// Port and certificate of each sink.
-    pub sinks: &'a [(u16, PathBuf)],
+    /// The certificate of all sinks.
+    pub ca_file: &'a Path,
+    /// The port of each sink.
+    pub ports: &'a [u16],
 }
 
 /// Writes the configuration, and returns the arguments that the program takes; an error says that it cannot be written.
@@ -67,15 +69,13 @@ mod tests {
 
     /// Every case in a language: case name and text.
     fn texts(of: fn(&Case, &Place<'_>) -> String) -> Vec<(String, String)> {
-        let sinks: Vec<(u16, PathBuf)> = (1..4)
-            .map(|port| (port, format!("/t/ca-{port}.pem").into()))
-            .collect();
         let write = |case: &Case| {
             let place = Place {
                 folder: Path::new("/t"),
                 logs: Path::new("/t/logs"),
                 socket: Path::new("/t/forward.sock"),
-                sinks: &sinks[..case.destination.sinks()],
+                ca_file: Path::new("/t/ca.pem"),
+                ports: &[1, 2, 3][..case.destination.sinks()],
             };
             (case.name(), of(case, &place))
         };
@@ -101,6 +101,9 @@ mod tests {
                     false => "/t/logs/*.log",
                 };
                 assert!(text.contains(source), "{name}: {text}");
+                // Fluentd is told by the environment.
+                let trusts = text.matches("/t/ca.pem").count();
+                assert!(trusts == sinks || text.contains("@type"), "{name}: {text}");
             }
         }
     }

@@ -1,7 +1,6 @@
 //! Ctrl-C and SIGTERM: measuring ends in order, so that no router goes on and no folder stays behind.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// What a program ends with that Ctrl-C has ended, as shells count it.
 pub const EXIT: u8 = 130;
@@ -31,17 +30,4 @@ pub fn listen() -> Result<(), String> {
 /// Whether a signal has come.
 pub fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
-}
-
-/// Sleeps so long, or less if a signal comes.
-pub fn sleep(time: Duration) {
-    const NAP: Duration = Duration::from_millis(50);
-    let end = std::time::Instant::now() + time;
-    while !asked() {
-        let left = end.saturating_duration_since(std::time::Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        std::thread::sleep(left.min(NAP));
-    }
 }

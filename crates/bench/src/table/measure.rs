@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{Case, Load, grouped};
 use super::configuration::{self, Place};
 use super::contestant::{Contestant, Kind};
-use super::destination::Destination;
+use super::destination::{self, Destination};
 use super::interrupt;
 use super::router::{LOOK, Router};
 use crate::generate::{Address, GenerateCommand, Mode, Progress, Running};
@@ -140,7 +140,7 @@ struct Stage<'a> {
     folder: &'a Path,
     say: &'a dyn Fn(&str),
     arguments: Vec<String>,
-    /// The certificates of all sinks.
+    /// The certificate of all sinks.
     ca_file: PathBuf,
     log: PathBuf,
     socket: PathBuf,
@@ -158,23 +158,20 @@ impl<'a> Stage<'a> {
         std::fs::create_dir(&logs).map_err(|error| error.to_string())?;
         let log = logs.join(format!("nginx_default_nginx-{}.log", "a".repeat(64)));
         File::create(&log).map_err(|error| error.to_string())?;
-        let (mut sinks, mut places, mut certificates) = (Vec::new(), Vec::new(), String::new());
-        for index in 0..case.destination.sinks() {
-            let ca_file = folder.join(format!("ca-{index}.pem"));
-            let sink = Destination::start(&ca_file, settings.short_ids)?;
-            let certificate = std::fs::read_to_string(&ca_file);
-            certificates.push_str(&certificate.map_err(|error| error.to_string())?);
-            places.push((sink.port(), ca_file));
-            sinks.push(sink);
-        }
         let ca_file = folder.join("ca.pem");
-        std::fs::write(&ca_file, certificates).map_err(|error| error.to_string())?;
+        let acceptor = destination::certificate(&ca_file)?;
+        let start = |_| Destination::start(acceptor.clone(), settings.short_ids);
+        let sinks: Vec<Destination> = (0..case.destination.sinks())
+            .map(start)
+            .collect::<Result<_, String>>()?;
+        let ports: Vec<u16> = sinks.iter().map(Destination::port).collect();
         let socket = folder.join("forward.sock");
         let place = Place {
             folder,
             logs: &logs,
             socket: &socket,
-            sinks: &places,
+            ca_file: &ca_file,
+            ports: &ports,
         };
         let arguments = configuration::write(contestant, case, &place)?;
         Ok(Stage {
@@ -243,9 +240,12 @@ impl<'a> Stage<'a> {
             count: Some(self.settings.lines),
             ..generator
         })?;
-        let sent = writing.wait(|| match interrupt::asked() {
-            true => Err(Failure::Interrupted),
-            false => Ok(interrupt::sleep(LOOK)),
+        let sent = writing.wait(|| {
+            std::thread::sleep(LOOK);
+            match interrupt::asked() {
+                true => Err(Failure::Interrupted),
+                false => Ok(()),
+            }
         })?;
         let start = Instant::now();
         let mut router = self.start()?;
@@ -305,7 +305,7 @@ impl<'a> Stage<'a> {
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_PROFILE")
             .env_remove("AWS_ENDPOINT_URL")
-            // Fluentd's SDK takes the certificates from here.
+            // Fluentd's SDK takes the certificate from here.
             .env("AWS_CA_BUNDLE", &self.ca_file)
             .env("SSL_CERT_FILE", &self.ca_file)
             // The AWS SDKs of Fluentd and Vector wrap the objects of S3 in pieces otherwise, which the sink does not undo.

@@ -42,17 +42,17 @@ pub fn text(case: &Case, place: &Place<'_>) -> String {
         }
         _ => "",
     };
-    let sinks = place.sinks.iter();
-    let outputs: String = sinks
+    let ports = place.ports.iter();
+    let outputs: String = ports
         .zip(outputs(case.destination, place))
-        .map(|((port, ca_file), output)| {
+        .map(|(port, output)| {
             let endpoint = match case.destination {
                 Destination::S3Gzip | Destination::S3Parquet => format!("    endpoint https://localhost:{port}\n"),
                 _ => format!("    endpoint localhost\n    port {port}\n"),
             };
             format!(
                 "[OUTPUT]\n    Match **\n    region {REGION}\n{endpoint}    tls.ca_file {}\n{output}",
-                ca_file.display()
+                place.ca_file.display()
             )
         })
         .collect();

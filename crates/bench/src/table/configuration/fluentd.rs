@@ -5,6 +5,8 @@ use crate::table::case::{Case, Destination, Source};
 
 /// Waits for room instead of failing, so that draining loses nothing; sends within a second.
 const BUFFER: &str = "  <buffer>\n    flush_interval 1s\n    overflow_action block\n  </buffer>\n";
+/// Tags of files and of the socket. Everything would take in what Fluentd says of itself.
+const TAGS: &str = "kube.** bench";
 /// The times of docker, CRI and JSON.
 const TIME: &str = "    time_key time\n    time_format %Y-%m-%dT%H:%M:%S.%N%z\n";
 
@@ -12,22 +14,22 @@ const TIME: &str = "    time_key time\n    time_format %Y-%m-%dT%H:%M:%S.%N%z\n"
 pub fn text(case: &Case, place: &Place<'_>) -> String {
     let outputs: Vec<String> = outputs(case.destination)
         .iter()
-        .zip(place.sinks)
-        .map(|(output, (port, _))| output.replace("PORT", &port.to_string()))
+        .zip(place.ports)
+        .map(|(output, port)| output.replace("PORT", &port.to_string()))
         .collect();
     let outputs = match &outputs[..] {
-        [output] => format!("<match **>\n{output}</match>\n"),
+        [output] => format!("<match {TAGS}>\n{output}</match>\n"),
         several => {
             let stores: String = several
                 .iter()
                 .map(|output| format!("<store>\n{output}</store>\n"))
                 .collect();
-            format!("<match **>\n  @type copy\n{stores}</match>\n")
+            format!("<match {TAGS}>\n  @type copy\n{stores}</match>\n")
         }
     };
     let filter = match case.source {
         Source::Docker => format!(
-            "<filter **>\n  @type parser\n  key_name log\n  <parse>\n    @type regexp\n    expression /{}/\n    \
+            "<filter {TAGS}>\n  @type parser\n  key_name log\n  <parse>\n    @type regexp\n    expression /{}/\n    \
              time_key time\n    time_format {NGINX_TIME}\n  </parse>\n</filter>\n",
             ruby(NGINX)
         ),

@@ -16,14 +16,14 @@ pub fn text(case: &Case, place: &Place<'_>) -> String {
     };
     let sinks: String = sinks(case.destination)
         .iter()
-        .zip(place.sinks)
+        .zip(place.ports)
         .enumerate()
-        .map(|(index, (sink, (port, ca_file)))| {
+        .map(|(index, (sink, port))| {
             format!(
                 "[sinks.out_{index}]\ninputs = [\"{input}\"]\n{sink}region = \"{REGION}\"\nendpoint = \
                  \"https://localhost:{port}\"\ntls.ca_file = \"{}\"\nencoding.codec = \"json\"\n\
                  acknowledgements.enabled = true\n\n",
-                ca_file.display()
+                place.ca_file.display()
             )
         })
         .collect();
