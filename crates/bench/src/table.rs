@@ -143,13 +143,14 @@ impl TableCommand {
                     display.begin(case, contestant, run);
                     let measured =
                         measure::measure(case, contestant, &settings, &|what| display.say(what));
+                    if measured == Err(Failure::Interrupted) {
+                        display.end();
+                        results.interrupted = true;
+                        return Ok(results);
+                    }
                     plan.took(case, index, start.elapsed());
                     if results.add(case, contestant, &measured).is_hopeless() {
                         plan.give_up(case, index);
-                    }
-                    if measured == Err(Failure::Interrupted) {
-                        display.end();
-                        return Ok(results);
                     }
                     display.measured(case, &measured, plan.left());
                 }

@@ -1,5 +1,6 @@
 //! What is shown on the standard error while it measures: a bar on a terminal, else a line for each measurement.
 
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub struct Display {
     is_terminal: bool,
     /// What all was expected to take, in seconds.
     expected: f64,
+    /// What of it is left.
+    left: Cell<Duration>,
 }
 
 impl Display {
@@ -26,6 +29,7 @@ impl Display {
             bar: bar(expected),
             is_terminal: std::io::stderr().is_terminal(),
             expected: expected.as_secs_f64(),
+            left: Cell::new(expected),
         };
         let names: Vec<&str> = results
             .contestants
@@ -47,16 +51,19 @@ impl Display {
     pub fn begin(&self, case: &Case, contestant: &Contestant, run: u32) {
         let name = format!("run {run}, {}, {}", case.name(), contestant.name());
         self.bar.set_prefix(name);
-        self.bar.set_message("");
+        self.say("begins");
     }
 
     /// What it is doing.
     pub fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
+        let left = rough(self.left.get());
+        self.bar
+            .set_message(format!("{left} left  {}: {what}", self.bar.prefix()));
     }
 
     /// It has ended, and so much is left. The bar shows time, not cases, which take very different times.
     pub fn measured(&self, case: &Case, measured: &Result<Measured, Failure>, left: Duration) {
+        self.left.set(left);
         let elapsed = self.bar.elapsed().as_secs_f64();
         let share = elapsed / (elapsed + left.as_secs_f64()).max(1e-3);
         self.bar.set_position((share * self.expected * 10.0) as u64);
@@ -101,7 +108,7 @@ fn bar(expected: Duration) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new((expected.as_secs_f64() * 10.0) as u64);
-    let template = "{elapsed_precise} {bar:30} {percent:>3} %, {eta} left  {prefix}: {msg}";
+    let template = "{elapsed_precise} {bar:30} {percent:>3} %, {msg}";
     let bar = match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
