@@ -1,0 +1,396 @@
+//! Which shard follows a file, and what the instances of all shards must know of each other.
+//!
+//! A file belongs to the shard that its name hashes to: the name that its pattern found, without what rotation puts behind
+//! it, so that all generations and copies of a file are in the shard that knows what was read of it. Nothing is stored of
+//! that; rows of the database go by the name that stands in them, so that there may be more or fewer shards at the next
+//! start. What rotation renames so that the names do not show it is recognised by its inode: whoever has it keeps it.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+
+use buffer::positions::Position;
+use plugin::Shard;
+use record::Origin;
+
+use super::identity::FileId;
+
+/// Endings behind which there is only what rotation has added.
+const ENDINGS: [&[u8]; 6] = [b".log", b".json", b".txt", b".out", b".err", b".ndjson"];
+/// Words that rotation puts behind names, beside numbers and dates.
+const WORDS: [&[u8]; 8] = [
+    b"old", b"bak", b"backup", b"orig", b"prev", b"previous", b"rotated", b"last",
+];
+
+/// The part of one shard.
+pub struct Share {
+    shard: Shard,
+    /// None if there are no others.
+    peers: Option<Arc<Peers>>,
+}
+
+/// The instances of one name in all shards.
+struct Peers(Mutex<All>);
+
+struct All {
+    of_shards: Vec<Own>,
+    /// What the first of them has found out about earlier runs: afterwards the database says something else.
+    earlier: Option<EarlierRun>,
+    /// Who has heard of that.
+    have_heard: Vec<usize>,
+}
+
+/// When files were last looked for, and since when generations may have been missed.
+pub type EarlierRun = (Option<SystemTime>, Option<SystemTime>);
+
+/// What one of them tells the others.
+#[derive(Default)]
+struct Own {
+    known: HashMap<u64, Vec<Content>>,
+    scanned: Option<SystemTime>,
+    /// Whether there were files at the start, once it has looked.
+    had_files: Option<bool>,
+}
+
+/// What tells files with the same inode number apart, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    device: Option<u64>,
+    birth: Option<i64>,
+}
+
+impl Content {
+    /// An open file.
+    pub fn new(id: FileId, birth: Option<i64>) -> Content {
+        Content {
+            device: Some(id.device),
+            birth,
+        }
+    }
+
+    /// A file of which a position is known.
+    pub fn of(position: &Position) -> Content {
+        let facts = position.facts.as_ref();
+        Content {
+            device: facts.map(|facts| facts.device),
+            birth: facts.and_then(|facts| facts.birth),
+        }
+    }
+
+    fn may_be(self, other: Content) -> bool {
+        fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+            !matches!((one, other), (Some(one), Some(other)) if one != other)
+        }
+        agree(self.device, other.device) && agree(self.birth, other.birth)
+    }
+}
+
+impl Share {
+    /// The part of `shard` in the instance `name`.
+    pub fn join(name: &Arc<str>, shard: Shard) -> Share {
+        static ALL: Mutex<Option<HashMap<Arc<str>, Weak<Peers>>>> = Mutex::new(None);
+        let peers = shard.has_others().then(|| {
+            let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = all.get_or_insert_default();
+            all.retain(|_, peers| peers.strong_count() > 0);
+            let known = all.get(name).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let peers = Arc::new(Peers::new(shard.count));
+                all.insert(Arc::clone(name), Arc::downgrade(&peers));
+                peers
+            })
+        });
+        Share { shard, peers }
+    }
+
+    /// Whether there are other shards.
+    pub fn has_others(&self) -> bool {
+        self.peers.is_some()
+    }
+
+    /// Whether files that were found under this name are this shard's.
+    pub fn owns(&self, name: &Path) -> bool {
+        self.peers.is_none() || owner(name, self.shard.count) == self.shard.index
+    }
+
+    /// Whether this content is another shard's.
+    pub fn is_elsewhere(&self, inode: u64, content: Content) -> bool {
+        let Some(peers) = &self.peers else {
+            return false;
+        };
+        peers.lock().has_other(self.shard.index, inode, content)
+    }
+
+    /// Takes a content for this shard; `false`: another one has it.
+    pub fn claim(&self, inode: u64, content: Content) -> bool {
+        let Some(peers) = &self.peers else {
+            return true;
+        };
+        let mut all = peers.lock();
+        let is_free = !all.has_other(self.shard.index, inode, content);
+        if is_free && let Some(own) = all.of_shards.get_mut(self.shard.index) {
+            own.note(inode, content);
+        }
+        is_free
+    }
+
+    /// Tells the others of all contents that this shard has, in place of what it told them before.
+    pub fn publish(&self, contents: impl Iterator<Item = (u64, Content)>) {
+        let Some(peers) = &self.peers else {
+            return;
+        };
+        let mut own = Own::default();
+        contents.for_each(|(inode, content)| own.note(inode, content));
+        if let Some(all) = peers.lock().of_shards.get_mut(self.shard.index) {
+            all.known = own.known;
+        }
+    }
+
+    /// What the first instance in a process has found out about earlier runs, which is this one or has told; `own` finds it
+    /// out. What one learns after a reload is its own.
+    pub fn earlier_run(&self, own: EarlierRun) -> EarlierRun {
+        let Some(peers) = &self.peers else {
+            return own;
+        };
+        let mut all = peers.lock();
+        if all.have_heard.contains(&self.shard.index) {
+            return own;
+        }
+        all.have_heard.push(self.shard.index);
+        *all.earlier.get_or_insert(own)
+    }
+
+    /// This shard has looked for files at this time.
+    pub fn note_scan(&self, at: SystemTime) {
+        if let Some(peers) = &self.peers
+            && let Some(own) = peers.lock().of_shards.get_mut(self.shard.index)
+        {
+            own.scanned = Some(at);
+        }
+    }
+
+    /// Since when all have looked for files, if they have; `own` is when this shard did.
+    pub fn scanned_by_all(&self, own: SystemTime) -> Option<SystemTime> {
+        let Some(peers) = &self.peers else {
+            return Some(own);
+        };
+        let all = peers.lock();
+        let times: Option<Vec<SystemTime>> = all.of_shards.iter().map(|own| own.scanned).collect();
+        times?.into_iter().min()
+    }
+
+    /// This shard has looked for files at the start.
+    pub fn note_start(&self, had_files: bool) {
+        if let Some(peers) = &self.peers
+            && let Some(own) = peers.lock().of_shards.get_mut(self.shard.index)
+        {
+            own.had_files = Some(had_files);
+        }
+    }
+
+    /// Whether there were files for any shard at the start, and all have looked.
+    pub fn had_files(&self) -> bool {
+        let Some(peers) = &self.peers else {
+            return false;
+        };
+        let all = peers.lock();
+        let mut looked = all.of_shards.iter();
+        looked.all(|own| own.had_files.is_some())
+            && all.of_shards.iter().any(|own| own.had_files == Some(true))
+    }
+}
+
+impl Drop for Share {
+    /// Others may have what was this one's.
+    fn drop(&mut self) {
+        if let Some(peers) = &self.peers
+            && let Some(own) = peers.lock().of_shards.get_mut(self.shard.index)
+        {
+            *own = Own::default();
+        }
+    }
+}
+
+impl Peers {
+    fn new(count: usize) -> Peers {
+        Peers(Mutex::new(All {
+            of_shards: (0..count).map(|_| Own::default()).collect(),
+            earlier: None,
+            have_heard: Vec::new(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl All {
+    fn has_other(&self, index: usize, inode: u64, content: Content) -> bool {
+        let mut others = self.of_shards.iter().enumerate();
+        others.any(|(number, own)| {
+            let known = own.known.get(&inode).into_iter().flatten();
+            number != index && known.into_iter().any(|known| known.may_be(content))
+        })
+    }
+}
+
+impl Own {
+    fn note(&mut self, inode: u64, content: Content) {
+        let known = self.known.entry(inode).or_default();
+        if !known.contains(&content) {
+            known.push(content);
+        }
+    }
+}
+
+/// The shard of `count` that files found under `name` belong to.
+fn owner(name: &Path, count: usize) -> usize {
+    let folder = name.parent().unwrap_or(Path::new("")).as_os_str();
+    let file = name.file_name().map_or(&b""[..], OsStr::as_bytes);
+    let hash = Origin::of(&[b"shard", folder.as_bytes(), first_name(file)]).to_bytes();
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+    (number % count as u64) as usize
+}
+
+/// What a file was called before rotation put something behind its name, as far as the name tells.
+fn first_name(name: &[u8]) -> &[u8] {
+    let mut end = name.len();
+    for (at, _) in name.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'.') {
+        let rest = &name[at..];
+        let ending = ENDINGS.iter().find(|ending| rest.starts_with(ending));
+        let after = ending.map(|ending| at + ending.len());
+        if let Some(after) = after
+            && name.get(after).is_none_or(|byte| b".-_~".contains(byte))
+        {
+            end = after;
+            break;
+        }
+    }
+    while let Some(cut) = without_last(&name[..end]) {
+        end = cut;
+    }
+    &name[..end]
+}
+
+/// Where the last part of a name begins, if rotation has put it there.
+fn without_last(name: &[u8]) -> Option<usize> {
+    let cut = name.iter().rposition(|byte| b".-_~".contains(byte))?;
+    let part = &name[cut + 1..];
+    let is_stamp = part
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || b":TZ+".contains(byte));
+    let is_word = WORDS.iter().any(|word| part.eq_ignore_ascii_case(word));
+    (cut > 0 && (is_stamp || is_word)).then_some(cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_have_the_name_of_their_file() {
+        for (name, first) in [
+            ("app.log", "app.log"),
+            ("app.log.1", "app.log"),
+            ("app.log-20261122", "app.log"),
+            ("app.log.2026-11-22T13:00:00Z", "app.log"),
+            ("app.log.20261122-131415.gz", "app.log"),
+            ("app.log.old", "app.log"),
+            ("app.log~", "app.log"),
+            ("app.log.audit", "app.log"),
+            ("app.logs", "app.logs"),
+            ("messages", "messages"),
+            ("messages-20261122", "messages"),
+            ("messages.1", "messages"),
+            ("worker-1.log", "worker-1.log"),
+            ("worker-2.log", "worker-2.log"),
+            ("0.log", "0.log"),
+            ("0.log.20261122-131415", "0.log"),
+            ("trace.json.3", "trace.json"),
+            (".log", ".log"),
+            ("1", "1"),
+            ("-1", "-1"),
+            ("", ""),
+        ] {
+            let found = first_name(name.as_bytes());
+            assert_eq!(String::from_utf8_lossy(found), first, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_spread_and_generations_stay_together() {
+        for count in [2, 3, 8] {
+            let mut files = vec![0_u32; count];
+            for number in 0..1000 {
+                let name = format!("/var/log/containers/pod-{number}_ns_c.log");
+                let shard = owner(Path::new(&name), count);
+                files[shard] += 1;
+                for behind in [".1", "-20261122", ".old", ".1.gz"] {
+                    let generation = format!("{name}{behind}");
+                    assert_eq!(owner(Path::new(&generation), count), shard, "{generation}");
+                }
+            }
+            let even = 1000 / count as u32;
+            assert!(files.iter().all(|n| n.abs_diff(even) < even / 3), "{files:?}");
+        }
+        // It stays what it is: a process hands files over to the next version by it.
+        let shards: Vec<usize> = (0..8)
+            .map(|n| owner(Path::new(&format!("/logs/{n}.log")), 4))
+            .collect();
+        let again: Vec<usize> = (0..8)
+            .map(|n| owner(Path::new(&format!("/logs/{n}.log.1")), 4))
+            .collect();
+        assert_eq!(shards, again);
+    }
+
+    fn shares(name: &str) -> [Share; 2] {
+        let name: Arc<str> = name.into();
+        [0, 1].map(|index| Share::join(&name, Shard { index, count: 2 }))
+    }
+
+    fn content(birth: Option<i64>) -> Content {
+        Content {
+            device: Some(5),
+            birth,
+        }
+    }
+
+    #[test]
+    fn a_content_is_one_shards() {
+        let [one, other] = shares("content");
+        assert!(one.claim(7, content(Some(1))) && one.claim(7, content(Some(1))));
+        assert!(!other.claim(7, content(Some(1))) && !other.claim(7, content(None)));
+        // An inode that is used again, or on another device.
+        assert!(other.claim(7, content(Some(2))));
+        assert!(!other.is_elsewhere(7, Content { device: Some(6), birth: Some(1) }));
+        one.publish([(9, content(None))].into_iter());
+        assert!(other.is_elsewhere(9, content(Some(4))) && !other.is_elsewhere(7, content(Some(1))));
+        drop(one);
+        assert!(!other.is_elsewhere(9, content(Some(4))));
+        let alone = Share::join(&"content".into(), Shard::ONLY);
+        assert!(alone.claim(9, content(None)) && alone.owns(Path::new("/any")));
+    }
+
+    #[test]
+    fn what_all_have_done_counts() {
+        let [one, other] = shares("together");
+        let times = [10, 20].map(|s| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(s));
+        one.note_scan(times[1]);
+        assert_eq!(one.scanned_by_all(times[1]), None);
+        other.note_scan(times[0]);
+        assert_eq!(one.scanned_by_all(times[1]), Some(times[0]));
+        one.note_start(false);
+        assert!(!one.had_files());
+        other.note_start(true);
+        assert!(one.had_files() && other.had_files());
+        assert_eq!(one.earlier_run((None, None)), (None, None));
+        // By then the first one has made the database.
+        assert_eq!(other.earlier_run((Some(times[0]), None)), (None, None));
+        assert_eq!(other.earlier_run((Some(times[1]), None)), (Some(times[1]), None));
+    }
+}
