@@ -197,10 +197,11 @@ async fn run(
         let monitor = MonitorSettings::new(&plan.service);
         let inherited = handovers.remove(monitoring::NAME);
         let shards = Shards::new(&plan, workers::count(&plan, &log));
-        let (pipeline, mut crew) = match build(&plan, level, &shards, std::mem::take(&mut handovers)) {
-            Ok(built) => built,
-            Err(error) => return cannot_start(&error, &log),
-        };
+        let (pipeline, mut crew) =
+            match build(&plan, level, &shards, std::mem::take(&mut handovers)) {
+                Ok(built) => built,
+                Err(error) => return cannot_start(&error, &log),
+            };
         let (limit, records) = pipeline.memory();
         log.info(format_args!(
             "memory limit {limit} bytes, of which {records} for records between reading and delivery"

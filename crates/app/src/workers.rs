@@ -43,8 +43,13 @@ pub fn count(plan: &Plan, log: &Log) -> usize {
 /// When it needs a single one.
 pub fn check_reload(plan: &Plan, count: usize, log: &Log) -> Result<(), String> {
     if count < 2 {
-        if plan.service.workers.is_some_and(|asked| asked > 1) && plan.undivided().is_none() && plan.can_spread() {
-            log.warn(format_args!("[reload] there is one worker until the next start"));
+        if plan.service.workers.is_some_and(|asked| asked > 1)
+            && plan.undivided().is_none()
+            && plan.can_spread()
+        {
+            log.warn(format_args!(
+                "[reload] there is one worker until the next start"
+            ));
         }
         return Ok(());
     }
@@ -54,7 +59,9 @@ pub fn check_reload(plan: &Plan, count: usize, log: &Log) -> Result<(), String> 
         ));
     }
     if plan.service.workers.is_some_and(|asked| asked != count) {
-        log.warn(format_args!("[reload] there are {count} workers until the next start"));
+        log.warn(format_args!(
+            "[reload] there are {count} workers until the next start"
+        ));
     }
     Ok(())
 }
@@ -74,7 +81,50 @@ fn usual(cores: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::usual;
+    use std::ffi::OsString;
+
+    use config::{CommandLine, Diagnostics};
+    use plugin::{Level, Log};
+
+    use super::*;
+
+    fn plan(output: &str, workers: &str) -> Plan {
+        let arguments = [
+            "-i",
+            "tail",
+            "-p",
+            "path=/none/*.log",
+            "-o",
+            output,
+            "-m",
+            "*",
+        ];
+        let more = [
+            "-p",
+            "bucket=b",
+            "-p",
+            "region=us-east-1",
+            "--workers",
+            workers,
+        ];
+        let mut diagnostics = Diagnostics::new();
+        let arguments = arguments.into_iter().chain(more).map(OsString::from);
+        let command_line = CommandLine::parse(arguments, &mut diagnostics);
+        crate::router::load(&command_line, &mut diagnostics)
+            .unwrap_or_else(|| panic!("{diagnostics}"))
+    }
+
+    #[test]
+    fn an_output_for_all_records_makes_it_one() {
+        let log = Log::new("", Level::Off);
+        let (null, s3) = (plan("null", "3"), plan("s3", "3"));
+        assert_eq!((count(&null, &log), count(&s3, &log)), (3, 1));
+        assert_eq!(count(&plan("null", "1000"), &log), MOST);
+        assert_eq!(count(&plan("null", "0"), &log), 1);
+        let why = check_reload(&s3, 3, &log).expect_err("there are more");
+        assert!(why.contains("output s3.0"), "{why}");
+        assert!(check_reload(&s3, 1, &log).is_ok() && check_reload(&null, 3, &log).is_ok());
+    }
 
     #[test]
     fn few_cores_have_one_worker_and_many_have_a_few() {

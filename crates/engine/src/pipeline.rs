@@ -176,7 +176,7 @@ impl Pipeline {
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
-        let log = Log::new("engine", level);
+        let log = member.log(level);
         for name in handovers.keys() {
             log.warn(format_args!(
                 "nothing takes what was handed over for '{name}': there is no such input"
@@ -324,7 +324,8 @@ impl Pipeline {
         let member = running.shared.member.clone();
         let handovers = running.end(began, &mut events).await;
         member.leave();
-        let label = |(name, handover): (String, Handover)| (shards::label(&name, member.index), handover);
+        let label =
+            |(name, handover): (String, Handover)| (shards::label(&name, member.index), handover);
         handovers.into_iter().map(label).collect()
     }
 }
@@ -401,7 +402,11 @@ impl Running {
     /// Whether this shard was left over and has delivered everything.
     fn is_done(&self) -> bool {
         let member = &self.shared.member;
-        let is_empty = || self.storage.as_ref().is_none_or(|storage| storage.is_empty());
+        let is_empty = || {
+            self.storage
+                .as_ref()
+                .is_none_or(|storage| storage.is_empty())
+        };
         let is_done = member.is_left_over() && is_empty();
         if is_done {
             member.is_empty_now();

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use plugin::{Handover, Level, Shard};
+use plugin::{Handover, Level, Log, Shard};
 
 use crate::memory::Memory;
 use crate::pipeline::{Controller, Handovers, PipelineError, Reloaded};
@@ -131,7 +131,10 @@ impl Shards {
 
     fn all(&self) -> Vec<(usize, Controller)> {
         let running = &self.lock().running;
-        running.iter().map(|(i, shard)| (*i, shard.clone())).collect()
+        running
+            .iter()
+            .map(|(i, shard)| (*i, shard.clone()))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
@@ -150,6 +153,14 @@ impl Member {
         Shard {
             index: self.index,
             count: self.shards.count,
+        }
+    }
+
+    /// Where its messages go.
+    pub(crate) fn log(&self, level: Level) -> Log {
+        match self.index {
+            0 => Log::new("engine", level),
+            index => Log::new(&format!("engine:shard-{index}"), level),
         }
     }
 
@@ -295,7 +306,10 @@ mod tests {
     fn as_many_shards_get_what_they_had() {
         for (index, own) in deal(of_three(), 3).into_iter().enumerate() {
             let tail = &own["tail.0"];
-            assert_eq!((&tail.state[..], tail.descriptors.len()), (&[index as u8][..], 1));
+            assert_eq!(
+                (&tail.state[..], tail.descriptors.len()),
+                (&[index as u8][..], 1)
+            );
             assert!(tail.of_others.is_empty());
             assert_eq!(own.contains_key("stdin.0"), index == 0);
         }

@@ -296,7 +296,9 @@ impl Storage {
     pub fn is_empty(&self) -> bool {
         let open = self.opened();
         let waits = |way: &Rc<Way>| {
-            let on_disk = open.as_ref().map(|open| open.writer.waiting(way.index).records);
+            let on_disk = open
+                .as_ref()
+                .map(|open| open.writer.waiting(way.index).records);
             way.held.bytes() > 0 || on_disk.is_some_and(|records| records > 0)
         };
         !self.ways.borrow().iter().any(waits)

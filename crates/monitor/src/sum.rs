@@ -128,13 +128,33 @@ mod tests {
     #[test]
     fn the_same_names_count_together_in_the_order_of_the_first() {
         let all = sum(&[shard("tail.0", 3), shard("tail.0", 4), shard("stdin.1", 1)]);
-        let inputs: Vec<_> = all.inputs.iter().map(|i| (&*i.name, i.records.get(), i.mem_size.get())).collect();
+        let inputs: Vec<_> = all
+            .inputs
+            .iter()
+            .map(|i| (&*i.name, i.records.get(), i.mem_size.get()))
+            .collect();
         assert_eq!(inputs, [("tail.0", 7, 10), ("stdin.1", 1, 5)]);
         assert_eq!(all.inputs[0].own.all()[0].number.get(), 7);
-        let [output] = &all.outputs[..] else { panic!("one output") };
+        let [output] = &all.outputs[..] else {
+            panic!("one output")
+        };
         assert_eq!((output.routed.get(), output.held.get()), (8, 3));
-        let own: Vec<_> = output.own.all().iter().map(|m| (m.name, m.reason, m.number.get())).collect();
-        assert_eq!(own, [("dropped_total", Some("too_large"), 6), ("waiting", None, 8)]);
-        assert_eq!((all.filters.len(), all.emitter.expect("one").records.get()), (1, 8));
+        let own: Vec<_> = output
+            .own
+            .all()
+            .iter()
+            .map(|m| (m.name, m.reason, m.number.get()))
+            .collect();
+        assert_eq!(
+            own,
+            [
+                ("dropped_total", Some("too_large"), 6),
+                ("waiting", None, 8)
+            ]
+        );
+        assert_eq!(
+            (all.filters.len(), all.emitter.expect("one").records.get()),
+            (1, 8)
+        );
     }
 }

@@ -339,12 +339,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let root = StateRoot::new(vec![folder.path().to_owned()]);
         assert!(root.shards().is_empty());
-        let paths = [0, 1, 12].map(|shard| root.of_shard(shard).get().expect("a folder").path.clone());
+        let paths =
+            [0, 1, 12].map(|shard| root.of_shard(shard).get().expect("a folder").path.clone());
         assert_eq!(paths[0], folder.path());
         assert_eq!(paths[2], folder.path().join("shard-12"));
         assert_eq!(root.shards(), BTreeSet::from([1, 12]));
         let other = StateRoot::new(vec![folder.path().to_owned()]).of_shard(1);
-        assert!(matches!(other.claim_at_start(), Err(DirectoryError::Used(_))));
+        assert!(matches!(
+            other.claim_at_start(),
+            Err(DirectoryError::Used(_))
+        ));
     }
 
     #[test]

@@ -19,7 +19,10 @@ pub struct ChunksOfAll(Arc<Mutex<Vec<Arc<Chunks>>>>);
 impl ChunksOfAll {
     /// Another log was opened.
     pub fn add(&self, chunks: Arc<Chunks>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(chunks);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(chunks);
     }
 
     fn is_any_known(&self) -> bool {
@@ -40,7 +43,9 @@ impl Storage {
     /// Whether there are chunks that may come again although the log has them.
     pub(super) fn remembers(&self) -> bool {
         match self.settings.shards {
-            1 => self.opened().is_some_and(|open| !open.writer.chunks().is_empty()),
+            1 => self
+                .opened()
+                .is_some_and(|open| !open.writer.chunks().is_empty()),
             _ => self.settings.chunks.is_any_known(),
         }
     }
@@ -48,7 +53,9 @@ impl Storage {
     /// What is known of `chunk`. Its sender may have sent it over another connection before, to another shard.
     pub(super) fn state_of(&self, chunk: &ChunkId) -> ChunkState {
         match self.settings.shards {
-            1 => self.opened().map_or(ChunkState::New, |open| open.writer.chunks().state(chunk)),
+            1 => self
+                .opened()
+                .map_or(ChunkState::New, |open| open.writer.chunks().state(chunk)),
             _ => self.settings.chunks.state(chunk),
         }
     }

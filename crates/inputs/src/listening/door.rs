@@ -42,6 +42,8 @@ pub struct Door {
     passed: RefCell<VecDeque<Passed>>,
     tls: Option<TlsAcceptor>,
     seats: Seats,
+    /// How many shards share the places.
+    shards: usize,
     handshakes: Rc<Seats>,
     notices: Rc<Notices>,
     turned_away: Counter,
@@ -92,7 +94,8 @@ impl Door {
             share,
             passed: RefCell::new(passed),
             tls,
-            seats: Seats::new(connections_max()),
+            seats: Seats::new(connections_max().div_ceil(context.shard.count)),
+            shards: context.shard.count,
             handshakes: Rc::new(Seats::new(HANDSHAKES_MAX)),
             notices: Rc::new(Notices::new(&context.log)),
             turned_away: context.metrics.counter(
@@ -105,7 +108,8 @@ impl Door {
 
     /// At most `limit` connections at once, if that is fewer.
     pub fn with_limit(mut self, limit: usize) -> Door {
-        self.seats = Seats::new(limit.min(connections_max()));
+        let limit = limit.min(connections_max()).div_ceil(self.shards);
+        self.seats = Seats::new(limit);
         self
     }
 

@@ -136,7 +136,9 @@ impl Drop for Counted {
 
 impl Shared {
     fn accepting(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<AtomicUsize>>> {
-        self.accepting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accepting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,7 +22,14 @@ use super::identity::FileId;
 const ENDINGS: [&[u8]; 6] = [b".log", b".json", b".txt", b".out", b".err", b".ndjson"];
 /// Words that rotation puts behind names, beside numbers and dates.
 const WORDS: [&[u8]; 8] = [
-    b"old", b"bak", b"backup", b"orig", b"prev", b"previous", b"rotated", b"last",
+    b"old",
+    b"bak",
+    b"backup",
+    b"orig",
+    b"prev",
+    b"previous",
+    b"rotated",
+    b"last",
 ];
 
 /// The part of one shard.
@@ -204,12 +211,12 @@ impl Share {
 }
 
 impl Drop for Share {
-    /// Others may have what was this one's.
+    /// Others may have what was this one's. Those that are not done yet must still know whether there were files.
     fn drop(&mut self) {
         if let Some(peers) = &self.peers
             && let Some(own) = peers.lock().of_shards.get_mut(self.shard.index)
         {
-            *own = Own::default();
+            (own.known, own.scanned) = (HashMap::new(), None);
         }
     }
 }
@@ -260,7 +267,11 @@ fn owner(name: &Path, count: usize) -> usize {
 /// What a file was called before rotation put something behind its name, as far as the name tells.
 fn first_name(name: &[u8]) -> &[u8] {
     let mut end = name.len();
-    for (at, _) in name.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'.') {
+    for (at, _) in name
+        .iter()
+        .enumerate()
+        .filter(|(at, byte)| *at > 0 && **byte == b'.')
+    {
         let rest = &name[at..];
         let ending = ENDINGS.iter().find(|ending| rest.starts_with(ending));
         let after = ending.map(|ending| at + ending.len());
@@ -336,7 +347,10 @@ mod tests {
                 }
             }
             let even = 1000 / count as u32;
-            assert!(files.iter().all(|n| n.abs_diff(even) < even / 3), "{files:?}");
+            assert!(
+                files.iter().all(|n| n.abs_diff(even) < even / 3),
+                "{files:?}"
+            );
         }
         // It stays what it is: a process hands files over to the next version by it.
         let shards: Vec<usize> = (0..8)
@@ -367,9 +381,17 @@ mod tests {
         assert!(!other.claim(7, content(Some(1))) && !other.claim(7, content(None)));
         // An inode that is used again, or on another device.
         assert!(other.claim(7, content(Some(2))));
-        assert!(!other.is_elsewhere(7, Content { device: Some(6), birth: Some(1) }));
+        assert!(!other.is_elsewhere(
+            7,
+            Content {
+                device: Some(6),
+                birth: Some(1)
+            }
+        ));
         one.publish([(9, content(None))].into_iter());
-        assert!(other.is_elsewhere(9, content(Some(4))) && !other.is_elsewhere(7, content(Some(1))));
+        assert!(
+            other.is_elsewhere(9, content(Some(4))) && !other.is_elsewhere(7, content(Some(1)))
+        );
         drop(one);
         assert!(!other.is_elsewhere(9, content(Some(4))));
         let alone = Share::join(&"content".into(), Shard::ONLY);
@@ -391,6 +413,11 @@ mod tests {
         assert_eq!(one.earlier_run((None, None)), (None, None));
         // By then the first one has made the database.
         assert_eq!(other.earlier_run((Some(times[0]), None)), (None, None));
-        assert_eq!(other.earlier_run((Some(times[1]), None)), (Some(times[1]), None));
+        assert_eq!(
+            other.earlier_run((Some(times[1]), None)),
+            (Some(times[1]), None)
+        );
+        drop(other);
+        assert!(one.had_files());
     }
 }
