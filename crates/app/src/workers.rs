@@ -88,27 +88,12 @@ mod tests {
 
     use super::*;
 
-    fn plan(output: &str, workers: &str) -> Plan {
-        let arguments = [
-            "-i",
-            "tail",
-            "-p",
-            "path=/none/*.log",
-            "-o",
-            output,
-            "-m",
-            "*",
-        ];
-        let more = [
-            "-p",
-            "bucket=b",
-            "-p",
-            "region=us-east-1",
-            "--workers",
-            workers,
-        ];
+    fn plan(output: &[&str], workers: &str) -> Plan {
+        let input = ["-i", "tail", "-p", "path=/none/*.log", "-o"];
+        let more = ["-m", "*", "--workers", workers];
+        let arguments = [&input[..], output, &more[..]].concat();
         let mut diagnostics = Diagnostics::new();
-        let arguments = arguments.into_iter().chain(more).map(OsString::from);
+        let arguments = arguments.into_iter().map(OsString::from);
         let command_line = CommandLine::parse(arguments, &mut diagnostics);
         crate::router::load(&command_line, &mut diagnostics)
             .unwrap_or_else(|| panic!("{diagnostics}"))
@@ -117,10 +102,11 @@ mod tests {
     #[test]
     fn an_output_for_all_records_makes_it_one() {
         let log = Log::new("", Level::Off);
-        let (null, s3) = (plan("null", "3"), plan("s3", "3"));
+        let s3 = ["s3", "-p", "bucket=b", "-p", "region=us-east-1"];
+        let (null, s3) = (plan(&["null"], "3"), plan(&s3, "3"));
         assert_eq!((count(&null, &log), count(&s3, &log)), (3, 1));
-        assert_eq!(count(&plan("null", "1000"), &log), MOST);
-        assert_eq!(count(&plan("null", "0"), &log), 1);
+        assert_eq!(count(&plan(&["null"], "1000"), &log), MOST);
+        assert_eq!(count(&plan(&["null"], "0"), &log), 1);
         let why = check_reload(&s3, 3, &log).expect_err("there are more");
         assert!(why.contains("output s3.0"), "{why}");
         assert!(check_reload(&s3, 1, &log).is_ok() && check_reload(&null, 3, &log).is_ok());

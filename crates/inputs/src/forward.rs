@@ -191,7 +191,7 @@ impl Input for Forward {
         } = self;
         let shared = Rc::new(Shared {
             counters: Counters::register(&context),
-            gate: Gate::open(&context.budget).await,
+            gate: Gate::open(&context.budget, context.shard.count).await,
             notices: door.notices(),
             secrets,
             options,

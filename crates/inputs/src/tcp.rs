@@ -196,7 +196,7 @@ impl Input for Tcp {
     async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
         let instance = Rc::new(Instance {
             counters: Counters::register(&self.context),
-            gate: Gate::open(&self.context.budget).await,
+            gate: Gate::open(&self.context.budget, self.context.shard.count).await,
             notices: self.door.notices(),
             options: self.options,
             record_max: self.record_max,

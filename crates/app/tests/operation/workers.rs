@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,6 +218,63 @@ fn a_number_that_changes_with_an_upgrade_loses_and_repeats_nothing() {
         let expected = sent.iter().filter(|sent| number < **sent).count();
         let found = times.get(&*format!("line {number}")).copied().unwrap_or(0);
         assert_eq!(found, expected, "line {number} of {sent:?}");
+    }
+}
+
+/// How often the thread `name` of the router was put to sleep by itself: at least once for each time that it was woken.
+fn sleeps(router: &Router, name: &str) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", router.pid())).expect("it lives");
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let folder = tasks
+        .map(|task| task.expect("a thread").path())
+        .find(|task| read(task.join("comm")).trim() == name);
+    let text = read(folder.expect("such a thread").join("status"));
+    let mut lines = text.lines();
+    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    count.expect("a count").trim().parse().expect("a number")
+}
+
+#[test]
+fn connections_are_spread_and_each_stays_in_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let input = format!(
+        "[INPUT]\n    Name forward\n    Unix_Path {}\n",
+        path.display()
+    );
+    let mut router = Router::start(folder.path(), &sections(3, &input), &[]);
+    let names = ["shard-1", "shard-2"];
+    let before = names.map(|name| sleeps(&router, name));
+    let send = |sender: usize| {
+        let mut stream = UnixStream::connect(&path).expect("it listens");
+        thread::spawn(move || {
+            for number in 0..300 {
+                let text = format!("f{sender} {number}");
+                let head = [&b"\x93\xa1t\x05\x81\xa3log"[..], &[0xa0 | text.len() as u8]];
+                let frame = [&head.concat(), text.as_bytes()].concat();
+                stream.write_all(&frame).expect("it reads");
+                thread::sleep(Duration::from_millis(2));
+            }
+        })
+    };
+    let senders: Vec<_> = (0..6).map(send).collect();
+    senders
+        .into_iter()
+        .for_each(|s| s.join().expect("it sends"));
+    settle(&router, &[300; 6]);
+    for (name, before) in names.into_iter().zip(before) {
+        let times = sleeps(&router, name) - before;
+        assert!(times > 60, "{name} was woken {times} times");
+    }
+    router.signal("TERM");
+    assert!(router.wait().success());
+    let lines = delivered(folder.path(), "out");
+    for sender in 0..6 {
+        let name = format!("f{sender}");
+        assert_all(&lines, &name, 300);
+        let own = lines.iter().filter(|line| line.starts_with(&name));
+        let expected: Vec<String> = (0..300).map(|n| format!("{name} {n}")).collect();
+        assert!(own.eq(expected.iter()), "{name} is out of order");
     }
 }
 
