@@ -177,7 +177,11 @@ impl Pipeline {
             return Err(PipelineError(builder.failures));
         }
         let log = member.log(level);
-        for name in handovers.keys() {
+        // Of what others had there are only copies.
+        let untaken = handovers
+            .iter()
+            .filter(|(_, given)| !given.state.is_empty() || !given.descriptors.is_empty());
+        for (name, _) in untaken {
             log.warn(format_args!(
                 "nothing takes what was handed over for '{name}': there is no such input"
             ));

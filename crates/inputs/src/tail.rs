@@ -235,11 +235,10 @@ fn open_database(
             position,
         })
         .collect();
-    share.publish(
-        files
-            .iter()
-            .map(|file| (file.position.inode, Content::of(&file.position))),
-    );
+    share.publish(files.iter().map(|file| {
+        let content = Content::of(&file.position);
+        (file.position.inode, content, file.origin())
+    }));
     let scanned = match damaged {
         // Nothing is known: rather twice than never.
         Some(_) => Some(SystemTime::UNIX_EPOCH),

@@ -88,8 +88,8 @@ pub struct Handover {
     pub descriptors: Vec<(String, OwnedFd)>,
     /// What it wants to be told, in a form of its own that starts with a version byte.
     pub state: Vec<u8>,
-    /// What the same instance gave up in other shards of the process before, by their numbers, when there were more or
-    /// fewer than there are now. Every shard gets copies of all of that: each takes what is its own.
+    /// What the same instance gave up in other shards of the process before, by their numbers. Every shard gets copies of
+    /// all of that: each takes what is its own now.
     pub of_others: Vec<(usize, Handover)>,
 }
 

@@ -1,15 +1,17 @@
 //! Which shard follows a file, and what the instances of all shards must know of each other.
 //!
-//! A file belongs to the shard that its name hashes to: the name that its pattern found, without what rotation puts behind
-//! it, so that all generations and copies of a file are in the shard that knows what was read of it. Nothing is stored of
-//! that; rows of the database go by the name that stands in them, so that there may be more or fewer shards at the next
-//! start. What rotation renames so that the names do not show it is recognised by its inode: whoever has it keeps it.
+//! Files belong to shards by families: a file with everything that rotation makes of it, told by the name without what
+//! rotation puts behind it. So all generations and copies of a file are in the shard that knows what was read of it. A
+//! family goes to the shard that has the fewest when its name comes up first, and stays there as long as the process runs;
+//! nothing of that is stored. Rows of the database and what is handed over go by the names that stand in them, so that
+//! there may be more or fewer shards, and others may have a file, after the next start. What rotation renames so that the
+//! names do not show it is recognised by its inode: whoever has it keeps it.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use buffer::positions::Position;
@@ -32,6 +34,9 @@ const WORDS: [&[u8]; 8] = [
     b"last",
 ];
 
+/// A family is forgotten when its shard has told of its files so often and nobody has asked for it.
+const PATIENCE: u32 = 3;
+
 /// The part of one shard.
 pub struct Share {
     shard: Shard,
@@ -44,6 +49,9 @@ struct Peers(Mutex<All>);
 
 struct All {
     of_shards: Vec<Own>,
+    families: HashMap<u64, Family>,
+    /// How many instances there are.
+    present: usize,
     /// What the first of them has found out about earlier runs: afterwards the database says something else.
     earlier: Option<EarlierRun>,
     /// Who has heard of that.
@@ -60,6 +68,17 @@ struct Own {
     scanned: Option<SystemTime>,
     /// Whether there were files at the start, once it has looked.
     had_files: Option<bool>,
+    /// How many families it has.
+    families: usize,
+    /// How often it has told the others of its files.
+    told: u32,
+}
+
+/// A file and what rotation makes of it.
+struct Family {
+    shard: usize,
+    /// Which telling of that shard came before somebody asked for it last.
+    used: u32,
 }
 
 /// What tells files with the same inode number apart, as far as it is known.
@@ -98,18 +117,22 @@ impl Content {
 impl Share {
     /// The part of `shard` in the instance `name`.
     pub fn join(name: &Arc<str>, shard: Shard) -> Share {
-        static ALL: Mutex<Option<HashMap<Arc<str>, Weak<Peers>>>> = Mutex::new(None);
+        /// They stay: which shard a file belongs to must not change from one instance to the next.
+        static ALL: Mutex<Option<HashMap<Arc<str>, Arc<Peers>>>> = Mutex::new(None);
         let peers = shard.has_others().then(|| {
             let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
             let all = all.get_or_insert_default();
-            all.retain(|_, peers| peers.strong_count() > 0);
-            let known = all.get(name).and_then(Weak::upgrade);
+            let known = all.get(name).cloned();
+            let known = known.filter(|peers| peers.lock().of_shards.len() == shard.count);
             known.unwrap_or_else(|| {
                 let peers = Arc::new(Peers::new(shard.count));
-                all.insert(Arc::clone(name), Arc::downgrade(&peers));
+                all.insert(Arc::clone(name), Arc::clone(&peers));
                 peers
             })
         });
+        if let Some(peers) = &peers {
+            peers.lock().present += 1;
+        }
         Share { shard, peers }
     }
 
@@ -120,7 +143,10 @@ impl Share {
 
     /// Whether files that were found under this name are this shard's.
     pub fn owns(&self, name: &Path) -> bool {
-        self.peers.is_none() || owner(name, self.shard.count) == self.shard.index
+        let Some(peers) = &self.peers else {
+            return true;
+        };
+        peers.lock().owner(family(name)) == self.shard.index
     }
 
     /// Whether this content is another shard's.
@@ -144,16 +170,27 @@ impl Share {
         is_free
     }
 
-    /// Tells the others of all contents that this shard has, in place of what it told them before.
-    pub fn publish(&self, contents: impl Iterator<Item = (u64, Content)>) {
+    /// Tells the others of all files that this shard has, in place of what it told them before: inodes, contents, and the
+    /// names that they were found under. Families of which nobody has or finds anything any more are forgotten.
+    pub fn publish<'a>(&self, files: impl Iterator<Item = (u64, Content, &'a Path)>) {
         let Some(peers) = &self.peers else {
             return;
         };
-        let mut own = Own::default();
-        contents.for_each(|(inode, content)| own.note(inode, content));
-        if let Some(all) = peers.lock().of_shards.get_mut(self.shard.index) {
-            all.known = own.known;
+        let index = self.shard.index;
+        let (mut own, mut families) = (Own::default(), Vec::new());
+        for (inode, content, name) in files {
+            own.note(inode, content);
+            families.push(family(name));
         }
+        let mut all = peers.lock();
+        if let Some(before) = all.of_shards.get_mut(index) {
+            before.known = own.known;
+            before.told += 1;
+        }
+        for family in families {
+            all.owner(family);
+        }
+        all.forget_unused(index);
     }
 
     /// What the first instance in a process has found out about earlier runs, which is this one or has told; `own` finds it
@@ -213,10 +250,16 @@ impl Share {
 impl Drop for Share {
     /// Others may have what was this one's. Those that are not done yet must still know whether there were files.
     fn drop(&mut self) {
-        if let Some(peers) = &self.peers
-            && let Some(own) = peers.lock().of_shards.get_mut(self.shard.index)
-        {
+        let Some(peers) = &self.peers else {
+            return;
+        };
+        let mut all = peers.lock();
+        if let Some(own) = all.of_shards.get_mut(self.shard.index) {
             (own.known, own.scanned) = (HashMap::new(), None);
+        }
+        all.present -= 1;
+        if all.present == 0 {
+            (all.earlier, all.have_heard) = (None, Vec::new());
         }
     }
 }
@@ -225,6 +268,8 @@ impl Peers {
     fn new(count: usize) -> Peers {
         Peers(Mutex::new(All {
             of_shards: (0..count).map(|_| Own::default()).collect(),
+            families: HashMap::new(),
+            present: 0,
             earlier: None,
             have_heard: Vec::new(),
         }))
@@ -236,11 +281,43 @@ impl Peers {
 }
 
 impl All {
+    /// The shard of a family; of a new one, the shard that has the fewest.
+    fn owner(&mut self, family: u64) -> usize {
+        let families = &mut self.families;
+        let known = families.entry(family).or_insert_with(|| {
+            let shards = self.of_shards.iter_mut().enumerate();
+            let fewest = shards.min_by_key(|(_, own)| own.families);
+            let shard = fewest.map_or(0, |(shard, own)| {
+                own.families += 1;
+                shard
+            });
+            Family { shard, used: 0 }
+        });
+        known.used = self.of_shards.get(known.shard).map_or(0, |own| own.told);
+        known.shard
+    }
+
+    /// Forgets the families of a shard that nobody has asked for while it told of its files several times.
+    fn forget_unused(&mut self, shard: usize) {
+        let Some(own) = self.of_shards.get_mut(shard) else {
+            return;
+        };
+        let told = own.told;
+        let is_used =
+            |family: &Family| family.shard != shard || told.wrapping_sub(family.used) < PATIENCE;
+        self.families.retain(|_, family| is_used(family));
+        let left = self
+            .families
+            .values()
+            .filter(|family| family.shard == shard);
+        own.families = left.count();
+    }
+
     fn has_other(&self, index: usize, inode: u64, content: Content) -> bool {
         let mut others = self.of_shards.iter().enumerate();
         others.any(|(number, own)| {
-            let known = own.known.get(&inode).into_iter().flatten();
-            number != index && known.into_iter().any(|known| known.may_be(content))
+            let mut known = own.known.get(&inode).into_iter().flatten();
+            number != index && known.any(|known| known.may_be(content))
         })
     }
 }
@@ -254,14 +331,13 @@ impl Own {
     }
 }
 
-/// The shard of `count` that files found under `name` belong to.
-fn owner(name: &Path, count: usize) -> usize {
+/// Stands for the family of files that are found under `name`.
+fn family(name: &Path) -> u64 {
     let folder = name.parent().unwrap_or(Path::new("")).as_os_str();
     let file = name.file_name().map_or(&b""[..], OsStr::as_bytes);
-    let hash = Origin::of(&[b"shard", folder.as_bytes(), first_name(file)]).to_bytes();
+    let hash = Origin::of(&[b"family", folder.as_bytes(), first_name(file)]).to_bytes();
     let [a, b, c, d, e, f, g, h, ..] = hash;
-    let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-    (number % count as u64) as usize
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// What a file was called before rotation put something behind its name, as far as the name tells.
@@ -334,32 +410,45 @@ mod tests {
     }
 
     #[test]
-    fn names_are_spread_and_generations_stay_together() {
+    fn names_are_spread_evenly_and_generations_stay_together() {
         for count in [2, 3, 8] {
-            let mut files = vec![0_u32; count];
-            for number in 0..1000 {
+            let mut all = Peers::new(count);
+            let all = all.0.get_mut().expect("no panic");
+            let mut files = vec![0_usize; count];
+            for number in 0..240 {
                 let name = format!("/var/log/containers/pod-{number}_ns_c.log");
-                let shard = owner(Path::new(&name), count);
+                let shard = all.owner(family(Path::new(&name)));
                 files[shard] += 1;
-                for behind in [".1", "-20261122", ".old", ".1.gz"] {
+                for behind in ["", ".1", "-20261122", ".old", ".1.gz"] {
                     let generation = format!("{name}{behind}");
-                    assert_eq!(owner(Path::new(&generation), count), shard, "{generation}");
+                    let owner = all.owner(family(Path::new(&generation)));
+                    assert_eq!(owner, shard, "{generation}");
                 }
             }
-            let even = 1000 / count as u32;
-            assert!(
-                files.iter().all(|n| n.abs_diff(even) < even / 3),
-                "{files:?}"
-            );
+            assert_eq!(files, vec![240 / count; count]);
         }
-        // It stays what it is: a process hands files over to the next version by it.
-        let shards: Vec<usize> = (0..8)
-            .map(|n| owner(Path::new(&format!("/logs/{n}.log")), 4))
-            .collect();
-        let again: Vec<usize> = (0..8)
-            .map(|n| owner(Path::new(&format!("/logs/{n}.log.1")), 4))
-            .collect();
-        assert_eq!(shards, again);
+    }
+
+    #[test]
+    fn families_that_are_gone_make_room() {
+        let [one, other] = shares("families");
+        let [a, b] = ["/a.log", "/b.log"].map(Path::new);
+        assert!(one.owns(a) && !one.owns(b) && other.owns(b));
+        let mut file = (7, content(None), a);
+        for _ in 0..2 * PATIENCE {
+            one.publish([file].into_iter());
+        }
+        assert!(one.owns(a), "it has it");
+        // Somebody still finds it.
+        for _ in 0..2 * PATIENCE {
+            one.publish([].into_iter());
+            assert!(!other.owns(a));
+        }
+        for _ in 0..PATIENCE {
+            one.publish([].into_iter());
+        }
+        file.2 = Path::new("/c.log");
+        assert!(one.owns(file.2) && !one.owns(a), "the other has one more");
     }
 
     fn shares(name: &str) -> [Share; 2] {
@@ -388,7 +477,7 @@ mod tests {
                 birth: Some(1)
             }
         ));
-        one.publish([(9, content(None))].into_iter());
+        one.publish([(9, content(None), Path::new("/x"))].into_iter());
         assert!(
             other.is_elsewhere(9, content(Some(4))) && !other.is_elsewhere(7, content(Some(1)))
         );

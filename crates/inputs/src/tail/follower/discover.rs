@@ -77,9 +77,15 @@ impl Follower {
     fn publish(&self) {
         if self.setup.share.has_others() {
             let followed = self.files.values();
-            let followed = followed.map(|file| (file.id.inode, Content::new(file.id, file.birth)));
+            let followed = followed.map(|file| {
+                let content = Content::new(file.id, file.birth);
+                (file.id.inode, content, &*file.origin)
+            });
             let parked = self.parked.iter();
-            let parked = parked.map(|file| (file.position.inode, Content::of(&file.position)));
+            let parked = parked.map(|file| {
+                let content = Content::of(&file.position);
+                (file.position.inode, content, file.origin())
+            });
             self.setup.share.publish(followed.chain(parked));
         }
     }
