@@ -50,7 +50,7 @@ pub struct TableCommand {
     #[arg(long, value_name = "SECONDS", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// How many lines are drained
-    #[arg(long, value_name = "LINES", default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "LINES", default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1..))]
     lines: u64,
     /// Answer with one-character record ids instead of ids as long as Firehose's
     #[arg(long)]

@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Lines a second that it may drain, roughly and on a slow machine: the expected time is reckoned with it.
+    /// Lines a second that it may drain, roughly: the expected time is reckoned with it.
     pub fn lines_per_second(self, case: &Case) -> f64 {
         let outputs = case.destination.sinks() as f64;
         let is_light = matches!(
@@ -30,8 +30,8 @@ impl Kind {
             Source::Java | Source::ForwardPacked | Source::ForwardMessage
         );
         let post = match self {
-            Kind::Flumen => 250e3,
-            Kind::FluentBit => 60e3,
+            Kind::Flumen => 400e3,
+            Kind::FluentBit => 90e3,
             Kind::Vector => 60e3,
             Kind::Fluentd => 8e3,
         };
@@ -42,7 +42,7 @@ impl Kind {
     pub fn overhead(self, case: &Case) -> f64 {
         let own = match self {
             Kind::Flumen => 0.5,
-            Kind::FluentBit => 2.0,
+            Kind::FluentBit => 1.5,
             Kind::Vector => 2.0,
             Kind::Fluentd => 5.0,
         };

@@ -310,7 +310,8 @@ impl<'a> Stage<'a> {
             .env("SSL_CERT_FILE", &self.ca_file)
             // The AWS SDKs of Fluentd and Vector wrap the objects of S3 in pieces otherwise, which the sink does not undo.
             .env("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
-            // What waits on the disk is gone with the run.
+            // What waits on the disk is gone with the run, and so are Fluentd's locks.
+            .env("TMPDIR", self.folder)
             .env("STATE_DIRECTORY", self.folder.join("state"))
             .current_dir(self.folder);
         Router::start(command, self.folder.join("router.log"))
