@@ -33,6 +33,8 @@ pub struct Seat {
     pub database: Option<String>,
     /// Whether what it hands over is kept on the disk until it is delivered.
     pub is_stored: bool,
+    /// Whether it waits where its records would be on the disk alone.
+    pub pauses: bool,
     build: Rc<BuildInput>,
 }
 
@@ -343,6 +345,7 @@ impl<'a> Builder<'a> {
             counters,
             database,
             is_stored: self.default_storage.is_stored(common.storage_type),
+            pauses: common.pause_on_chunks_overlimit,
             build,
         }
     }

@@ -28,6 +28,7 @@ use crate::road::{Delivery, Exit, Road, Source};
 use names::{kept_for, numbered, sent_as};
 use resent::IsPending;
 
+mod chunks_up;
 mod dead_letters;
 mod directory;
 pub mod encoding;
@@ -65,6 +66,8 @@ pub struct Way {
     /// `storage.total_limit_size`.
     bytes_max: Cell<Option<u64>>,
     held: Arc<Held>,
+    /// What it holds of records that stand in the log.
+    up: Arc<Held>,
     /// Whether it has a feeder.
     is_fed: Cell<bool>,
 }
@@ -72,6 +75,8 @@ pub struct Way {
 /// See the module's documentation.
 pub struct Storage {
     log: Log,
+    /// For what happens to inputs.
+    input_log: Log,
     settings: StorageSettings,
     /// Every output that was ever heard of: their numbers stay.
     ways: RefCell<Vec<Rc<Way>>>,
@@ -82,6 +87,8 @@ pub struct Storage {
     input_bytes: Cell<Option<usize>>,
     /// The memory of inputs that are held back.
     held_back: RefCell<Vec<Arc<Budget>>>,
+    /// Inputs that wait rather than fill the disk.
+    paused: RefCell<Vec<chunks_up::Paused>>,
     /// Complete with the next batch that is kept.
     chunks: RefCell<Vec<ChunkId>>,
     /// Feed the outputs, once it is started.
@@ -120,6 +127,7 @@ impl Storage {
     /// Storage for outputs that share `memory` with the inputs. Nothing is opened.
     pub fn new(settings: StorageSettings, memory: Arc<Budget>, log: Log) -> Storage {
         Storage {
+            input_log: Log::new("input", log.level()),
             log,
             settings,
             ways: RefCell::default(),
@@ -128,6 +136,7 @@ impl Storage {
             memory,
             input_bytes: Cell::new(None),
             held_back: RefCell::default(),
+            paused: RefCell::default(),
             chunks: RefCell::default(),
             feeders: RefCell::default(),
         }
@@ -173,6 +182,7 @@ impl Storage {
             counters: RefCell::new(OutputCounters::new(Arc::clone(name), Metrics::default())),
             bytes_max: Cell::new(bytes_max),
             held: Arc::default(),
+            up: Arc::default(),
             is_fed: Cell::new(false),
         });
         ways.push(Rc::clone(&way));
@@ -332,7 +342,11 @@ impl Storage {
         if source.is_stored
             && let Some(open) = self.log()
         {
-            return self.store(&open, batch, receipt, routes);
+            self.store(&open, batch, receipt, routes);
+            if let (Some(input), Some(room)) = (source.pauses, source.room) {
+                self.pause(input, room, routes);
+            }
+            return;
         }
         let (batch, _) = batch.freeze();
         self.judge(routes, source.room);
@@ -375,7 +389,7 @@ impl Storage {
         }
         for route in routes {
             let way = self.way(*route);
-            if self.is_full(&way) && open.writer.behind(way.index).is_none() {
+            if self.has_no_room(&way) && open.writer.behind(way.index).is_none() {
                 self.fall_behind(open, &way);
             }
         }
@@ -459,7 +473,9 @@ impl Storage {
     /// Hands a batch to an output, which holds it until it is answered for.
     fn deliver(&self, way: &Way, batch: Arc<Batch>, receipt: Receipt) {
         let bytes = batch.footprint();
-        let hold = Hold::new(&way.held, bytes);
+        let up = if receipt.is_numbered() { bytes } else { 0 };
+        // In this order: who hears that it holds less looks at both.
+        let holds = (Hold::new(&way.up, up), Hold::new(&way.held, bytes));
         let counters = way.counters.borrow();
         let records = batch.len() as u64;
         let deliveries = way.deliveries.borrow();
@@ -468,7 +484,7 @@ impl Storage {
             return;
         };
         counters.routed.add(records);
-        let receipt = receipt.with_guard(hold);
+        let receipt = receipt.with_guard(holds);
         if deliveries.send(Delivery { batch, receipt }).is_err() {
             counters.returned.add(records);
         }

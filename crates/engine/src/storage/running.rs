@@ -79,6 +79,8 @@ impl Running {
             let (counters, budget) = (&input.seat.counters, &input.seat.context.budget);
             counters.mem_size.set(budget.used() as u64);
             counters.mem_limit.set(budget.limit() as u64);
+            let is_paused = budget.is_closed() || budget.is_full();
+            counters.is_paused.set(u64::from(is_paused));
         }
         let Some(open) = self.storage.as_ref().and_then(|storage| storage.opened()) else {
             return;

@@ -7,6 +7,7 @@ use buffer::wal::Durability;
 use config::{ServiceOptions, StorageSync, StorageType};
 
 use super::StateDirectory;
+use super::chunks_up::bytes_of_chunks;
 
 /// How records are kept.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct StorageSettings {
     pub durability: Durability,
     /// `storage.backlog.mem_limit`: how much of what lies on the disk is read at a time.
     pub backlog_bytes: usize,
+    /// `storage.max_chunks_up`, in bytes.
+    pub chunks_up_bytes: usize,
     /// `storage.backlog.flush_on_shutdown`.
     pub is_flushed_on_stop: bool,
     /// Where Fluent Bit may have left chunk files: `storage.path`.
@@ -35,6 +38,7 @@ impl StorageSettings {
                 StorageSync::Normal => Durability::Process,
             },
             backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
+            chunks_up_bytes: bytes_of_chunks(service.max_chunks_up),
             is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
             fluent_bit: service.storage_path.clone(),
             deletes_bad_chunks: service.delete_irrecoverable_chunks.0,

@@ -18,12 +18,13 @@ use super::*;
 use crate::instance::TagMatcher;
 use crate::oversight::{Leftover, Oversight};
 
+mod chunks_up;
 mod lagging;
 
 const MIB: usize = 1 << 20;
 const STORED: Source<'static> = Source {
     is_stored: true,
-    room: None,
+    ..Source::NONE
 };
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -40,11 +41,21 @@ struct Rig {
 
 impl Rig {
     fn new(folder: &Path, names: &[&str], total: Option<u64>) -> Rig {
+        Rig::with_chunks_up(folder, names, total, usize::MAX)
+    }
+
+    fn with_chunks_up(
+        folder: &Path,
+        names: &[&str],
+        total: Option<u64>,
+        chunks_up_bytes: usize,
+    ) -> Rig {
         let memory = Budget::new(2 * MIB);
         let settings = StorageSettings {
             state: StateDirectory::new(vec![folder.to_owned()]),
             durability: Durability::Durable,
             backlog_bytes: MIB,
+            chunks_up_bytes,
             is_flushed_on_stop: false,
             fluent_bit: Some(folder.to_owned()),
             deletes_bad_chunks: false,
@@ -108,6 +119,20 @@ impl Rig {
         batch
             .with_obligation(self.ledger.open(range))
             .with_permit(permit)
+    }
+
+    fn waits_on_disk(&self, route: usize) -> bool {
+        let open = self.storage.opened().expect("a log");
+        open.writer.behind(route).is_some()
+    }
+
+    /// Answers for the next batch that `route` has.
+    async fn answer(&mut self, route: usize) -> Vec<u64> {
+        let delivery = tokio::time::timeout(PATIENCE, self.ways[route].recv());
+        let delivery = delivery.await.expect("in time").expect("handed over");
+        let found = numbers(&delivery);
+        delivery.receipt.settle_all();
+        found
     }
 
     /// Ends it as a kill would, but for what the storage thread is just writing.
@@ -488,6 +513,7 @@ fn a_log_that_cannot_be_listed_may_hold_something() {
             state: StateDirectory::new(vec![path.to_owned()]),
             durability: Durability::Durable,
             backlog_bytes: MIB,
+            chunks_up_bytes: usize::MAX,
             is_flushed_on_stop: false,
             fluent_bit: None,
             deletes_bad_chunks: false,
@@ -536,7 +562,7 @@ async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
             assert!(rig.storage.is_needed(&batch, is_stored));
             let source = Source {
                 is_stored,
-                room: None,
+                ..Source::NONE
             };
             rig.storage.route(batch, &[0], source);
             let ledger = Arc::clone(&rig.ledger);
