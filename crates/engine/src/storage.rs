@@ -23,12 +23,14 @@ use plugin::{Log, Metrics, Reason};
 use record::{Batch, Budget, Origin, Receipt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::Instant;
 
 use crate::road::{Delivery, Exit, Road, Source};
 use names::{kept_for, numbered, sent_as};
 use resent::IsPending;
 
 mod chunks_up;
+mod closing;
 mod dead_letters;
 mod directory;
 pub mod encoding;
@@ -503,15 +505,12 @@ impl Storage {
         }
     }
 
-    /// Waits until everything is safe, and says what stays on the disk.
-    pub async fn close(&self) {
+    /// Waits until everything is safe, until `deadline` at most if there is one, and says what stays on the disk.
+    pub async fn close(&self, deadline: Option<Instant>) {
         self.leave_outputs();
         let Some(open) = self.opened() else { return };
-        if !open.writer.flush().await {
-            self.log.error(format_args!(
-                "{} cannot be written: what is not safe stays with its sources",
-                open.directory.path.display()
-            ));
+        if !closing::make_safe(&open.writer, deadline).await {
+            closing::say_unsafe(&self.log, &open);
         }
         for way in self.ways.borrow().iter() {
             let waiting = open.writer.waiting(way.index);

@@ -204,6 +204,13 @@ impl Log {
         !self.lost.is_empty() || self.segments.last().is_some_and(Segment::is_unsynced)
     }
 
+    /// How many records were appended and may not be on the disk, at most.
+    pub fn unsynced_records(&self) -> u64 {
+        let lost = self.lost.iter().map(|frame| u64::from(frame.records));
+        let last = self.segments.last().map_or(0, Segment::unsynced_numbers);
+        lost.sum::<u64>() + last
+    }
+
     /// The last segment failed to sync: whatever it lost must be written to a new one.
     fn abandon(&mut self) {
         self.is_writing = false;

@@ -218,6 +218,11 @@ impl Segment {
         self.synced.0 < self.len
     }
 
+    /// How many numbers were given since the disk had everything.
+    pub fn unsynced_numbers(&self) -> u64 {
+        self.end - self.synced.1
+    }
+
     /// The frames that were not synced, as far as they are intact.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buffer::wal::Failure;
 use monitor::Watched;
 use plugin::{Level, Log};
 use record::Budget;
@@ -100,7 +101,7 @@ impl Running {
         let is_failing = u64::from(failure.is_some());
         self.watched.storage.is_failing.set(is_failing);
         match failure {
-            Some(why) => {
+            Some(Failure { why, .. }) => {
                 let folder = open.directory.path.display();
                 alarms.raise(
                     CHECK,

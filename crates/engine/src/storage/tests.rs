@@ -19,6 +19,7 @@ use crate::instance::TagMatcher;
 use crate::oversight::{Leftover, Oversight};
 
 mod chunks_up;
+mod closing;
 mod lagging;
 
 const MIB: usize = 1 << 20;
@@ -39,27 +40,29 @@ struct Rig {
     next: u64,
 }
 
+fn settings(folder: &Path) -> StorageSettings {
+    StorageSettings {
+        state: StateDirectory::new(vec![folder.to_owned()]),
+        durability: Durability::Durable,
+        backlog_bytes: MIB,
+        chunks_up_bytes: usize::MAX,
+        is_flushed_on_stop: false,
+        fluent_bit: None,
+        deletes_bad_chunks: false,
+    }
+}
+
 impl Rig {
     fn new(folder: &Path, names: &[&str], total: Option<u64>) -> Rig {
-        Rig::with_chunks_up(folder, names, total, usize::MAX)
+        let settings = StorageSettings {
+            fluent_bit: Some(folder.to_owned()),
+            ..settings(folder)
+        };
+        Rig::with(settings, names, total)
     }
 
-    fn with_chunks_up(
-        folder: &Path,
-        names: &[&str],
-        total: Option<u64>,
-        chunks_up_bytes: usize,
-    ) -> Rig {
+    fn with(settings: StorageSettings, names: &[&str], total: Option<u64>) -> Rig {
         let memory = Budget::new(2 * MIB);
-        let settings = StorageSettings {
-            state: StateDirectory::new(vec![folder.to_owned()]),
-            durability: Durability::Durable,
-            backlog_bytes: MIB,
-            chunks_up_bytes,
-            is_flushed_on_stop: false,
-            fluent_bit: Some(folder.to_owned()),
-            deletes_bad_chunks: false,
-        };
         let (mut exits, mut receivers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let (sender, receiver) = unbounded_channel();
@@ -137,7 +140,7 @@ impl Rig {
 
     /// Ends it as a kill would, but for what the storage thread is just writing.
     async fn end(self) {
-        self.storage.close().await;
+        self.storage.close(Some(Instant::now())).await;
     }
 }
 
@@ -509,17 +512,8 @@ async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
 fn a_log_that_cannot_be_listed_may_hold_something() {
     let folder = tempfile::tempdir().expect("a folder");
     let storage = |path: &Path| {
-        let settings = StorageSettings {
-            state: StateDirectory::new(vec![path.to_owned()]),
-            durability: Durability::Durable,
-            backlog_bytes: MIB,
-            chunks_up_bytes: usize::MAX,
-            is_flushed_on_stop: false,
-            fluent_bit: None,
-            deletes_bad_chunks: false,
-        };
         let log = Log::new("storage", Level::Off);
-        Storage::new(settings, Budget::new(MIB), log)
+        Storage::new(settings(path), Budget::new(MIB), log)
     };
     assert!(!storage(folder.path()).has_backlog(), "nothing is there");
     let file = folder.path().join("file");

@@ -9,7 +9,11 @@ const SHARE: usize = 300 << 10;
 const BATCH: usize = 64 << 10;
 
 fn rig(folder: &Path) -> Rig {
-    let rig = Rig::with_chunks_up(folder, &["live", "dead"], None, 2 * SHARE);
+    let settings = StorageSettings {
+        chunks_up_bytes: 2 * SHARE,
+        ..settings(folder)
+    };
+    let rig = Rig::with(settings, &["live", "dead"], None);
     rig.storage.start(&rig.road);
     rig
 }
