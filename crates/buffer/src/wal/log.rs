@@ -116,6 +116,7 @@ impl Log {
         }
         log.next = log.next.max(log.cursors.top());
         log.make_chunks_safe();
+        log.remove_copies();
         for segment in &log.segments {
             log.cursors.chunks.keep(&segment.chunks);
         }
