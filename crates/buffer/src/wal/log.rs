@@ -111,9 +111,11 @@ impl Log {
             settings,
         };
         let mut recovered = Recovered::default();
+        let mut bytes = Vec::new();
         for index in indexes {
-            log.take_over(index, &mut recovered)?;
+            log.take_over(index, &mut recovered, &mut bytes)?;
         }
+        drop(bytes);
         log.next = log.next.max(log.cursors.top());
         log.make_chunks_safe();
         log.remove_copies();

@@ -11,7 +11,7 @@ use super::{Log, Recovered, segment_path};
 use crate::fs::Fs;
 
 impl Log {
-    /// Takes a segment of an earlier run over.
+    /// Takes a segment of an earlier run over; `bytes` is room for it.
     ///
     /// # Errors
     /// When it cannot be read now.
@@ -19,9 +19,10 @@ impl Log {
         &mut self,
         index: u64,
         recovered: &mut Recovered,
+        bytes: &mut Vec<u8>,
     ) -> Result<(), OpenError> {
         let path = segment_path(&self.settings.folder, index);
-        let opened = match Segment::open(&*self.fs, &path, Kind::Records) {
+        let opened = match Segment::open(&*self.fs, &path, bytes) {
             Ok(Ok(opened)) => opened,
             // It was never begun: nothing can be missing.
             Ok(Err(BadHeader::Short)) => {
