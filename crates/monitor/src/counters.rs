@@ -104,6 +104,11 @@ impl InputCounters {
 }
 
 impl InputCounters {
+    /// Whether it waits until there is room for what it reads.
+    pub fn is_waiting(&self) -> bool {
+        self.is_paused.get() > 0 || self.waits_for_storage.get() > 0
+    }
+
     /// Whether its records take all the memory that they may, or it waits until outputs have room for them.
     pub fn is_over_limit(&self) -> bool {
         let limit = self.mem_limit.get();

@@ -59,7 +59,7 @@ pub fn text(watched: &Watched, started: SystemTime, since_start: Duration) -> St
             "fluentbit_input_ingestion_paused",
             "Whether the input waits until there is room for what it reads.",
             &label,
-            input.is_paused.get().max(input.waits_for_storage.get()),
+            u64::from(input.is_waiting()),
         );
         if watched.storage.is_shown.get() != 0 {
             text.gauge(
