@@ -10,7 +10,7 @@ use config::RetryLimit;
 use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{
     BuildError, BuildInput, BuildOutput, FilterContext, Handover, InputContext, Level, Log,
-    Metrics, OutputContext, Parsers, RunInput, RunOutput, Stop, WriterSource,
+    Metrics, OutputContext, Parsers, RunInput, RunOutput, Shard, Stop, WriterSource,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -21,6 +21,7 @@ use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation};
 use crate::runner::RunnerSettings;
+use crate::shards::Member;
 use crate::storage::{DeadLetters, DefaultStorage, StateDirectory};
 
 /// An input that can be built, also a second time.
@@ -35,7 +36,7 @@ pub struct Seat {
     pub is_stored: bool,
     /// Whether it waits where its records would be on the disk alone.
     pub pauses: bool,
-    build: Rc<BuildInput>,
+    build: Arc<BuildInput>,
 }
 
 /// An input that is built.
@@ -59,7 +60,7 @@ pub struct BuiltOutput {
 /// What the task of an output owns.
 pub struct OutputTask {
     pub settings: RunnerSettings,
-    pub build: Rc<BuildOutput>,
+    pub build: Arc<BuildOutput>,
     pub context: OutputContext,
     pub first: RunOutput,
     pub deliveries: UnboundedReceiver<Delivery>,
@@ -74,6 +75,8 @@ pub struct Shared {
     pub dead_letters: DeadLetters,
     /// Tells outputs of the end.
     pub stop: Stop,
+    /// Which shard it is, and what it has together with the others.
+    pub member: Member,
 }
 
 /// The counters of every instance there ever was, by plugin and name: one that is built anew goes on where the one before
@@ -215,6 +218,7 @@ impl<'a> Builder<'a> {
             common,
             matcher,
             build,
+            ..
         } = planned;
         let counters = self.counts.output(&identity);
         let log = self.log("output", &identity, common.log_level);
@@ -242,7 +246,7 @@ impl<'a> Builder<'a> {
             deliveries: sender.clone(),
             oversight: Rc::clone(&settings.oversight),
             counters: counters.clone(),
-            bytes_max: common.total_limit_size.0,
+            bytes_max: self.part_of_limit(common.total_limit_size.0),
         };
         let built = BuiltOutput {
             identity,
@@ -250,16 +254,22 @@ impl<'a> Builder<'a> {
             oversight: Rc::clone(&settings.oversight),
             counters,
             log,
-            bytes_max: common.total_limit_size.0,
+            bytes_max: exit.bytes_max,
             task: OutputTask {
                 settings,
-                build: Rc::new(build),
+                build,
                 context,
                 first,
                 deliveries,
             },
         };
         Some((built, exit))
+    }
+
+    /// A shard's part of a limit for the router.
+    fn part_of_limit(&self, limit: Option<u64>) -> Option<u64> {
+        let shards = self.shared.member.shard().count as u64;
+        limit.map(|limit| (limit / shards).max(1))
     }
 
     fn runner_settings(
@@ -290,6 +300,7 @@ impl<'a> Builder<'a> {
             common,
             matcher,
             build,
+            ..
         } in planned
         {
             let counters = self.counts.filter(&identity);
@@ -319,9 +330,15 @@ impl<'a> Builder<'a> {
             identity,
             database,
             common,
+            spreads,
             build,
         } = planned;
         let counters = self.counts.input(&identity);
+        let shard = match spreads {
+            true => self.shared.member.shard(),
+            false => Shard::ONLY,
+        };
+        let bytes_max = common.mem_buf_limit.0 as usize;
         let context = InputContext {
             name: Arc::clone(&identity.name),
             tag: common
@@ -332,12 +349,12 @@ impl<'a> Builder<'a> {
             log: self.log("input", &identity, common.log_level),
             metrics: counters.own.clone(),
             parsers: Arc::clone(&self.parsers),
-            budget: self
-                .shared
-                .memory
-                .records
-                .child(common.mem_buf_limit.0 as usize),
+            budget: self.shared.memory.records.child(match bytes_max {
+                0 => 0,
+                all => (all / shard.count).max(1),
+            }),
             config_dir: self.config_dir.clone(),
+            shard,
         };
         Seat {
             identity,

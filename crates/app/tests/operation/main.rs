@@ -8,3 +8,4 @@ mod sandbox;
 mod secrets;
 mod senders;
 mod stop;
+mod workers;

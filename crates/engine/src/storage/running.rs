@@ -7,7 +7,6 @@ use std::time::Duration;
 use buffer::wal::Failure;
 use monitor::Watched;
 use plugin::{Level, Log};
-use record::Budget;
 
 use super::{DeadLetters, Open, StateDirectory, Storage, StorageSettings, Way, encoding};
 use crate::builder::Seat;
@@ -15,6 +14,7 @@ use crate::output_task::RunningOutput;
 use crate::oversight::{Leftover, Order};
 use crate::pipeline::{PipelineError, Running};
 use crate::plan::Plan;
+use crate::shards::Member;
 
 /// How long an output may take to give back what it holds.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -48,7 +48,7 @@ pub fn claim(plan: &Plan, state: &StateDirectory) -> Result<(), PipelineError> {
     if plan.service.storage_path.is_none() || plan.replays_into.is_some() {
         return Ok(());
     }
-    let taken = state.get_at_start().map(|_| ());
+    let taken = state.claim_at_start();
     taken.map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
@@ -57,12 +57,13 @@ pub fn of_plan(
     plan: &Plan,
     level: Level,
     state: &Rc<StateDirectory>,
-    memory: &Arc<Budget>,
+    member: &Member,
 ) -> (Option<Rc<Storage>>, DeadLetters) {
     let log = Log::new("storage", level);
     let dead_letters = DeadLetters::of(plan, state, log.clone());
-    let settings = StorageSettings::new(&plan.service, state);
-    let new = || Rc::new(Storage::new(settings, Arc::clone(memory), log));
+    let settings = StorageSettings::new(&plan.service, state, member);
+    let memory = Arc::clone(&member.shards.memory.records);
+    let new = || Rc::new(Storage::new(settings, memory, log));
     (plan.replays_into.is_none().then(new), dead_letters)
 }
 

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use buffer::wal::Durability;
 use config::{ServiceOptions, StorageSync, StorageType};
 
-use super::StateDirectory;
 use super::chunks_up::bytes_of_chunks;
+use super::{ChunksOfAll, StateDirectory};
+use crate::shards::Member;
 
 /// How records are kept.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub struct StorageSettings {
     pub durability: Durability,
     /// `storage.backlog.mem_limit`: how much of what lies on the disk is read at a time.
     pub backlog_bytes: usize,
-    /// `storage.max_chunks_up`, in bytes.
+    /// The shard's part of `storage.max_chunks_up`, in bytes.
     pub chunks_up_bytes: usize,
     /// `storage.backlog.flush_on_shutdown`.
     pub is_flushed_on_stop: bool,
@@ -26,11 +27,19 @@ pub struct StorageSettings {
     pub fluent_bit: Option<PathBuf>,
     /// `storage.delete_irrecoverable_chunks`.
     pub deletes_bad_chunks: bool,
+    /// How many shards share the memory.
+    pub shards: usize,
+    /// What all their logs know of chunks.
+    pub chunks: ChunksOfAll,
 }
 
 impl StorageSettings {
     /// What a configuration says.
-    pub fn new(service: &ServiceOptions, state: &Rc<StateDirectory>) -> StorageSettings {
+    pub fn new(
+        service: &ServiceOptions,
+        state: &Rc<StateDirectory>,
+        member: &Member,
+    ) -> StorageSettings {
         StorageSettings {
             state: Rc::clone(state),
             durability: match service.storage_sync {
@@ -38,10 +47,14 @@ impl StorageSettings {
                 StorageSync::Normal => Durability::Process,
             },
             backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
-            chunks_up_bytes: bytes_of_chunks(service.max_chunks_up),
+            // Each shard has its part.
+            chunks_up_bytes: bytes_of_chunks(service.max_chunks_up) / member.shards.count().max(1),
             is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
-            fluent_bit: service.storage_path.clone(),
+            // One reads them.
+            fluent_bit: service.storage_path.clone().filter(|_| member.index == 0),
             deletes_bad_chunks: service.delete_irrecoverable_chunks.0,
+            shards: member.shards.count(),
+            chunks: member.shards.chunks.clone(),
         }
     }
 }

@@ -49,6 +49,8 @@ fn settings(folder: &Path) -> StorageSettings {
         is_flushed_on_stop: false,
         fluent_bit: None,
         deletes_bad_chunks: false,
+        shards: 1,
+        chunks: ChunksOfAll::default(),
     }
 }
 

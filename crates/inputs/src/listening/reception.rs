@@ -51,7 +51,7 @@ fn note_end(ended: &Result<(), JoinError>, log: &Log) {
 pub fn warn_of_workers(workers: i64, log: &Log) {
     if workers > 1 {
         log.warn(format_args!(
-            "workers {workers} has no effect: one thread serves all connections of this input"
+            "workers {workers} has no effect: 'workers' of [SERVICE] says how many threads serve all inputs"
         ));
     }
 }
