@@ -66,6 +66,7 @@ fn allocations_are_per_request_and_not_per_record() {
         std::env::set_var("AWS_ENDPOINT_URL", format!("http://{address}"));
         std::env::set_var("AWS_ACCESS_KEY_ID", "flumen");
         std::env::set_var("AWS_SECRET_ACCESS_KEY", "flumen");
+        std::env::set_var("STATE_DIRECTORY", folder.path().join("state"));
     }
     let config = seed_config(folder.path());
     let log = folder

@@ -32,7 +32,7 @@ pub use cursors::{ChunkState, Chunks};
 pub use format::{ChunkId, Frame, VERSION};
 pub use log::{Log, Recovered, Stored, StoredFrames, Waiting};
 pub use progress::Progress;
-pub use writer::{Append, Driver, Report, Route, Writer};
+pub use writer::{Append, Driver, Failure, Report, Route, Writer};
 
 /// When a record counts as safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

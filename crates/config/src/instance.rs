@@ -78,7 +78,8 @@ pub struct InputCommon {
     /// Where records wait until they are delivered; by default what the service says, or memory.
     #[option(name = "storage.type")]
     pub storage_type: Option<StorageType>,
-    /// Whether the input pauses when `storage.max_chunks_up` chunks are in memory. Only for `filesystem`.
+    /// Whether the input pauses while an output that its records go to holds all that it may (`storage.max_chunks_up`), or
+    /// still has some to read from the disk. Off, what comes then is only on the disk. Only for `filesystem`.
     #[option(name = "storage.pause_on_chunks_overlimit", default = "off")]
     pub pause_on_chunks_overlimit: bool,
     /// Whether the input runs on a thread of its own. Accepted; Flumen places inputs on threads by itself.

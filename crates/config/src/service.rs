@@ -156,7 +156,8 @@ pub struct ServiceOptions {
     /// Whether metrics tell about the storage.
     #[option(name = "storage.metrics", default = "on")]
     pub storage_metrics: Switch,
-    /// The most chunks in memory.
+    /// The most chunks of 2,048,000 bytes in memory of records that are on the disk too. Beyond it they are only on the
+    /// disk, or their input pauses (`storage.pause_on_chunks_overlimit`). The memory limit may allow fewer.
     #[option(name = "storage.max_chunks_up", default = "128")]
     pub max_chunks_up: i64,
     /// The most bytes of chunks from an earlier run that are read at a time.

@@ -34,6 +34,8 @@ pub struct Seat {
     pub database: Option<String>,
     /// Whether what it hands over is kept on the disk until it is delivered.
     pub is_stored: bool,
+    /// Whether it waits where its records would be on the disk alone.
+    pub pauses: bool,
     build: Arc<BuildInput>,
 }
 
@@ -347,14 +349,10 @@ impl<'a> Builder<'a> {
             log: self.log("input", &identity, common.log_level),
             metrics: counters.own.clone(),
             parsers: Arc::clone(&self.parsers),
-            budget: self
-                .shared
-                .memory
-                .records
-                .child(match bytes_max {
-                    0 => 0,
-                    all => (all / shard.count).max(1),
-                }),
+            budget: self.shared.memory.records.child(match bytes_max {
+                0 => 0,
+                all => (all / shard.count).max(1),
+            }),
             config_dir: self.config_dir.clone(),
             shard,
         };
@@ -364,6 +362,7 @@ impl<'a> Builder<'a> {
             counters,
             database,
             is_stored: self.default_storage.is_stored(common.storage_type),
+            pauses: common.pause_on_chunks_overlimit,
             build,
         }
     }

@@ -68,7 +68,9 @@ impl Running {
             self.drain(last, events, &mut handovers).await;
         }
         if let Some(storage) = &self.storage {
-            storage.close().await;
+            // What was answered meanwhile has its moment, too.
+            let last = deadline.map(|deadline| deadline.max(Instant::now() + LAST_WORDS));
+            storage.close(last).await;
         }
         self.log_end(&seats, kept);
         handovers

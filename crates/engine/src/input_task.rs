@@ -1,7 +1,6 @@
 //! The task of one input, and what follows when it has ended.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use plugin::{Emitter, Ended, Handover, StopHandle};
 use tokio::sync::mpsc::UnboundedSender;
@@ -52,8 +51,7 @@ impl RunningInput {
         let BuiltInput { seat, input } = built;
         let (stop_handle, stop) = StopHandle::new();
         let stop_handle = Rc::new(stop_handle);
-        let room = Arc::clone(&seat.context.budget);
-        let road = InputRoad::new(road, seat.counters.clone(), seat.is_stored, room);
+        let road = InputRoad::new(road, &seat);
         let emitter = Emitter::new(Rc::clone(&road) as _);
         let run = AbortOnDrop(spawn_local(input.run(emitter, stop)));
         let task = spawn_local(supervise(id, run, Rc::clone(&stop_handle), events));

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
+use crate::builder::Seat;
 use crate::instance::TagMatcher;
 use crate::oversight::Oversight;
 use crate::storage::Storage;
@@ -66,6 +67,8 @@ pub struct InputRoad {
     counters: InputCounters,
     /// Whether what it hands over is kept on the disk until it is delivered.
     is_stored: bool,
+    /// Whether it waits where its records would be on the disk alone.
+    pauses: bool,
     /// The memory that it takes what it reads from.
     room: Arc<Budget>,
 }
@@ -75,6 +78,8 @@ pub struct InputRoad {
 pub struct Source<'a> {
     /// Whether it is kept on the disk until it is delivered.
     pub is_stored: bool,
+    /// What the input is counted in, if it waits where its records would be on the disk alone.
+    pub pauses: Option<&'a InputCounters>,
     /// The memory of the input that it came from, which can be held back by that. `None`: it came from none.
     pub room: Option<&'a Arc<Budget>>,
 }
@@ -83,23 +88,20 @@ impl Source<'_> {
     /// Of batches that no input handed over just now.
     pub const NONE: Source<'static> = Source {
         is_stored: false,
+        pauses: None,
         room: None,
     };
 }
 
 impl InputRoad {
-    /// The start of `road` for one input, which takes what it reads from `room`.
-    pub fn new(
-        road: &Rc<Road>,
-        counters: InputCounters,
-        is_stored: bool,
-        room: Arc<Budget>,
-    ) -> Rc<InputRoad> {
+    /// The start of `road` for the input in `seat`.
+    pub fn new(road: &Rc<Road>, seat: &Seat) -> Rc<InputRoad> {
         Rc::new(InputRoad {
             road: RefCell::new(Some(Rc::clone(road))),
-            counters,
-            is_stored,
-            room,
+            counters: seat.counters.clone(),
+            is_stored: seat.is_stored,
+            pauses: seat.pauses,
+            room: Arc::clone(&seat.context.budget),
         })
     }
 
@@ -121,6 +123,7 @@ impl Emit for InputRoad {
         };
         let source = Source {
             is_stored: self.is_stored,
+            pauses: self.pauses.then_some(&self.counters),
             room: Some(&self.room),
         };
         road.travel(batch, &self.counters, source);

@@ -23,11 +23,14 @@ use plugin::{Log, Metrics, Reason};
 use record::{Batch, Budget, Origin, Receipt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, spawn_local};
+use tokio::time::Instant;
 
 use crate::road::{Delivery, Exit, Road, Source};
 use names::{kept_for, numbered, sent_as};
 use resent::IsPending;
 
+mod chunks_up;
+mod closing;
 mod dead_letters;
 mod directory;
 pub mod encoding;
@@ -66,6 +69,8 @@ pub struct Way {
     /// `storage.total_limit_size`.
     bytes_max: Cell<Option<u64>>,
     held: Arc<Held>,
+    /// What it holds of records that stand in the log.
+    up: Arc<Held>,
     /// Whether it has a feeder.
     is_fed: Cell<bool>,
 }
@@ -73,6 +78,8 @@ pub struct Way {
 /// See the module's documentation.
 pub struct Storage {
     log: Log,
+    /// For what happens to inputs.
+    input_log: Log,
     settings: StorageSettings,
     /// Every output that was ever heard of: their numbers stay.
     ways: RefCell<Vec<Rc<Way>>>,
@@ -83,6 +90,8 @@ pub struct Storage {
     input_bytes: Cell<Option<usize>>,
     /// The memory of inputs that are held back.
     held_back: RefCell<Vec<Arc<Budget>>>,
+    /// Inputs that wait rather than fill the disk.
+    paused: RefCell<Vec<chunks_up::Paused>>,
     /// Complete with the next batch that is kept.
     chunks: RefCell<Vec<ChunkId>>,
     /// Feed the outputs, once it is started.
@@ -121,6 +130,7 @@ impl Storage {
     /// Storage for outputs that share `memory` with the inputs. Nothing is opened.
     pub fn new(settings: StorageSettings, memory: Arc<Budget>, log: Log) -> Storage {
         Storage {
+            input_log: Log::new("input", log.level()),
             log,
             settings,
             ways: RefCell::default(),
@@ -129,6 +139,7 @@ impl Storage {
             memory,
             input_bytes: Cell::new(None),
             held_back: RefCell::default(),
+            paused: RefCell::default(),
             chunks: RefCell::default(),
             feeders: RefCell::default(),
         }
@@ -174,6 +185,7 @@ impl Storage {
             counters: RefCell::new(OutputCounters::new(Arc::clone(name), Metrics::default())),
             bytes_max: Cell::new(bytes_max),
             held: Arc::default(),
+            up: Arc::default(),
             is_fed: Cell::new(false),
         });
         ways.push(Rc::clone(&way));
@@ -346,7 +358,11 @@ impl Storage {
         if source.is_stored
             && let Some(open) = self.log()
         {
-            return self.store(&open, batch, receipt, routes);
+            self.store(&open, batch, receipt, routes);
+            if let (Some(input), Some(room)) = (source.pauses, source.room) {
+                self.pause(input, room, routes);
+            }
+            return;
         }
         let (batch, _) = batch.freeze();
         self.judge(routes, source.room);
@@ -389,7 +405,7 @@ impl Storage {
         }
         for route in routes {
             let way = self.way(*route);
-            if self.is_full(&way) && open.writer.behind(way.index).is_none() {
+            if self.has_no_room(&way) && open.writer.behind(way.index).is_none() {
                 self.fall_behind(open, &way);
             }
         }
@@ -473,7 +489,9 @@ impl Storage {
     /// Hands a batch to an output, which holds it until it is answered for.
     fn deliver(&self, way: &Way, batch: Arc<Batch>, receipt: Receipt) {
         let bytes = batch.footprint();
-        let hold = Hold::new(&way.held, bytes);
+        let up = if receipt.is_numbered() { bytes } else { 0 };
+        // In this order: who hears that it holds less looks at both.
+        let holds = (Hold::new(&way.up, up), Hold::new(&way.held, bytes));
         let counters = way.counters.borrow();
         let records = batch.len() as u64;
         let deliveries = way.deliveries.borrow();
@@ -482,7 +500,7 @@ impl Storage {
             return;
         };
         counters.routed.add(records);
-        let receipt = receipt.with_guard(hold);
+        let receipt = receipt.with_guard(holds);
         if deliveries.send(Delivery { batch, receipt }).is_err() {
             counters.returned.add(records);
         }
@@ -501,15 +519,12 @@ impl Storage {
         }
     }
 
-    /// Waits until everything is safe, and says what stays on the disk.
-    pub async fn close(&self) {
+    /// Waits until everything is safe, until `deadline` at most if there is one, and says what stays on the disk.
+    pub async fn close(&self, deadline: Option<Instant>) {
         self.leave_outputs();
         let Some(open) = self.opened() else { return };
-        if !open.writer.flush().await {
-            self.log.error(format_args!(
-                "{} cannot be written: what is not safe stays with its sources",
-                open.directory.path.display()
-            ));
+        if !closing::make_safe(&open.writer, deadline).await {
+            closing::say_unsafe(&self.log, &open);
         }
         for way in self.ways.borrow().iter() {
             let waiting = open.writer.waiting(way.index);

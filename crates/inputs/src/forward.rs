@@ -29,12 +29,12 @@ use plugin::{
     BuildError, Counter, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Stop,
 };
 use record::Tag;
-use tokio::task::JoinSet;
 
 use crate::gate::Gate;
 use crate::listening::door::{self, Door};
 use crate::listening::notices::Notices;
 use crate::listening::passed_on::PassedOn;
+use crate::listening::reception;
 use crate::listening::socket::Place;
 use crate::listening::tags;
 use handshake::Secrets;
@@ -164,12 +164,7 @@ impl Input for Forward {
         handover: Handover,
     ) -> Result<Self, BuildError> {
         let secrets = Secrets::of(&options.security)?;
-        if options.workers > 1 {
-            context.log.warn(format_args!(
-                "workers {} has no effect: 'workers' of [SERVICE] says how many threads serve all inputs",
-                options.workers
-            ));
-        }
+        reception::warn_of_workers(options.workers, &context.log);
         let door = Door::open(&options.place(), &options.tls, &[], &context, handover)?;
         if door.is_exposed() && secrets.is_none() && !options.tls.verify_client_cert {
             door::note_exposed(&context.log, "shared_key keeps others out");
@@ -198,28 +193,16 @@ impl Input for Forward {
             context,
         });
         let passed_on = PassedOn::new();
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                arrival = door.accept() => {
-                    let (shared, emitter) = (Rc::clone(&shared), emitter.clone());
-                    let end = connection::End { stop: stop.clone(), reading: passed_on.reading() };
-                    connections.spawn_local(connection::serve(arrival, shared, emitter, end));
-                }
-                Some(ended) = connections.join_next() => shared.note_end(ended),
-                () = stop.requested() => break,
-            }
-        }
-        // Who takes over accepts from now on; what is here only waits.
-        let mut handover = door.into_handover();
-        if stop.has_successor() {
-            passed_on.hand_over(&mut handover).await;
-        }
-        stop.hand_over(handover);
-        // Every connection waits until what it received is answered for.
-        while let Some(ended) = connections.join_next().await {
-            shared.note_end(ended);
-        }
+        let log = &shared.context.log;
+        reception::receive(door, Some(&passed_on), (log, &stop), |arrival| {
+            let (shared, emitter) = (Rc::clone(&shared), emitter.clone());
+            let end = connection::End {
+                stop: stop.clone(),
+                reading: passed_on.reading(),
+            };
+            connection::serve(arrival, shared, emitter, end)
+        })
+        .await;
         Ended::default()
     }
 }
@@ -256,14 +239,6 @@ impl Shared {
             ));
         }
         Tag::new([prefix.unwrap_or_default().as_bytes(), &safe].concat())
-    }
-
-    fn note_end(&self, ended: Result<(), tokio::task::JoinError>) {
-        if ended.is_err() {
-            self.context.log.error(format_args!(
-                "a connection is closed after a fault in the router"
-            ));
-        }
     }
 }
 

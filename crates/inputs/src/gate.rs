@@ -5,7 +5,8 @@
 //! is bounded by itself: however many senders stop in the middle of one, half of the memory stays for those who finish
 //! theirs, and among those who wait small records come first. But what is bounded may be held by halves of records which all wait for room, or a record may be larger
 //! than all room there is: then waiting would last for ever. So one connection at a time may go beyond the limit, if
-//! nothing that it sent on is still on its way: the excess is one record at most.
+//! nothing that it sent on is still on its way: the excess is one record at most. An instance that is held back by others
+//! (a closed budget) goes on when they let it, so nobody goes beyond anything before.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -121,11 +122,17 @@ impl Gate {
         if room.is_enough(need) {
             return;
         }
-        if !(need.is_settled && room.excess.is_some()) {
+        if need.is_settled && room.excess.is_some() {
+            self.budget.opened().await;
+        } else {
+            let excess = async {
+                self.budget.opened().await;
+                Arc::clone(&self.excess).acquire_owned().await
+            };
             tokio::select! {
                 biased;
                 () = self.widen_within_limit(room, need) => return,
-                excess = Arc::clone(&self.excess).acquire_owned(), if need.is_settled => {
+                excess = excess, if need.is_settled => {
                     room.excess = excess.ok();
                     room.excess_is_used = false;
                 }
@@ -350,6 +357,33 @@ mod tests {
             }
         );
         assert_eq!(*order.borrow(), [100, 200, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_held_back_goes_beyond_no_limit() {
+        let budget = Budget::new(100);
+        let gate = Gate::open(&budget, 1).await;
+        let (mut first, mut second) = (Room::default(), Room::default());
+        let settled = |bytes| Need {
+            is_settled: true,
+            ..need(bytes, false)
+        };
+        let _held = budget.try_take(90).expect("empty");
+        budget.close();
+        for room in [&mut first, &mut second] {
+            let waits = timeout(SOON, gate.widen(room, settled(50))).await;
+            assert!(waits.is_err() && !room.is_in_excess());
+        }
+        budget.reopen();
+        gate.widen(&mut first, settled(50)).await;
+        assert!(first.is_in_excess());
+        budget.close();
+        let waits = timeout(SOON, gate.widen(&mut first, settled(60))).await;
+        assert!(waits.is_err(), "also who was beyond it before");
+        let mut waiting = pin!(gate.widen(&mut first, settled(60)));
+        assert!(timeout(SOON, &mut waiting).await.is_err());
+        budget.reopen();
+        waiting.await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -28,11 +28,11 @@ use plugin::{
 };
 use record::accessor::Accessor;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use crate::gate::Gate;
 use crate::listening::door::{self, Door};
 use crate::listening::notices::Notices;
+use crate::listening::reception;
 use crate::listening::socket::Place;
 
 /// `http`.
@@ -218,23 +218,13 @@ impl Input for Http {
             context: self.context,
             unanswered: Unanswered::default(),
         });
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                arrival = self.door.accept() => {
-                    let (instance, emitter) = (Rc::clone(&instance), emitter.clone());
-                    connections.spawn_local(server::serve(arrival, instance, emitter, stop.clone()));
-                }
-                Some(ended) = connections.join_next() => instance.note_end(ended),
-                () = stop.requested() => break,
-            }
-        }
-        // Who takes over accepts from now on; what is here only waits.
-        stop.hand_over(self.door.into_handover());
-        // Every connection waits until what it received is answered for, and so do those whose clients are gone.
-        while let Some(ended) = connections.join_next().await {
-            instance.note_end(ended);
-        }
+        let log = &instance.context.log;
+        reception::receive(self.door, None, (log, &stop), |arrival| {
+            let (instance, emitter) = (Rc::clone(&instance), emitter.clone());
+            server::serve(arrival, instance, emitter, stop.clone())
+        })
+        .await;
+        // Some clients are gone that nothing is answered to any more.
         instance.unanswered.none_left().await;
         Ended::default()
     }
@@ -256,12 +246,7 @@ impl HttpOptions {
                     .into(),
             );
         }
-        if self.workers > 1 {
-            context.log.warn(format_args!(
-                "workers {} has no effect: 'workers' of [SERVICE] says how many threads serve all inputs",
-                self.workers
-            ));
-        }
+        reception::warn_of_workers(self.workers, &context.log);
         Ok(())
     }
 
@@ -320,16 +305,6 @@ impl Answers {
             status,
             headers: headers.collect::<Result<_, _>>()?,
         })
-    }
-}
-
-impl Instance {
-    fn note_end(&self, ended: Result<(), tokio::task::JoinError>) {
-        if ended.is_err() {
-            self.context.log.error(format_args!(
-                "a connection is closed after a fault in the router"
-            ));
-        }
     }
 }
 

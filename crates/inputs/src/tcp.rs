@@ -18,12 +18,12 @@ use config::{FromText, Options, Parsed, Refusal, TlsOptions};
 use plugin::{
     BuildError, Counter, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Stop,
 };
-use tokio::task::JoinSet;
 
 use crate::gate::Gate;
 use crate::listening::door::{self, Door};
 use crate::listening::notices::Notices;
 use crate::listening::passed_on::PassedOn;
+use crate::listening::reception;
 use crate::listening::socket::Place;
 use lines::Lines;
 use values::Values;
@@ -203,40 +203,23 @@ impl Input for Tcp {
             context: self.context,
         });
         let passed_on = PassedOn::new();
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                arrival = self.door.accept() => {
-                    let (instance, emitter) = (Rc::clone(&instance), emitter.clone());
-                    let end = connection::End { stop: stop.clone(), reading: passed_on.reading() };
-                    connections.spawn_local(connection::serve(arrival, instance, emitter, end));
-                }
-                Some(ended) = connections.join_next() => instance.note_end(ended),
-                () = stop.requested() => break,
-            }
-        }
-        // Who takes over accepts from now on; what is here only waits.
-        let mut handover = self.door.into_handover();
-        if stop.has_successor() {
-            passed_on.hand_over(&mut handover).await;
-        }
-        stop.hand_over(handover);
-        // Every connection waits until what it received is answered for.
-        while let Some(ended) = connections.join_next().await {
-            instance.note_end(ended);
-        }
+        let log = &instance.context.log;
+        reception::receive(self.door, Some(&passed_on), (log, &stop), |arrival| {
+            let (instance, emitter) = (Rc::clone(&instance), emitter.clone());
+            let end = connection::End {
+                stop: stop.clone(),
+                reading: passed_on.reading(),
+            };
+            connection::serve(arrival, instance, emitter, end)
+        })
+        .await;
         Ended::default()
     }
 }
 
 impl TcpOptions {
     fn check(&self, context: &InputContext) -> Result<(), BuildError> {
-        if self.workers > 1 {
-            context.log.warn(format_args!(
-                "workers {} has no effect: 'workers' of [SERVICE] says how many threads serve all inputs",
-                self.workers
-            ));
-        }
+        reception::warn_of_workers(self.workers, &context.log);
         match &self.parser {
             Some(_) if self.format == Format::Json => context.log.warn(format_args!(
                 "parser has no effect: it takes lines apart, and format is json"
@@ -274,14 +257,6 @@ impl Instance {
                 let parser = parser.and_then(|name| self.context.parsers.make(name));
                 Framing::Lines(Box::new(Lines::new(&self.options.separator.0, parser)))
             }
-        }
-    }
-
-    fn note_end(&self, ended: Result<(), tokio::task::JoinError>) {
-        if ended.is_err() {
-            self.context.log.error(format_args!(
-                "a connection is closed after a fault in the router"
-            ));
         }
     }
 }

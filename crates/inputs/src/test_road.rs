@@ -1,16 +1,20 @@
-//! What tests of inputs stand on: a road that keeps what it gets until the test answers.
+//! What tests of inputs stand on: a road that keeps what it gets until the test answers, and inputs that run onto one.
 
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Diagnostics, Entry, Options, Position, Section, SectionKind};
-use plugin::{Emit, InputContext, Level, Log, Metrics, Parser, Parsers};
+use plugin::{
+    BuildError, Emit, Emitter, Ended, Handover, Input, InputContext, Level, Log, Metrics, Parser,
+    Parsers, StopHandle,
+};
 use record::json::write::Writer;
 use record::{Batch, Budget, Receipt, Time};
 use tokio::sync::Notify;
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 /// Far more than anything here takes: a test that waits for it has failed.
 const GENEROUS: Duration = Duration::from_secs(60);
@@ -68,6 +72,84 @@ pub fn context(tag: Option<&str>, budget: &Arc<Budget>) -> InputContext {
         config_dir: PathBuf::new(),
         shard: plugin::Shard::ONLY,
     }
+}
+
+/// An input that runs.
+pub struct Running {
+    pub road: Rc<Road>,
+    pub metrics: Metrics,
+    pub budget: Arc<Budget>,
+    pub stop: StopHandle,
+    pub ended: JoinHandle<Ended>,
+}
+
+impl Running {
+    /// Starts one with a configured tag, a limit of memory (0: none) and what another one gave up. Returns besides what
+    /// `look` sees of it before it runs.
+    pub fn start<I: Input, T>(
+        pairs: &[(&str, &str)],
+        (tag, memory): (Option<&str>, usize),
+        handover: Handover,
+        look: impl FnOnce(&I) -> T,
+    ) -> (Running, T) {
+        let budget = Budget::new(memory);
+        let context = context(tag, &budget);
+        let metrics = context.metrics.clone();
+        let input = I::build(options(pairs), context, handover).expect("it starts");
+        let seen = look(&input);
+        let road = Rc::new(Road::default());
+        let (stop, stopped) = StopHandle::new();
+        let ended = tokio::task::spawn_local(input.run(Emitter::new(road.clone()), stopped));
+        let running = Running {
+            road,
+            metrics,
+            budget,
+            stop,
+            ended,
+        };
+        (running, seen)
+    }
+
+    /// The value of a counter.
+    pub fn counter(&self, name: &str, reason: Option<&str>) -> u64 {
+        let all = self.metrics.all();
+        let metric = all
+            .iter()
+            .find(|metric| metric.name == name && metric.reason == reason);
+        metric.expect("a registered counter").number.get()
+    }
+
+    /// Tag and event of every record.
+    pub fn lines(&self) -> Vec<String> {
+        let lines = self.road.lines().into_iter();
+        lines.map(|(_, line)| line).collect()
+    }
+
+    /// Asks it to give up what it has to a successor.
+    pub async fn give_up(&self) -> Handover {
+        self.stop.request_for_successor();
+        soon(self.stop.handed_over()).await
+    }
+
+    /// Waits for its end.
+    pub async fn ended(self) -> Ended {
+        soon(self.ended).await.expect("no panic")
+    }
+
+    /// Stops it. Returns what it gives up.
+    pub async fn end(self) -> Handover {
+        self.stop.request();
+        soon(self.ended).await.expect("no panic");
+        self.stop.take_handover().expect("it gives its socket up")
+    }
+}
+
+/// Why an instance does not start.
+pub fn build_error<I: Input>(pairs: &[(&str, &str)]) -> String {
+    let context = context(None, &Budget::new(0));
+    let built = I::build(options(pairs), context, Handover::default());
+    let BuildError(message) = built.err().expect("it does not start");
+    message
 }
 
 /// Keeps batches.

@@ -21,6 +21,11 @@ pub struct InputCounters {
     pub mem_size: Gauge,
     /// The most that they may take (`Mem_Buf_Limit`); 0 is no limit of its own.
     pub mem_limit: Gauge,
+    /// Not zero while it gets no memory to read into.
+    pub is_paused: Gauge,
+    /// Not zero while it waits because what it reads would be on the disk alone
+    /// (`storage.pause_on_chunks_overlimit`).
+    pub waits_for_storage: Gauge,
     /// The plugin's own counters.
     pub own: Metrics,
 }
@@ -91,8 +96,23 @@ impl InputCounters {
             unrouted: zero(),
             mem_size: Gauge::default(),
             mem_limit: Gauge::default(),
+            is_paused: Gauge::default(),
+            waits_for_storage: Gauge::default(),
             own,
         }
+    }
+}
+
+impl InputCounters {
+    /// Whether it waits until there is room for what it reads.
+    pub fn is_waiting(&self) -> bool {
+        self.is_paused.get() > 0 || self.waits_for_storage.get() > 0
+    }
+
+    /// Whether its records take all the memory that they may, or it waits until outputs have room for them.
+    pub fn is_over_limit(&self) -> bool {
+        let limit = self.mem_limit.get();
+        limit > 0 && self.mem_size.get() >= limit || self.waits_for_storage.get() > 0
     }
 }
 

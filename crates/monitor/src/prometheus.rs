@@ -55,6 +55,26 @@ pub fn text(watched: &Watched, started: SystemTime, since_start: Duration) -> St
             &label,
             input.unrouted.get(),
         );
+        text.gauge(
+            "fluentbit_input_ingestion_paused",
+            "Whether the input waits until there is room for what it reads.",
+            &label,
+            u64::from(input.is_waiting()),
+        );
+        if watched.storage.is_shown.get() != 0 {
+            text.gauge(
+                "fluentbit_input_storage_overlimit",
+                "Whether the input's records take all the memory that they may.",
+                &label,
+                u64::from(input.is_over_limit()),
+            );
+            text.gauge(
+                "fluentbit_input_storage_memory_bytes",
+                "Bytes of memory that the input's records take.",
+                &label,
+                input.mem_size.get(),
+            );
+        }
         text.own("fluentbit_input", &input.name, &input.own);
     }
     for filter in &pipeline.filters {

@@ -303,6 +303,8 @@ mod tests {
             .counter("files_opened_total", "Files opened.")
             .add(2);
         input.own.dropped("long_line").add(3);
+        input.mem_size.set(100);
+        input.waits_for_storage.set(1);
         let pipeline = Pipeline {
             inputs: vec![input],
             filters: vec![],
@@ -314,8 +316,10 @@ mod tests {
             retries_failed: 5,
             period_seconds: 60,
         };
+        let watched = Watched::new(pipeline);
+        watched.storage.is_shown.set(1);
         Monitor::new(
-            Watched::new(pipeline),
+            watched,
             Admin::default(),
             limits,
             health_check,
@@ -375,6 +379,19 @@ mod tests {
                 .count(),
             1
         );
+    }
+
+    #[tokio::test]
+    async fn prometheus_text_tells_which_inputs_wait() {
+        let (_, body) = get("/api/v1/metrics/prometheus", false).await;
+        let value = |name: &str| {
+            let sample = format!("fluentbit_input_{name}{{name=\"tail.0\"}} ");
+            let mut values = body.lines().filter_map(|line| line.strip_prefix(&*sample));
+            values.next().and_then(|value| value.split(' ').next())
+        };
+        assert_eq!(value("ingestion_paused"), Some("1"), "{body}");
+        assert_eq!(value("storage_overlimit"), Some("1"));
+        assert_eq!(value("storage_memory_bytes"), Some("100"));
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ impl StorageGauges {
             in_memory += chunks;
             let entry = json!({
                 "status": {
-                    "overlimit": limit > 0 && size >= limit,
+                    "overlimit": input.is_over_limit(),
                     "mem_size": readable(size),
                     "mem_limit": readable(limit),
                 },
@@ -117,7 +117,7 @@ mod tests {
         input.mem_size.set(3_000_000);
         input.mem_limit.set(2_000_000);
         let pipeline = Pipeline {
-            inputs: vec![input],
+            inputs: vec![input.clone()],
             ..Pipeline::default()
         };
         let expected = json!({
@@ -130,5 +130,13 @@ mod tests {
             }},
         });
         assert_eq!(gauges.report(&pipeline), expected);
+        let is_over_limit = || {
+            let report = gauges.report(&pipeline);
+            report["input_chunks"]["tail.0"]["status"]["overlimit"].clone()
+        };
+        input.mem_size.set(1_000_000);
+        assert_eq!(is_over_limit(), false);
+        input.waits_for_storage.set(1);
+        assert_eq!(is_over_limit(), true);
     }
 }

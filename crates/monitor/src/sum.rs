@@ -52,6 +52,8 @@ fn add_input(all: &mut Vec<InputCounters>, one: &InputCounters) {
     add(&sum.unrouted, &one.unrouted);
     raise(&sum.mem_size, &one.mem_size);
     raise(&sum.mem_limit, &one.mem_limit);
+    raise(&sum.is_paused, &one.is_paused);
+    raise(&sum.waits_for_storage, &one.waits_for_storage);
     add_own(&sum.own, &one.own);
 }
 

@@ -107,6 +107,22 @@ impl Budget {
         self.is_closed.load(Ordering::Acquire)
     }
 
+    /// Waits until it is not closed.
+    pub async fn opened(&self) {
+        poll_fn(|context| {
+            if !self.is_closed() {
+                return Poll::Ready(());
+            }
+            self.register(context.waker());
+            // It may have been opened between the look and the registration.
+            match self.is_closed() {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
     /// Waits until [`Budget::try_take`] succeeds.
     pub async fn take(self: &Arc<Budget>, bytes: usize) -> Permit {
         poll_fn(|context| {
@@ -305,12 +321,15 @@ mod tests {
         let mut wanted = std::pin::pin!(process.wanted());
         let mut room = std::pin::pin!(input.take(1));
         assert!(room.as_mut().poll(&mut context).is_pending());
+        let mut opened = std::pin::pin!(input.opened());
+        assert!(opened.as_mut().poll(&mut context).is_pending());
         assert!(
             wanted.as_mut().poll(&mut context).is_ready(),
             "who holds bytes only to do more at once lets go of them"
         );
         input.reopen();
         assert!(room.as_mut().poll(&mut context).is_ready());
+        assert!(opened.as_mut().poll(&mut context).is_ready());
     }
 
     #[test]

@@ -13,6 +13,11 @@ impl Dice {
         Dice(fastrand::Rng::with_seed(mix(seed)))
     }
 
+    /// Other dice: what they throw changes no throw of these, so that seeds go on to mean what they meant.
+    pub fn aside(&self) -> Dice {
+        Dice::new(self.0.clone().u64(..))
+    }
+
     /// True with probability `p`. Takes no throw when the answer is certain.
     pub fn chance(&mut self, p: f64) -> bool {
         p > 0.0 && self.0.f64() < p

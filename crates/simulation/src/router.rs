@@ -110,6 +110,10 @@ fn input(name: &str, tag: &str, part: usize, storage: &str, scenario: &Scenario)
         ("tag", format!("{tag}.{part}")),
         ("mem_buf_limit", scenario.memory.to_string()),
         ("storage.type", storage.to_owned()),
+        (
+            "storage.pause_on_chunks_overlimit",
+            scenario.pauses.to_string(),
+        ),
     ];
     section(SectionKind::Input, "INPUT", keys)
 }

@@ -33,6 +33,8 @@ pub struct Scenario {
     pub disk: DiskPlan,
     /// Whether `scheduler.base` and `scheduler.cap` are configured.
     pub scheduler: Option<(u64, u64)>,
+    /// Whether inputs that keep what they take wait where it would be on the disk alone.
+    pub pauses: bool,
 }
 
 /// How a life of the router ends.
@@ -175,6 +177,7 @@ impl Scenario {
             flush: dice.pick(&[ms(100), ms(1000), ms(5000)]),
             memory: dice.pick(&[1 << 10, 8 << 10, 64 << 10]),
             scheduler: dice.pick(&[None, None, Some((1, 3))]),
+            pauses: dice.aside().chance(0.3),
         }
     }
 }

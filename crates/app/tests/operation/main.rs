@@ -2,6 +2,7 @@
 
 mod handing_over;
 mod limits;
+mod pausing;
 mod router;
 mod sandbox;
 mod secrets;

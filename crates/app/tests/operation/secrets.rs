@@ -25,6 +25,7 @@ fn run(folder: &Path, arguments: &[&str]) -> String {
         .args(arguments)
         .args(["-c", "flumen.conf"])
         .current_dir(folder)
+        .env("STATE_DIRECTORY", folder.join("state-directory"))
         .envs([
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", CANARY),

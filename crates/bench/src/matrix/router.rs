@@ -25,7 +25,13 @@ pub fn start(
     let file = folder.join("fluent-bit.conf");
     std::fs::write(&file, configuration::text(case, &listen, name, folder))
         .map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut variables = vec![("AWS_ENDPOINT_URL", endpoint), ("AWS_REGION", REGION)];
+    // What it keeps is gone with the run.
+    let state = folder.join("state").display().to_string();
+    let mut variables = vec![
+        ("AWS_ENDPOINT_URL", endpoint),
+        ("AWS_REGION", REGION),
+        ("STATE_DIRECTORY", &state),
+    ];
     if !keeps_credentials {
         variables.extend([
             ("AWS_ACCESS_KEY_ID", "flumen"),

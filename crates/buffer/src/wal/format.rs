@@ -170,20 +170,50 @@ impl Frame {
 
     /// Takes apart what follows the frame header `head`.
     pub fn read(head: &Head, payload: &[u8]) -> Option<Frame> {
-        let (mut routing, body) = payload.split_at_checked(head.routing as usize)?;
-        let routes = read_texts(&mut routing)?;
-        let names = routes.into_iter().map(std::str::from_utf8);
-        let routes = names.map(|name| name.ok().map(Arc::from));
-        let chunks = read_texts(&mut routing)?;
+        let Outline {
+            routes,
+            chunks,
+            body,
+        } = Outline::read(head, payload)?;
         Some(Frame {
             first: head.first,
             records: head.records,
-            routes: routes.collect::<Option<_>>()?,
-            chunks: chunks
-                .into_iter()
-                .map(|chunk| chunk.try_into().ok())
-                .collect::<Option<_>>()?,
+            routes: routes.into_iter().map(Arc::from).collect(),
+            chunks,
             body: body.to_vec(),
+        })
+    }
+
+    /// What it says besides its numbers.
+    pub fn outline(&self) -> Outline<'_> {
+        Outline {
+            routes: self.routes.iter().map(|name| &**name).collect(),
+            chunks: self.chunks.clone(),
+            body: &self.body,
+        }
+    }
+}
+
+/// What a frame says besides its numbers, without a copy of what is stored.
+pub struct Outline<'a> {
+    pub routes: Vec<&'a str>,
+    pub chunks: Vec<ChunkId>,
+    pub body: &'a [u8],
+}
+
+impl Outline<'_> {
+    /// Takes apart what follows the frame header `head`.
+    pub fn read<'a>(head: &Head, payload: &'a [u8]) -> Option<Outline<'a>> {
+        let (mut routing, body) = payload.split_at_checked(head.routing as usize)?;
+        let names = read_texts(&mut routing)?.into_iter();
+        let routes = names.map(|name| std::str::from_utf8(name).ok());
+        let routes = routes.collect::<Option<_>>()?;
+        let chunks = read_texts(&mut routing)?.into_iter();
+        let chunks = chunks.map(|chunk| chunk.try_into().ok());
+        Some(Outline {
+            routes,
+            chunks: chunks.collect::<Option<_>>()?,
+            body,
         })
     }
 }

@@ -111,11 +111,14 @@ impl Log {
             settings,
         };
         let mut recovered = Recovered::default();
+        let mut bytes = Vec::new();
         for index in indexes {
-            log.take_over(index, &mut recovered)?;
+            log.take_over(index, &mut recovered, &mut bytes)?;
         }
+        drop(bytes);
         log.next = log.next.max(log.cursors.top());
         log.make_chunks_safe();
+        log.remove_copies();
         for segment in &log.segments {
             log.cursors.chunks.keep(&segment.chunks);
         }
@@ -202,6 +205,13 @@ impl Log {
     /// Whether something waits for the disk.
     pub fn is_unsynced(&self) -> bool {
         !self.lost.is_empty() || self.segments.last().is_some_and(Segment::is_unsynced)
+    }
+
+    /// How many records were appended and may not be on the disk, at most.
+    pub fn unsynced_records(&self) -> u64 {
+        let lost = self.lost.iter().map(|frame| u64::from(frame.records));
+        let last = self.segments.last().map_or(0, Segment::unsynced_numbers);
+        lost.sum::<u64>() + last
     }
 
     /// The last segment failed to sync: whatever it lost must be written to a new one.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::format::{FRAME_HEADER, FRAME_MAGIC, HEADER, Head};
+use super::format::{FRAME_HEADER, FRAME_MAGIC, HEADER, Head, Outline};
 
 /// A part of a file that is no frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,15 @@ pub struct Found<'a> {
     pub offset: u64,
     pub head: Head,
     pub payload: &'a [u8],
+}
+
+impl<'a> Found<'a> {
+    /// What it says besides its numbers, if it stands for records.
+    pub fn outline(&self) -> Option<Outline<'a>> {
+        (!self.head.is_void())
+            .then(|| Outline::read(&self.head, self.payload))
+            .flatten()
+    }
 }
 
 /// Calls `visit` for every intact frame in `file`, a whole file whose header is good, and returns what lies between them.

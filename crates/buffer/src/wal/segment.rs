@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::fs::{File, Fs, read_to_end};
 
-use super::format::{BadHeader, ChunkId, FRAME_HEADER, Frame, HEADER, Head, Header, Kind};
+use super::format::{BadHeader, ChunkId, FRAME_HEADER, Frame, HEADER, Head, Header, Kind, Outline};
 use super::scan::{self, Damage, Found};
 
 /// How many bytes lie between the places that are remembered for reading.
@@ -106,17 +106,21 @@ impl Segment {
         }
     }
 
-    /// Reads a whole file.
-    pub fn open(fs: &dyn Fs, path: &Path, kind: Kind) -> io::Result<Result<Opened, BadHeader>> {
-        let bytes = content_of(fs, path)?;
-        let header = match Header::read(&bytes, kind) {
+    /// Reads a whole file; `bytes` is room for it.
+    pub fn open(
+        fs: &dyn Fs,
+        path: &Path,
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<Result<Opened, BadHeader>> {
+        let bytes = content_into(fs, path, bytes)?;
+        let header = match Header::read(bytes, Kind::Records) {
             Ok(header) => header,
             Err(bad) => return Ok(Err(bad)),
         };
         let uuid = header.uuid;
         let mut segment = Segment::new(path, header, None);
         let mut holes = Vec::new();
-        let damages = scan::scan(&bytes, &uuid, |found| {
+        let damages = scan::scan(bytes, &uuid, |found| {
             if found.head.first > segment.end {
                 holes.push(segment.end..found.head.first);
             }
@@ -131,17 +135,12 @@ impl Segment {
     }
 
     fn note_found(&mut self, found: &Found<'_>) {
-        let frame = (!found.head.is_void()).then(|| Frame::read(&found.head, found.payload));
         self.len = found.offset;
-        self.note(
-            &found.head,
-            frame.flatten().as_ref(),
-            found.head.stored_len(),
-        );
+        self.note(&found.head, found.outline(), found.head.stored_len());
     }
 
     /// Takes notice of a frame that now stands at the end.
-    fn note(&mut self, head: &Head, frame: Option<&Frame>, stored: u64) {
+    fn note(&mut self, head: &Head, outline: Option<Outline<'_>>, stored: u64) {
         let far = self
             .marks
             .last()
@@ -152,12 +151,17 @@ impl Segment {
         self.len += stored;
         self.end = self.end.max(head.end());
         self.is_sealed = head.is_seal();
-        let Some(frame) = frame else { return };
-        self.chunks.extend_from_slice(&frame.chunks);
-        for route in &frame.routes {
-            let share = self.routes.entry(Arc::clone(route)).or_default();
-            share.end = share.end.max(frame.end());
-            share.records += u64::from(frame.records);
+        let Some(outline) = outline else { return };
+        self.chunks.extend(outline.chunks);
+        for route in outline.routes {
+            if !self.routes.contains_key(route) {
+                self.routes.insert(Arc::from(route), Share::default());
+            }
+            let Some(share) = self.routes.get_mut(route) else {
+                continue;
+            };
+            share.end = share.end.max(head.end());
+            share.records += u64::from(head.records);
             share.bytes += stored;
         }
     }
@@ -169,7 +173,7 @@ impl Segment {
         frame.write(&self.header.uuid, scratch);
         self.append_bytes(scratch)?;
         let head = Head::void(frame.first, frame.records);
-        self.note(&head, Some(frame), scratch.len() as u64);
+        self.note(&head, Some(frame.outline()), scratch.len() as u64);
         Ok(())
     }
 
@@ -216,6 +220,11 @@ impl Segment {
     /// Whether something waits for the disk.
     pub fn is_unsynced(&self) -> bool {
         self.synced.0 < self.len
+    }
+
+    /// How many numbers were given since the disk had everything.
+    pub fn unsynced_numbers(&self) -> u64 {
+        self.end - self.synced.1
     }
 
     /// The frames that were not synced, as far as they are intact.
@@ -265,8 +274,7 @@ impl Segment {
         let mut bytes = bytes_of(&*fs.open(&self.path)?, &(0..self.len))?;
         let mut chunks = Vec::with_capacity(self.chunks.len());
         scan::scan(&bytes, &self.header.uuid, |found| {
-            let frame = (!found.head.is_void()).then(|| Frame::read(&found.head, found.payload));
-            chunks.extend(frame.flatten().into_iter().flat_map(|frame| frame.chunks));
+            chunks.extend(found.outline().into_iter().flat_map(|frame| frame.chunks));
         });
         if chunks != self.chunks || bytes.len() as u64 != self.len {
             return Err(io::Error::other("the file has changed since it was read"));
@@ -356,6 +364,19 @@ const READ_TRIES: u32 = 5;
 /// Everything in a file.
 pub fn content_of(fs: &dyn Fs, path: &Path) -> io::Result<Vec<u8>> {
     read_patiently(fs, path, |file| read_to_end(file, 0))
+}
+
+/// The same in `bytes`, which only grows: many files are read without as many times the memory being made.
+fn content_into<'a>(fs: &dyn Fs, path: &Path, bytes: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+    let read = patiently(|| {
+        let file = fs.open(path)?;
+        let length = usize::try_from(file.len()?).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        if bytes.len() < length {
+            bytes.resize(length, 0);
+        }
+        file.read_at(0, &mut bytes[..length])
+    })?;
+    Ok(&bytes[..read])
 }
 
 /// What may be the header of a file.

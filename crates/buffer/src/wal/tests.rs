@@ -10,6 +10,7 @@ use super::*;
 
 mod disk_errors;
 mod fuzz;
+mod leftovers;
 mod memory;
 mod writer;
 

@@ -38,6 +38,17 @@ pub enum Report<'a> {
     },
 }
 
+/// Why nothing can be written, and what is not safe for that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the system says.
+    pub why: String,
+    /// So many records, at most, counted as safe when the system had them, and the disk may not have them.
+    pub unsynced: u64,
+    /// So many records have not been settled.
+    pub unsettled: u64,
+}
+
 /// Records for the log.
 pub struct Append {
     /// Which outputs must deliver them: indexes of the list that [`Writer::start`] was given.
@@ -114,7 +125,7 @@ struct Inbox {
     waiting: Vec<Waiting>,
     size: (usize, u64),
     /// Why nothing can be written at the moment.
-    failure: Option<String>,
+    failure: Option<Failure>,
     is_closing: bool,
 }
 
@@ -322,8 +333,8 @@ impl Writer {
         is_free.then(|| ledger.open(range))
     }
 
-    /// Waits for the attempt to make everything safe that was given so far, and to note how far the outputs are. Tells
-    /// whether it succeeded.
+    /// Waits for the attempt to make everything safe on the disk that was given so far, and to note how far the outputs are.
+    /// Tells whether it succeeded.
     pub async fn flush(&self) -> bool {
         let (sender, receiver) = oneshot::channel();
         self.inner.lock().flushes.push(sender);
@@ -353,7 +364,7 @@ impl Writer {
     }
 
     /// Why nothing can be written at the moment, if nothing can.
-    pub fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<Failure> {
         self.inner.lock().failure.clone()
     }
 }

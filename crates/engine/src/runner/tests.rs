@@ -155,14 +155,22 @@ async fn run_in_lanes(
     answers: Vec<Answer>,
     deliveries: &[Range<u64>],
 ) -> World {
+    run_by(settings(limit), (full, lanes), answers, deliveries).await
+}
+
+/// The same with other settings.
+async fn run_by(
+    settings: RunnerSettings,
+    (full, lanes): (u32, u64),
+    answers: Vec<Answer>,
+    deliveries: &[Range<u64>],
+) -> World {
     let script = Rc::new(Script {
         answers: RefCell::new(answers.into()),
         ..Script::default()
     });
     let ledger = Ledger::new(0);
-    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
-    let (_handle, stop) = StopHandle::new();
-    let settings = settings(limit, &counters, stop);
+    let counters = settings.counters.clone();
     let output = output(full, lanes, &script);
     let (sender, mut receiver) = unbounded_channel();
     for offsets in deliveries {
@@ -178,14 +186,19 @@ async fn run_in_lanes(
     }
 }
 
-fn settings(limit: RetryLimit, counters: &OutputCounters, stop: Stop) -> RunnerSettings {
+/// Settings of a router that is not told to stop.
+fn settings(limit: RetryLimit) -> RunnerSettings {
+    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
+    let (handle, stop) = StopHandle::new();
+    // Dropped, it would count as given.
+    std::mem::forget(handle);
     RunnerSettings {
         flush: Duration::from_secs(1),
         retry_limit: limit,
         backoff: Backoff {
             configured: Some((5, 5)),
         },
-        counters: counters.clone(),
+        counters,
         log: Log::new("", Level::Off),
         stop,
         memory: Budget::new(0),
@@ -216,6 +229,15 @@ impl World {
             .iter()
             .map(|(body, _)| body.clone())
             .collect()
+    }
+
+    /// How many requests may be under way at once.
+    fn concurrency_limit(&self) -> u64 {
+        let metrics = self.counters.own.all();
+        let limit = metrics
+            .iter()
+            .find(|metric| metric.name == "concurrency_limit");
+        limit.expect("every output has it").number.get()
     }
 
     /// Conservation: everything routed has an answer, and the source heard of it.
@@ -253,9 +275,8 @@ async fn awaited_records_that_had_to_wait_for_their_turn_do_not_wait_for_flush()
         ..Script::default()
     });
     let ledger = Ledger::new(0);
-    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
-    let (_handle, stop) = StopHandle::new();
-    let settings = settings(RetryLimit::Unset, &counters, stop);
+    let settings = settings(RetryLimit::Unset);
+    let counters = settings.counters.clone();
     let (sender, mut receiver) = unbounded_channel();
     // Two full requests are more than may be under way, so the last batch is formatted later.
     counters.routed.add(10);
@@ -283,16 +304,15 @@ async fn who_waits_for_memory_does_not_keep_refused_requests_from_their_time() {
         ..Script::default()
     });
     let ledger = Ledger::new(0);
-    let counters = OutputCounters::new("fake.0".into(), Metrics::default());
-    let (_handle, stop) = StopHandle::new();
     let memory = Budget::new(10);
     let held = memory.try_take(10).expect("all of it");
     let settings = RunnerSettings {
         // One request is all that there is room for.
         bodies: Budget::new(1),
         memory: Arc::clone(&memory),
-        ..settings(RetryLimit::Unset, &counters, stop)
+        ..settings(RetryLimit::Unset)
     };
+    let counters = settings.counters.clone();
     let (sender, mut receiver) = unbounded_channel();
     counters.routed.add(8);
     for offsets in [0..4, 4..8] {
@@ -426,29 +446,11 @@ async fn a_dropped_runner_refuses_what_it_held() {
         ..Script::default()
     });
     let ledger = Ledger::new(0);
-    let (_handle, stop) = StopHandle::new();
     let settings = RunnerSettings {
-        flush: Duration::from_secs(1),
-        retry_limit: RetryLimit::Unset,
         backoff: Backoff { configured: None },
-        counters: OutputCounters::new("fake.0".into(), Metrics::default()),
-        log: Log::new("", Level::Off),
-        stop,
-        memory: Budget::new(0),
-        bodies: Budget::new(0),
-        oversight: Oversight::new(),
-        dead_letters: DeadLetters::none(),
+        ..settings(RetryLimit::Unset)
     };
-    let output = RunOutput {
-        format: Box::new(Lines {
-            full: 2,
-            lanes: 0,
-            body: Vec::new(),
-            parts: Parts::default(),
-        }),
-        deliver: script,
-        concurrency: 1,
-    };
+    let output = output(2, 0, &script);
     let (sender, mut receiver) = unbounded_channel();
     sender.send(batch(&ledger, 0..5)).expect("open");
     let running = super::run(output, &settings, &mut receiver);

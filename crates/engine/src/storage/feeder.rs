@@ -51,11 +51,10 @@ impl Feeder {
     /// Whether the output has worked off enough to get more. If it has not, and there is more, it is told so: it may hold
     /// records only to send more at once.
     fn has_room(&self, open: &Open) -> bool {
-        let room = self.storage.share_of(&self.way) / 2;
-        let held = &self.way.held;
+        let room = self.storage.room_to_read(&self.way);
         let has_more = open.writer.behind(self.way.index).is_some();
-        held.ask_for_room(has_more.then_some(room));
-        self.way.is_attached() && held.bytes() <= room
+        self.way.held.ask_for_room(has_more.then_some(room));
+        self.way.is_attached() && self.storage.has_room_to_read(&self.way)
     }
 
     /// Reads once. Returns whether there may be more at once.

@@ -99,6 +99,7 @@ async fn hand_on(
         let source = Source {
             is_stored: true,
             room: None,
+            ..Source::NONE
         };
         if let Some(unrouted) = road.hand_over(batch, source) {
             storage.log.warn(format_args!(

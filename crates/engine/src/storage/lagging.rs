@@ -80,32 +80,48 @@ impl Storage {
         share.min(limit).min(input)
     }
 
-    fn hold_back(&self, room: &Arc<Budget>) {
-        if !room.is_closed() {
+    /// Lets all inputs on.
+    pub(super) fn let_inputs_on(&self) {
+        self.let_held_back_on();
+        self.resume_all();
+    }
+
+    pub(super) fn hold_back(&self, room: &Arc<Budget>) {
+        let mut held_back = self.held_back.borrow_mut();
+        if !held_back.iter().any(|held| Arc::ptr_eq(held, room)) {
             room.close();
-            self.held_back.borrow_mut().push(Arc::clone(room));
+            held_back.push(Arc::clone(room));
         }
     }
 
     /// Lets inputs on if this output has worked off enough of what it held.
     pub(super) fn look_after_inputs(&self, way: &Way) {
+        self.resume();
         let has_room = || way.held.bytes() <= self.share_of(way) / 2;
         if !self.held_back.borrow().is_empty()
             && way.is_attached()
             && !self.is_behind(way)
             && has_room()
         {
-            self.let_inputs_on();
+            self.let_held_back_on();
         }
     }
 
-    /// Lets all inputs on.
-    pub(super) fn let_inputs_on(&self) {
+    /// Lets all inputs on that wait for an output that gets on.
+    pub(super) fn let_held_back_on(&self) {
         let held_back = self.held_back.take();
-        held_back.iter().for_each(|room| room.reopen());
+        held_back.iter().for_each(|room| self.reopen(room));
     }
 
-    fn is_started(&self) -> bool {
+    /// Opens the memory of an input again, unless it waits for something else.
+    pub(super) fn reopen(&self, room: &Arc<Budget>) {
+        let held_back = self.held_back.borrow();
+        if !self.is_paused(room) && !held_back.iter().any(|held| Arc::ptr_eq(held, room)) {
+            room.reopen();
+        }
+    }
+
+    pub(super) fn is_started(&self) -> bool {
         self.feeders.borrow().is_some()
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use buffer::wal::Failure;
 use monitor::Watched;
 use plugin::{Level, Log};
 
@@ -80,6 +81,8 @@ impl Running {
             let (counters, budget) = (&input.seat.counters, &input.seat.context.budget);
             counters.mem_size.set(budget.used() as u64);
             counters.mem_limit.set(budget.limit() as u64);
+            let is_paused = budget.is_closed() || budget.is_full();
+            counters.is_paused.set(u64::from(is_paused));
         }
         let Some(open) = self.storage.as_ref().and_then(|storage| storage.opened()) else {
             return;
@@ -99,7 +102,7 @@ impl Running {
         let is_failing = u64::from(failure.is_some());
         self.watched.storage.is_failing.set(is_failing);
         match failure {
-            Some(why) => {
+            Some(Failure { why, .. }) => {
                 let folder = open.directory.path.display();
                 alarms.raise(
                     CHECK,

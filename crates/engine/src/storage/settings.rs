@@ -6,6 +6,7 @@ use std::rc::Rc;
 use buffer::wal::Durability;
 use config::{ServiceOptions, StorageSync, StorageType};
 
+use super::chunks_up::bytes_of_chunks;
 use super::{ChunksOfAll, StateDirectory};
 use crate::shards::Member;
 
@@ -18,6 +19,8 @@ pub struct StorageSettings {
     pub durability: Durability,
     /// `storage.backlog.mem_limit`: how much of what lies on the disk is read at a time.
     pub backlog_bytes: usize,
+    /// The shard's part of `storage.max_chunks_up`, in bytes.
+    pub chunks_up_bytes: usize,
     /// `storage.backlog.flush_on_shutdown`.
     pub is_flushed_on_stop: bool,
     /// Where Fluent Bit may have left chunk files: `storage.path`.
@@ -44,6 +47,8 @@ impl StorageSettings {
                 StorageSync::Normal => Durability::Process,
             },
             backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
+            // Each shard has its part.
+            chunks_up_bytes: bytes_of_chunks(service.max_chunks_up) / member.shards.count().max(1),
             is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
             // One reads them.
             fluent_bit: service.storage_path.clone().filter(|_| member.index == 0),

@@ -18,12 +18,14 @@ use super::*;
 use crate::instance::TagMatcher;
 use crate::oversight::{Leftover, Oversight};
 
+mod chunks_up;
+mod closing;
 mod lagging;
 
 const MIB: usize = 1 << 20;
 const STORED: Source<'static> = Source {
     is_stored: true,
-    room: None,
+    ..Source::NONE
 };
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -38,19 +40,31 @@ struct Rig {
     next: u64,
 }
 
+fn settings(folder: &Path) -> StorageSettings {
+    StorageSettings {
+        state: StateDirectory::new(vec![folder.to_owned()]),
+        durability: Durability::Durable,
+        backlog_bytes: MIB,
+        chunks_up_bytes: usize::MAX,
+        is_flushed_on_stop: false,
+        fluent_bit: None,
+        deletes_bad_chunks: false,
+        shards: 1,
+        chunks: ChunksOfAll::default(),
+    }
+}
+
 impl Rig {
     fn new(folder: &Path, names: &[&str], total: Option<u64>) -> Rig {
-        let memory = Budget::new(2 * MIB);
         let settings = StorageSettings {
-            state: StateDirectory::new(vec![folder.to_owned()]),
-            durability: Durability::Durable,
-            backlog_bytes: MIB,
-            is_flushed_on_stop: false,
             fluent_bit: Some(folder.to_owned()),
-            deletes_bad_chunks: false,
-            shards: 1,
-            chunks: ChunksOfAll::default(),
+            ..settings(folder)
         };
+        Rig::with(settings, names, total)
+    }
+
+    fn with(settings: StorageSettings, names: &[&str], total: Option<u64>) -> Rig {
+        let memory = Budget::new(2 * MIB);
         let (mut exits, mut receivers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let (sender, receiver) = unbounded_channel();
@@ -112,9 +126,23 @@ impl Rig {
             .with_permit(permit)
     }
 
+    fn waits_on_disk(&self, route: usize) -> bool {
+        let open = self.storage.opened().expect("a log");
+        open.writer.behind(route).is_some()
+    }
+
+    /// Answers for the next batch that `route` has.
+    async fn answer(&mut self, route: usize) -> Vec<u64> {
+        let delivery = tokio::time::timeout(PATIENCE, self.ways[route].recv());
+        let delivery = delivery.await.expect("in time").expect("handed over");
+        let found = numbers(&delivery);
+        delivery.receipt.settle_all();
+        found
+    }
+
     /// Ends it as a kill would, but for what the storage thread is just writing.
     async fn end(self) {
-        self.storage.close().await;
+        self.storage.close(Some(Instant::now())).await;
     }
 }
 
@@ -486,18 +514,8 @@ async fn a_chunk_that_is_sent_again_is_answered_and_not_repeated() {
 fn a_log_that_cannot_be_listed_may_hold_something() {
     let folder = tempfile::tempdir().expect("a folder");
     let storage = |path: &Path| {
-        let settings = StorageSettings {
-            state: StateDirectory::new(vec![path.to_owned()]),
-            durability: Durability::Durable,
-            backlog_bytes: MIB,
-            is_flushed_on_stop: false,
-            fluent_bit: None,
-            deletes_bad_chunks: false,
-            shards: 1,
-            chunks: ChunksOfAll::default(),
-        };
         let log = Log::new("storage", Level::Off);
-        Storage::new(settings, Budget::new(MIB), log)
+        Storage::new(settings(path), Budget::new(MIB), log)
     };
     assert!(!storage(folder.path()).has_backlog(), "nothing is there");
     let file = folder.path().join("file");
@@ -540,7 +558,7 @@ async fn what_is_kept_at_a_stop_does_not_come_again_from_its_sender() {
             assert!(rig.storage.is_needed(&batch, is_stored));
             let source = Source {
                 is_stored,
-                room: None,
+                ..Source::NONE
             };
             rig.storage.route(batch, &[0], source);
             let ledger = Arc::clone(&rig.ledger);

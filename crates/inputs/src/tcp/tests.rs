@@ -1,24 +1,26 @@
-use std::rc::Rc;
-use std::sync::Arc;
+use std::ops::Deref;
 
-use plugin::{BuildError, Emitter, Ended, Handover, Input, Metrics, StopHandle};
+use plugin::Handover;
 use proptest::prelude::*;
 use record::Budget;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use super::{Separator, Tcp};
-use crate::test_road::{Road, context, on_shard, options, soon};
+use crate::test_road::{Running, build_error, context, on_shard, options, soon};
 
 /// A running input on a port of its own.
 struct Rig {
-    road: Rc<Road>,
-    metrics: Metrics,
-    budget: Arc<Budget>,
     port: u16,
-    stop: StopHandle,
-    ended: JoinHandle<Ended>,
+    running: Running,
+}
+
+impl Deref for Rig {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
 }
 
 impl Rig {
@@ -27,24 +29,10 @@ impl Rig {
     }
 
     fn build(pairs: &[(&str, &str)], memory: usize, handover: Handover) -> Rig {
-        let budget = Budget::new(memory);
-        let context = context(Some("in"), &budget);
-        let metrics = context.metrics.clone();
-        let mut all = vec![("listen", "127.0.0.1"), ("port", "0")];
-        all.extend(pairs);
-        let input = Tcp::build(options(&all), context, handover).expect("it starts");
-        let port = input.door.local_addr().port();
-        let road = Rc::new(Road::default());
-        let (stop, stopped) = StopHandle::new();
-        let ended = tokio::task::spawn_local(input.run(Emitter::new(road.clone()), stopped));
-        Rig {
-            road,
-            metrics,
-            budget,
-            port,
-            stop,
-            ended,
-        }
+        let all = [&[("listen", "127.0.0.1"), ("port", "0")], pairs].concat();
+        let port = |input: &Tcp| input.door.local_addr().port();
+        let (running, port) = Running::start(&all, (Some("in"), memory), handover, port);
+        Rig { port, running }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -53,14 +41,11 @@ impl Rig {
     }
 
     fn dropped(&self, reason: &str) -> u64 {
-        let all = self.metrics.all();
-        let metric = all.iter().find(|metric| metric.reason == Some(reason));
-        metric.expect("a registered counter").number.get()
+        self.counter("dropped_total", Some(reason))
     }
 
-    async fn end(self) -> Ended {
-        self.stop.request();
-        soon(self.ended).await.expect("no panic")
+    async fn end(self) -> Handover {
+        self.running.end().await
     }
 }
 
@@ -272,12 +257,7 @@ fn what_is_not_supported_is_refused() {
             "cannot listen on nowhere.invalid:5170",
         ),
     ] {
-        let built = Tcp::build(
-            options(pairs),
-            context(None, &Budget::new(0)),
-            Handover::default(),
-        );
-        let BuildError(message) = on_shard(async { built }).err().expect("it does not start");
+        let message = build_error::<Tcp>(pairs);
         assert!(message.contains(part), "{message}");
     }
 }
@@ -351,12 +331,12 @@ fn what_had_arrived_at_a_stop_is_delivered_before_the_end() {
                 .sum::<usize>();
         }
         assert_eq!(records, 5_000);
-        soon(rig.ended).await.expect("no panic");
-        let handover = rig.stop.take_handover().expect("it gives its socket up");
+        let port = rig.port;
+        let handover = rig.end().await;
         assert_eq!(handover.descriptors.len(), 1);
         // The next instance takes the socket over.
         let next = Rig::build(NONE, 0, handover);
-        assert_eq!(next.port, rig.port);
+        assert_eq!(next.port, port);
         let mut sender = next.connect().await;
         sender.write_all(b"again\n").await.expect("sent");
         next.road.holds(1).await;
@@ -371,8 +351,7 @@ fn connections_go_on_in_the_next_instance() {
         let mut sender = rig.connect().await;
         sender.write_all(b"one\ntw").await.expect("sent");
         rig.road.holds(1).await;
-        rig.stop.request_for_successor();
-        let handover = soon(rig.stop.handed_over()).await;
+        let handover = rig.give_up().await;
         sender.write_all(b"o\nthr").await.expect("nobody closed it");
         let next = Rig::build(NONE, 0, handover);
         next.road.deliver(true);
@@ -387,7 +366,7 @@ fn connections_go_on_in_the_next_instance() {
             logs(&next),
             ["in {\"log\":\"two\"}", "in {\"log\":\"three\"}"]
         );
-        soon(rig.ended).await.expect("no panic");
+        rig.running.ended().await;
     });
 }
 

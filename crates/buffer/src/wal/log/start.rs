@@ -11,7 +11,7 @@ use super::{Log, Recovered, segment_path};
 use crate::fs::Fs;
 
 impl Log {
-    /// Takes a segment of an earlier run over.
+    /// Takes a segment of an earlier run over; `bytes` is room for it.
     ///
     /// # Errors
     /// When it cannot be read now.
@@ -19,9 +19,10 @@ impl Log {
         &mut self,
         index: u64,
         recovered: &mut Recovered,
+        bytes: &mut Vec<u8>,
     ) -> Result<(), OpenError> {
         let path = segment_path(&self.settings.folder, index);
-        let opened = match Segment::open(&*self.fs, &path, Kind::Records) {
+        let opened = match Segment::open(&*self.fs, &path, bytes) {
             Ok(Ok(opened)) => opened,
             // It was never begun: nothing can be missing.
             Ok(Err(BadHeader::Short)) => {
@@ -141,11 +142,37 @@ impl Log {
     /// Puts a copy that is synced, and sealed, in the place of a file.
     fn write_anew(&self, segment: &Segment) -> io::Result<()> {
         let bytes = segment.sealed(&*self.fs)?;
-        let copy = segment.path.with_extension("anew");
+        let copy = segment.path.with_extension(COPY);
         let _ = self.fs.remove(&copy);
-        self.write_file(&bytes, &copy)?;
-        self.fs.rename(&copy, &segment.path)?;
+        let written = self.write_file(&bytes, &copy);
+        let renamed = written.and_then(|()| self.fs.rename(&copy, &segment.path));
+        if let Err(error) = renamed {
+            // It only takes room, which the disk may not have.
+            let _ = self.fs.remove(&copy);
+            return Err(error);
+        }
         self.fs.sync_dir(&self.settings.folder)
+    }
+
+    /// Removes copies that an earlier start did not come to put in the place of their files. What they hold is in those
+    /// files, which were taken over, or went because it was delivered; where one was damaged meanwhile, the copy stays with
+    /// what was put beside.
+    pub(super) fn remove_copies(&self) {
+        // What cannot be listed or removed now is removed by another start.
+        let Ok(names) = self.fs.list(&self.settings.folder) else {
+            return;
+        };
+        let is_damaged = |stem: &str| {
+            let mut beside = names.iter().filter(|name| name.starts_with(stem));
+            beside.any(|name| name.ends_with(".damaged"))
+        };
+        for name in &names {
+            if let Some(stem) = copied(name)
+                && !is_damaged(stem)
+            {
+                let _ = self.fs.remove(&self.settings.folder.join(name));
+            }
+        }
     }
 
     fn copy(&self, segment: &Segment, bytes: &Range<u64>, to: &Path) -> io::Result<()> {
@@ -159,6 +186,18 @@ impl Log {
         file.sync()?;
         self.fs.sync_dir(&self.settings.folder)
     }
+}
+
+/// What the copy of a segment is called: the file's name with this in the place of `wal`.
+const COPY: &str = "anew";
+
+/// The file, without its extension, that `name` is the copy of, if it is one.
+fn copied(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(COPY)?.strip_suffix('.')?;
+    let is_number = stem
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (stem.len() == 16 && is_number).then_some(stem)
 }
 
 /// Makes the folder so that it survives a loss of power.

@@ -264,7 +264,7 @@ fn a_chunk_that_a_killed_process_failed_to_sync_is_safe_before_it_is_known() {
 }
 
 /// A log with the chunk of its only frame, which the process failed to sync before it was killed.
-fn with_unsynced_chunk(fs: &Memory, chunk: [u8; 16]) {
+pub fn with_unsynced_chunk(fs: &Memory, chunk: [u8; 16]) {
     let (mut log, _) = open(fs);
     let mut with_chunk = Frame::clone(&frame(0, 1, &["a"], b"first"));
     with_chunk.chunks.push(chunk);

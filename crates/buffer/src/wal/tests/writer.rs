@@ -216,3 +216,48 @@ async fn after_a_failed_sync_nobody_is_answered_who_is_not_safe() {
     }
     assert!((1..120).contains(&refused), "{refused}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_is_for_the_disk_and_tells_what_is_not_safe() {
+    for durability in [Durability::Process, Durability::Durable] {
+        let fs = Memory::default();
+        let settings = || Settings {
+            durability,
+            ..settings()
+        };
+        let (log, recovered) = Log::open(Arc::new(fs.clone()), settings()).expect("a log");
+        let route = Route {
+            name: Arc::from("a"),
+            bytes_max: None,
+        };
+        let (writer, driver) = Writer::driven(log, &recovered, vec![route], |_| {});
+        let work = tokio::spawn(driver.run(tokio::time::sleep_until));
+        writer.fall_behind(0);
+        let settled = Arc::new(AtomicUsize::new(0));
+        append(&writer, &[0], 3, &settled);
+        if durability == Durability::Process {
+            while settled.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        fs.fail_syncs(usize::MAX);
+        for _ in 0..3 {
+            assert!(!writer.flush().await);
+            let failure = writer.failure().expect("it failed");
+            let expected = match durability {
+                Durability::Process => (3, 0),
+                Durability::Durable => (0, 3),
+            };
+            assert_eq!((failure.unsynced, failure.unsettled), expected);
+        }
+        fs.fail_syncs(0);
+        assert!(writer.flush().await);
+        assert_eq!(writer.failure(), None);
+        assert_eq!(settled.load(Ordering::SeqCst), 1);
+        work.abort();
+        let _ = work.await;
+        fs.lose_power();
+        let (log, _) = Log::open(Arc::new(fs), settings()).expect("a log");
+        assert_eq!(super::bodies(&log, "a", 0).len(), 1);
+    }
+}

@@ -11,8 +11,8 @@ use super::super::Durability;
 use super::super::log::{Log, Stored, StoredFrames};
 use super::super::progress::Progress;
 use super::{
-    GATHER, GATHER_BYTES, Inner, LOOK_PERIOD, NOTE_AFTER, Queue, RETRY, Read, Report, Route,
-    SYNC_PERIOD, Waiting,
+    Failure, GATHER, GATHER_BYTES, Inner, LOOK_PERIOD, NOTE_AFTER, Queue, RETRY, Read, Report,
+    Route, SYNC_PERIOD, Waiting,
 };
 
 pub struct Worker<R> {
@@ -97,7 +97,7 @@ impl<R: Fn(Report<'_>)> Worker<R> {
     /// Returns whether this was the last.
     fn work(&mut self, work: Work) -> bool {
         self.note_progress();
-        let result = self.write();
+        let result = self.write(!work.flushes.is_empty());
         self.tell(&result);
         for read in work.reads {
             let answer = self.read(&read);
@@ -200,12 +200,13 @@ impl<R: Fn(Report<'_>)> Worker<R> {
         }
     }
 
-    /// Writes what is pending and lets those who wait for it know.
-    fn write(&mut self) -> io::Result<()> {
+    /// Writes what is pending and lets those who wait for it know; `now` also to the disk, where the system's having it is
+    /// enough.
+    fn write(&mut self, now: bool) -> io::Result<()> {
         let written = self.append_pending();
         let synced = match self.log.durability() {
             Durability::Durable => self.sync(),
-            Durability::Process if self.synced_at.elapsed() >= SYNC_PERIOD => self.sync(),
+            Durability::Process if now || self.synced_at.elapsed() >= SYNC_PERIOD => self.sync(),
             Durability::Process => Ok(()),
         };
         // After a failed sync the system may drop what it has not written: that is not safe for anybody before it stands
@@ -253,7 +254,22 @@ impl<R: Fn(Report<'_>)> Worker<R> {
             _ => {}
         }
         self.retry_at = result.is_err().then(|| Instant::now() + RETRY);
-        self.inner.lock().failure = result.as_ref().err().map(io::Error::to_string);
+        let failure = result.as_ref().err().map(|error| self.failure(error));
+        self.inner.lock().failure = failure;
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        let unsettled = self.pending.iter();
+        Failure {
+            why: error.to_string(),
+            unsynced: match self.log.durability() {
+                Durability::Process => self.log.unsynced_records(),
+                Durability::Durable => 0,
+            },
+            unsettled: unsettled
+                .map(|pending| u64::from(pending.frame.records))
+                .sum(),
+        }
     }
 
     /// Answers from the log, and from what is not in it yet.

@@ -7,29 +7,12 @@ use crate::storage::{Held, Hold};
 async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
     let (memory, ledger) = (Budget::new(10), Ledger::new(0));
     let script = Rc::new(Script::default());
-    let (_handle, stop) = StopHandle::new();
     let settings = RunnerSettings {
         flush: Duration::from_secs(3_600),
-        retry_limit: RetryLimit::Unset,
-        backoff: Backoff { configured: None },
-        counters: OutputCounters::new("fake.0".into(), Metrics::default()),
-        log: Log::new("", Level::Off),
-        stop,
         memory: Arc::clone(&memory),
-        bodies: Budget::new(0),
-        oversight: Oversight::new(),
-        dead_letters: DeadLetters::none(),
+        ..settings(RetryLimit::Unset)
     };
-    let output = RunOutput {
-        format: Box::new(Lines {
-            full: 500,
-            lanes: 0,
-            body: Vec::new(),
-            parts: Parts::default(),
-        }),
-        deliver: Rc::clone(&script) as Rc<dyn Deliver>,
-        concurrency: 1,
-    };
+    let output = output(500, 0, &script);
     let (sender, mut receiver) = unbounded_channel();
     let Delivery { batch, receipt } = batch(&ledger, 0..3);
     let mut batch = Arc::into_inner(batch).expect("nobody else has it");
@@ -49,29 +32,11 @@ async fn an_open_request_goes_at_once_when_somebody_waits_for_its_memory() {
 async fn an_open_request_goes_at_once_when_more_waits_for_the_output() {
     let ledger = Ledger::new(0);
     let script = Rc::new(Script::default());
-    let (_handle, stop) = StopHandle::new();
     let settings = RunnerSettings {
         flush: Duration::from_secs(3_600),
-        retry_limit: RetryLimit::Unset,
-        backoff: Backoff { configured: None },
-        counters: OutputCounters::new("fake.0".into(), Metrics::default()),
-        log: Log::new("", Level::Off),
-        stop,
-        memory: Budget::new(0),
-        bodies: Budget::new(0),
-        oversight: Oversight::new(),
-        dead_letters: DeadLetters::none(),
+        ..settings(RetryLimit::Unset)
     };
-    let output = RunOutput {
-        format: Box::new(Lines {
-            full: 500,
-            lanes: 0,
-            body: Vec::new(),
-            parts: Parts::default(),
-        }),
-        deliver: Rc::clone(&script) as Rc<dyn Deliver>,
-        concurrency: 1,
-    };
+    let output = output(500, 0, &script);
     let held = Arc::new(Held::default());
     settings.oversight.count_in(&held);
     let (sender, mut receiver) = unbounded_channel();

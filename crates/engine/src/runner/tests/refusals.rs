@@ -1,24 +1,22 @@
 //! Records that are refused while the rest of their request is taken: when they go again, and what that does to the pace.
 
 use super::*;
-use crate::runner;
 
 /// How many of four requests may still be under way at once after so many of four records were refused for want of
 /// capacity, and then taken.
-async fn limit_after_refusals(refused: u32) -> u64 {
-    let records = (0..refused).map(|record| (record, RecordAnswer::Again));
-    let answers = vec![Answer::Except {
-        records: records.collect(),
-        why: "Slow down.".into(),
-        throttled: true,
-    }];
+async fn limit_after_refusals(count: u32) -> u64 {
+    let answers = vec![refused(0..count)];
     let world = run_in_lanes(1, 4, RetryLimit::Unset, answers, &[0..4]).await;
     world.assert_settled(4);
-    let metrics = world.counters.own.all();
-    let limit = metrics
-        .iter()
-        .find(|metric| metric.name == "concurrency_limit");
-    limit.expect("every output has it").number.get()
+    world.concurrency_limit()
+}
+
+/// With the waits of our own.
+fn quick(limit: RetryLimit) -> RunnerSettings {
+    RunnerSettings {
+        backoff: Backoff { configured: None },
+        ..settings(limit)
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -40,36 +38,14 @@ fn refused(records: Range<u32>) -> Answer {
     }
 }
 
-/// Sends one request of ten records to an output that answers like this, with the waits of our own. Returns how long it
-/// took until all were delivered, and how many of four requests may then be under way at once.
+/// Sends one request of ten records to an output that answers like this. Returns how long it took until all were delivered,
+/// and how many of four requests may then be under way at once.
 async fn took_with(limit: RetryLimit, answers: Vec<Answer>) -> (Duration, u64) {
-    let script = Rc::new(Script {
-        answers: RefCell::new(answers.into()),
-        ..Script::default()
-    });
-    let (ledger, counters) = (
-        Ledger::new(0),
-        OutputCounters::new("fake.0".into(), Metrics::default()),
-    );
-    let (_handle, stop) = StopHandle::new();
-    let settings = RunnerSettings {
-        backoff: Backoff { configured: None },
-        ..settings(limit, &counters, stop)
-    };
-    let (sender, mut receiver) = unbounded_channel();
-    sender.send(batch(&ledger, 0..10)).expect("open");
-    drop(sender);
     let begin = Instant::now();
-    runner::run(output(10, 1, &script), &settings, &mut receiver).await;
-    assert_eq!((ledger.discharged(), counters.dropped.get()), (10, 0));
-    let metrics = counters.own.all();
-    let limit = metrics
-        .iter()
-        .find(|metric| metric.name == "concurrency_limit");
-    (
-        begin.elapsed(),
-        limit.expect("every output has it").number.get(),
-    )
+    let world = run_by(quick(limit), (10, 1), answers, &[0..10]).await;
+    world.assert_settled(10);
+    assert_eq!(world.counters.dropped.get(), 0);
+    (begin.elapsed(), world.concurrency_limit())
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,30 +71,14 @@ async fn a_few_refused_records_are_sent_again_soon() {
 async fn records_that_are_refused_in_several_requests_are_sent_again_together() {
     // One record of each of three requests is refused; nothing was open meanwhile that they would have to seal.
     let answers = vec![refused(1..2), refused(2..3), refused(3..4)];
-    let script = Rc::new(Script {
-        answers: RefCell::new(answers.into()),
-        ..Script::default()
-    });
-    let (ledger, counters) = (
-        Ledger::new(0),
-        OutputCounters::new("fake.0".into(), Metrics::default()),
-    );
-    let (_handle, stop) = StopHandle::new();
-    let settings = RunnerSettings {
-        backoff: Backoff { configured: None },
-        ..settings(RetryLimit::Unset, &counters, stop)
-    };
-    let (sender, mut receiver) = unbounded_channel();
-    sender.send(batch(&ledger, 0..12)).expect("open");
-    drop(sender);
-    runner::run(output(4, 0, &script), &settings, &mut receiver).await;
-    let sent = script.sent.borrow();
-    let sent: Vec<&str> = sent.iter().map(|(body, _)| body.as_str()).collect();
+    let world = run_by(quick(RetryLimit::Unset), (4, 0), answers, &[0..12]).await;
+    let sent = world.sent();
+    let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
     assert_eq!(sent[..3], ["0 1 2 3", "4 5 6 7", "8 9 10 11"]);
     let mut again: Vec<&str> = sent[3..].iter().flat_map(|body| body.split(' ')).collect();
     again.sort_unstable();
     assert_eq!((sent.len(), again), (4, vec!["1", "11", "6"]));
-    assert_eq!((ledger.discharged(), ledger.is_settled()), (12, true));
+    world.assert_settled(12);
 }
 
 #[test]

@@ -13,26 +13,12 @@ impl Rig {
             let permit = tokio::time::timeout(PATIENCE, room.take(0)).await;
             let batch = self.batch(20).with_permit(permit.expect("in time"));
             let source = Source {
-                is_stored: false,
                 room: Some(room),
+                ..Source::NONE
             };
             self.storage.route(batch, &[0, 1], source);
         }
         panic!("it is never held back");
-    }
-
-    fn waits_on_disk(&self, route: usize) -> bool {
-        let open = self.storage.opened().expect("a log");
-        open.writer.behind(route).is_some()
-    }
-
-    /// Answers for the next batch that `route` has.
-    async fn answer(&mut self, route: usize) -> Vec<u64> {
-        let delivery = tokio::time::timeout(PATIENCE, self.ways[route].recv());
-        let delivery = delivery.await.expect("in time").expect("handed over");
-        let found = numbers(&delivery);
-        delivery.receipt.settle_all();
-        found
     }
 }
 
@@ -56,8 +42,8 @@ async fn an_input_waits_while_no_output_gets_on() {
         for _ in 0..20 {
             let batch = rig.batch(20);
             let source = Source {
-                is_stored: false,
                 room: Some(&room),
+                ..Source::NONE
             };
             rig.storage.route(batch, &[0, 1], source);
             live.extend(rig.answer(0).await);
@@ -94,8 +80,8 @@ async fn an_input_that_does_not_wait_fills_the_disk_and_not_the_memory() {
         rig.storage.start(&rig.road);
         let room = rig.memory.child(0);
         let source = Source {
-            is_stored: false,
             room: Some(&room),
+            ..Source::NONE
         };
         for _ in 0..400 {
             let batch = rig.batch(20);

@@ -174,7 +174,7 @@ fn a_stop_takes_what_was_sent_waits_for_answers_and_hands_the_socket_on() {
         rig.road.holds(1).await;
         // Not read yet when the stop comes.
         sender.write_all(&message(b'a', b'2')).await.expect("sent");
-        rig.stop();
+        rig.stop.request();
         rig.road.holds(2).await;
         soon(async {
             while sender.try_write(&message(b'a', b'3')).is_ok() {

@@ -97,7 +97,7 @@ fn a_stop_waits_for_clients_that_are_gone() {
         stream.write_all(&post("/", "{}")).await.expect("sent");
         rig.road.holds(1).await;
         drop(stream);
-        rig.stop();
+        rig.stop.request();
         let road = rig.road.clone();
         let ended = tokio::task::spawn_local(rig.end());
         settle_down().await;

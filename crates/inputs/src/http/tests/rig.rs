@@ -1,26 +1,30 @@
 //! An http input on a port of its own, and the simplest client there is.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::ops::Deref;
 
-use plugin::{BuildError, Emitter, Ended, Handover, Input, Metrics, StopHandle};
-use record::Budget;
+use plugin::Handover;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 
 use super::super::Http;
-pub use crate::test_road::{Road, context, on_shard, options, soon};
+use crate::test_road::{self, Running};
+pub use crate::test_road::{on_shard, soon};
+
+const PLACE: [(&str, &str); 2] = [("listen", "127.0.0.1"), ("port", "0")];
 
 /// A running input.
 pub struct Rig {
-    pub road: Rc<Road>,
-    pub metrics: Metrics,
-    pub budget: Arc<Budget>,
     pub address: SocketAddr,
-    stop: StopHandle,
-    ended: JoinHandle<Ended>,
+    running: Running,
+}
+
+impl Deref for Rig {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.running
+    }
 }
 
 impl Rig {
@@ -35,23 +39,10 @@ impl Rig {
         memory: usize,
         handover: Handover,
     ) -> Rig {
-        let budget = Budget::new(memory);
-        let context = context(tag, &budget);
-        let metrics = context.metrics.clone();
-        let all = [&[("listen", "127.0.0.1"), ("port", "0")], pairs].concat();
-        let input = Http::build(options(&all), context, handover).expect("it starts");
-        let address = input.door.local_addr();
-        let road = Rc::new(Road::default());
-        let (stop, stopped) = StopHandle::new();
-        let ended = tokio::task::spawn_local(input.run(Emitter::new(road.clone()), stopped));
-        Rig {
-            road,
-            metrics,
-            budget,
-            address,
-            stop,
-            ended,
-        }
+        let all = [&PLACE, pairs].concat();
+        let place = |input: &Http| input.door.local_addr();
+        let (running, address) = Running::start(&all, (tag, memory), handover, place);
+        Rig { address, running }
     }
 
     pub async fn connect(&self) -> TcpStream {
@@ -68,43 +59,14 @@ impl Rig {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    pub fn counter(&self, name: &str, reason: Option<&str>) -> u64 {
-        let all = self.metrics.all();
-        let metric = all
-            .iter()
-            .find(|metric| metric.name == name && metric.reason == reason);
-        metric.expect("a registered counter").number.get()
-    }
-
-    pub fn lines(&self) -> Vec<String> {
-        self.road
-            .lines()
-            .into_iter()
-            .map(|(_, line)| line)
-            .collect()
-    }
-
-    pub fn stop(&self) {
-        self.stop.request();
-    }
-
     pub async fn end(self) -> Handover {
-        self.stop.request();
-        soon(self.ended).await.expect("no panic");
-        self.stop.take_handover().expect("it gives its socket up")
+        self.running.end().await
     }
 }
 
 /// Why an instance does not start.
 pub fn build_error(pairs: &[(&str, &str)]) -> String {
-    let all = [&[("listen", "127.0.0.1"), ("port", "0")], pairs].concat();
-    let built = Http::build(
-        options(&all),
-        context(None, &Budget::new(0)),
-        Handover::default(),
-    );
-    let BuildError(message) = built.err().expect("it does not start");
-    message
+    test_road::build_error::<Http>(&[&PLACE, pairs].concat())
 }
 
 /// A POST of JSON.
