@@ -1,6 +1,6 @@
 //! msgpack → records and values of a batch, without copies.
 
-use super::head::{Head, head};
+use super::head::{Head, head, text};
 use super::{Error, MAX_DEPTH, Reader};
 use crate::builder::{Builder, Run};
 use crate::{Batch, Field, Fields, Key, Marker, Record, Span, Time, Value};
@@ -155,6 +155,13 @@ impl Walker<'_, '_> {
     }
 
     fn time(&mut self) -> Result<(Time, Marker), Error> {
+        if let Some(&[0xd7, 0, a, b, c, d, e, f, g, h]) = self.bytes[self.at..].first_chunk() {
+            let seconds = u32::from_be_bytes([a, b, c, d]);
+            if let Some(time) = event_time(seconds, u32::from_be_bytes([e, f, g, h])) {
+                self.at += 10;
+                return Ok(time);
+            }
+        }
         let mut reader = Reader::new(&self.bytes[self.at..]);
         let time = time_value(&mut reader).map_err(|error| self.shifted(error))?;
         self.at += reader.offset();
@@ -242,15 +249,30 @@ impl Walker<'_, '_> {
     fn pairs(&mut self, len: usize, depth: usize) -> Result<Fields, Error> {
         let mut run = self.out.open();
         for index in 0..len {
-            let field = self
-                .field(depth, &mut run)
-                .map_err(|error| error.followed_by(2 * (len - index - 1)))?;
+            let field = match self.texts() {
+                Some(field) => field,
+                None => self
+                    .field(depth, &mut run)
+                    .map_err(|error| error.followed_by(2 * (len - index - 1)))?,
+            };
             self.out.push(&run, field);
         }
         Ok(self.out.close(run))
     }
 
-    #[inline]
+    /// A text and its key, as most fields are, if nothing else is here.
+    #[inline(always)]
+    fn texts(&mut self) -> Option<Field> {
+        let key = text(self.bytes, self.at)?;
+        let value = text(self.bytes, key.end)?;
+        self.at = value.end;
+        Some(Field::new(
+            self.span.part(key),
+            Value::Str(self.span.part(value)),
+        ))
+    }
+
+    #[inline(never)]
     fn field(&mut self, depth: usize, run: &mut Run) -> Result<Field, Error> {
         let key = self.key(depth).map_err(|error| error.followed_by(1))?;
         Ok(Field {

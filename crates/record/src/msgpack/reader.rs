@@ -1,6 +1,6 @@
 //! A walker over msgpack bytes that trusts no length.
 
-use super::head::{Head, head};
+use super::head::{Head, head, text};
 
 /// Why bytes are not the msgpack that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -228,6 +228,28 @@ impl<'a> Reader<'a> {
         Ok(head.children())
     }
 
+    /// Passes over texts, `most` at most, up to the first value that is something else or not whole: how many.
+    #[inline]
+    pub fn pass_texts(&mut self, most: usize) -> usize {
+        let mut passed = 0;
+        while passed < most
+            && let Some(text) = text(self.bytes, self.at)
+        {
+            self.at = text.end;
+            passed += 1;
+        }
+        passed
+    }
+
+    /// Goes on `offset` bytes after the start, where a value is known to begin.
+    ///
+    /// # Panics
+    /// When that is beyond the end.
+    pub fn go_to(&mut self, offset: usize) {
+        assert!(offset <= self.bytes.len());
+        self.at = offset;
+    }
+
     fn scalar<T>(
         &mut self,
         reason: &'static str,
@@ -305,6 +327,13 @@ mod tests {
         }
         // The frame, its tag, an array with two, a map of one pair, and seven scalars.
         assert_eq!(children, [10, 0, 2, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut texts = Reader::new(b"\xa1a\xd9\x01b\xda\x00\x01c\xa0\x01\xa2x");
+        assert_eq!((texts.pass_texts(2), texts.offset()), (2, 5));
+        assert_eq!((texts.pass_texts(9), texts.offset()), (2, 10));
+        assert_eq!(texts.pass(), Ok(0));
+        assert_eq!((texts.pass_texts(9), texts.offset()), (0, 11));
+        texts.go_to(5);
+        assert_eq!(texts.str(), Ok(&b"c"[..]));
         let mut cut = Reader::new(b"\xd9\x05ab");
         assert_eq!(cut.pass(), Err(Error::Incomplete { needed: 3 }));
         assert_eq!(cut.offset(), 0);
