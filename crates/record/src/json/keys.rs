@@ -3,8 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::room::Room;
-use super::scan::BLOCK;
-use super::text;
+use super::scan::{self, BLOCK};
 use super::values::Values;
 use crate::{Batch, Field, Key, Span, Value};
 
@@ -115,16 +114,26 @@ impl Layout {
         same || self.fits_by_name(batch, fields)
     }
 
-    /// The same for keys that lie elsewhere, which is noted.
+    /// The same for keys that lie elsewhere; noted for the first record of a batch.
+    #[inline(never)]
     fn fits_by_name(&mut self, batch: &Batch, fields: &[Field]) -> bool {
         let mut start = 0;
         for (field, &end) in fields.iter().zip(&self.name_ends) {
-            if !batch.key_is(field.key, &self.names[start..end as usize]) {
+            let span = field.key.span();
+            let len = end as usize - start;
+            if span.len() != len || field.key.is_msgpack() {
+                return false;
+            }
+            let text = (batch.space(span), span.range().start);
+            if !scan::is_equal(text, (&self.names, start), len) {
                 return false;
             }
             start = end as usize;
         }
-        self.remember(batch, fields);
+        // Keys that lie elsewhere in each record do so in the next one, too.
+        if self.batch != batch.id() {
+            self.remember(batch, fields);
+        }
         true
     }
 
@@ -172,6 +181,7 @@ impl Layout {
             self.text_ends.push(self.texts.len() as u32);
         }
         // Whole blocks can be loaded at the last key too.
+        self.names.extend_from_slice(&[0; BLOCK]);
         self.texts.extend_from_slice(&[0; BLOCK]);
     }
 
@@ -190,39 +200,46 @@ impl Layout {
         };
         let mut more = self.more;
         let mut start = 0;
-        let mut room = Room::new(out);
+        let (mut room, mut next) = Room::new(out);
         for (field, &end) in fields.iter().zip(&self.text_ends) {
-            let end = end as usize;
+            let text = start..end as usize;
+            start = text.end;
             let (Value::Str(span) | Value::Bin(span)) = field.value else {
-                room.reserve(end - start);
+                next = room.reserve(next, text.len());
                 // SAFETY: so much was reserved.
-                unsafe { room.copy(&self.texts, start..end - quote_len) };
+                next = unsafe { next.copy(&self.texts, text.start..text.end - quote_len) };
                 // Neither its opening nor its closing quote is there.
                 more -= 2 * (quote_len - 1);
-                more += room.lend(|out| self.other(batch, field.value, values, out));
-                start = end;
+                let longer;
+                let value = field.value;
+                (next, longer) = room.lend(next, |out| self.other(batch, value, values, out));
+                more += longer;
                 continue;
             };
-            room.reserve(end - start + span.len());
-            let space = batch.space(span);
+            next = room.reserve(next, text.len() + span.len());
+            let (space, range) = (batch.space(span), span.range());
+            let clean;
             // SAFETY: so much was reserved.
-            let clean = unsafe {
-                room.copy(&self.texts, start..end);
-                room.copy_clean(space, span.range())
-            };
-            if clean < span.len() {
-                let rest = span.slice(clean..span.len());
-                more += room.lend(|out| self.rest(batch, rest, values, out));
-                room.reserve(0);
+            unsafe {
+                next = next.copy(&self.texts, text);
+                (next, clean) = next.copy_clean(space, range.clone());
+            }
+            if clean < range.end {
+                let rest = span.part(clean - range.start..span.len());
+                let longer;
+                (next, longer) = room.lend(next, |out| self.rest(batch, rest, values, out));
+                next = room.reserve(next, 0);
+                more += longer;
             }
             // SAFETY: the margin is there.
-            unsafe { room.put(quote, quote_len) };
-            start = end;
+            next = unsafe { next.put(quote, quote_len) };
         }
+        room.end(next);
         more
     }
 
     /// Appends the rest of a string that is not plain: by how many bytes it is longer for being nested.
+    #[inline(never)]
     fn rest(&self, batch: &Batch, rest: Span, values: &mut Values, out: &mut Vec<u8>) -> usize {
         match self.nested {
             true => values.nested_inside(batch, rest, out),
@@ -234,6 +251,7 @@ impl Layout {
     }
 
     /// Appends a value that is no string: by how many bytes it is longer for being nested.
+    #[inline(never)]
     fn other(&self, batch: &Batch, value: Value, values: &mut Values, out: &mut Vec<u8>) -> usize {
         match self.nested {
             true => values.write_nested(batch, value, out),

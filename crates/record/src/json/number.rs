@@ -50,6 +50,27 @@ pub(super) fn read(text: &[u8]) -> Result<(Value, usize), (usize, Reason)> {
     Ok((value, end))
 }
 
+/// The integer at the start of `text` and its length, if it is one that is not negative and so short that it cannot be too
+/// large: most are. Something must follow.
+#[inline(always)]
+pub(super) fn short(text: &[u8]) -> Option<(i64, usize)> {
+    const DIGITS_MAX: usize = 18;
+    let (mut value, mut len) = (0, 0);
+    loop {
+        match *text.get(len)? {
+            digit @ b'0'..=b'9' => value = value * 10 + i64::from(digit - b'0'),
+            b'.' | b'e' | b'E' => return None,
+            _ => break,
+        }
+        len += 1;
+        if len > DIGITS_MAX {
+            return None;
+        }
+    }
+    let has_leading_zero = len > 1 && text[0] == b'0';
+    (len > 0 && !has_leading_zero).then_some((value, len))
+}
+
 /// The value of digits.
 #[derive(Default)]
 struct Magnitude {

@@ -308,6 +308,10 @@ impl Reader<'_, '_> {
     }
 
     fn number(&mut self) -> Result<Value, Error> {
+        if let Some((value, len)) = number::short(&self.space[self.at..self.end]) {
+            self.at += len;
+            return Ok(Value::Int(value));
+        }
         match number::read(&self.space[self.at..self.end]) {
             Ok((value, len)) => {
                 self.at += len;

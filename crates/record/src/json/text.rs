@@ -74,23 +74,27 @@ const fn escape(byte: u8, nested: bool) -> [u8; 8] {
 /// Appends the bytes `range` of `space` as the inside of a JSON string.
 pub(super) fn write(space: &[u8], range: Range<usize>, escape_unicode: bool, out: &mut Vec<u8>) {
     let Range { start: mut at, end } = range;
-    let mut room = Room::new(out);
+    let (mut room, mut next) = Room::new(out);
     while at < end {
-        room.reserve(end - at);
+        next = room.reserve(next, end - at);
         // SAFETY: so much was reserved.
-        at += unsafe { room.copy_clean(space, at..end) };
-        if at == end {
+        (next, at) = unsafe { next.copy_clean(space, at..end) };
+        if at >= end {
             break;
         }
         let escape = ESCAPES[usize::from(space[at])];
         if escape[7] == 0 {
-            at += room.lend(|out| other(&space[at..end], escape_unicode, out));
+            let rest = &space[at..end];
+            let taken;
+            (next, taken) = room.lend(next, |out| other(rest, escape_unicode, out));
+            at += taken;
         } else {
             // SAFETY: one byte at least was reserved that is not used, and the margin.
-            unsafe { room.put(escape, usize::from(escape[7])) };
+            next = unsafe { next.put(escape, usize::from(escape[7])) };
             at += 1;
         }
     }
+    room.end(next);
 }
 
 /// Appends the bytes `range` of `space` as the inside of a JSON string within JSON text that itself becomes a JSON string: what
@@ -105,12 +109,12 @@ pub(super) fn write_nested(
 ) -> usize {
     let Range { start: mut at, end } = range;
     let mut more = 0;
-    let mut room = Room::new(out);
+    let (mut room, mut next) = Room::new(out);
     while at < end {
-        room.reserve(end - at);
+        next = room.reserve(next, end - at);
         // SAFETY: so much was reserved.
-        at += unsafe { room.copy_clean(space, at..end) };
-        if at == end {
+        (next, at) = unsafe { next.copy_clean(space, at..end) };
+        if at >= end {
             break;
         }
         let byte = usize::from(space[at]);
@@ -118,14 +122,17 @@ pub(super) fn write_nested(
         if escape[7] == 0 {
             scratch.clear();
             at += other(&space[at..end], escape_unicode, scratch);
-            more += room.lend(|out| again(scratch, escape_unicode, out));
+            let longer;
+            (next, longer) = room.lend(next, |out| again(scratch, escape_unicode, out));
+            more += longer;
         } else {
             // SAFETY: one byte at least was reserved that is not used, and the margin.
-            unsafe { room.put(escape, usize::from(escape[7])) };
+            next = unsafe { next.put(escape, usize::from(escape[7])) };
             more += usize::from(escape[7] - ESCAPES[byte][7]);
             at += 1;
         }
     }
+    room.end(next);
     more
 }
 

@@ -8,8 +8,8 @@ use super::scan::{self, BLOCK};
 /// closing quote. `space` may go on beyond `end`, the string may not.
 ///
 /// # Errors
-/// The place and reason, when the string does not end or has an escape that JSON does not know. What was decoded before
-/// stays in `made`.
+/// The place and reason, when the string does not end or has an escape that JSON does not know. Something of it may be in
+/// `made` then.
 #[inline(never)]
 pub(super) fn string(
     space: &[u8],
@@ -17,9 +17,9 @@ pub(super) fn string(
     end: usize,
     made: &mut Vec<u8>,
 ) -> Result<usize, (usize, Reason)> {
-    let mut room = Room::new(made);
+    let (mut room, mut next) = Room::new(made);
     // No escape is shorter than what it stands for. The block in which the text ends may be written whole.
-    room.reserve(end - start + BLOCK);
+    next = room.reserve(next, end - start + BLOCK);
     let mut at = start;
     while at < end {
         match scan::block_at(space, at) {
@@ -28,18 +28,16 @@ pub(super) fn string(
                 // What is too much of the block is overwritten by what comes next.
                 let clean = (marks | 1 << BLOCK).trailing_zeros() as usize;
                 // SAFETY: so much was reserved.
-                unsafe { room.put_block(block, clean) };
+                next = unsafe { next.put_block(block, clean) };
                 at += clean;
                 if marks == 0 {
                     continue;
                 }
             }
             None => {
-                let rest = &space[at..end];
-                let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
-                let clean = rest.iter().position(is_mark).unwrap_or(rest.len());
+                let clean = plain_len(&space[at..end]);
                 // SAFETY: so much was reserved.
-                unsafe { room.copy(rest, 0..clean) };
+                next = unsafe { next.copy(space, at..at + clean) };
                 at += clean;
             }
         }
@@ -47,6 +45,7 @@ pub(super) fn string(
             break;
         }
         if space[at] == b'"' {
+            room.end(next);
             return Ok(at + 1);
         }
         if at + 1 == end {
@@ -54,18 +53,29 @@ pub(super) fn string(
         }
         match SIMPLE[usize::from(space[at + 1])] {
             0 => {
-                let other = room.lend(|made| other_escape(&space[at..end], made));
+                let rest = &space[at..end];
+                let other;
+                (next, other) = room.lend(next, |made| other_escape(rest, made));
                 at += other.map_err(|reason| (at, reason))?;
-                room.reserve(end - at + BLOCK);
+                next = room.reserve(next, end - at + BLOCK);
             }
             byte => {
                 // SAFETY: two bytes were reserved for the escape.
-                unsafe { room.put_byte(byte) };
+                next = unsafe { next.put_byte(byte) };
                 at += 2;
             }
         }
     }
     Err((end, Reason::Incomplete))
+}
+
+/// How many bytes there are up to the first quote or backslash, where no whole block can be loaded.
+#[cold]
+#[inline(never)]
+fn plain_len(text: &[u8]) -> usize {
+    text.iter()
+        .position(|byte| matches!(byte, b'"' | b'\\'))
+        .unwrap_or(text.len())
 }
 
 /// Decodes the escape at the start of `text`, of which at least two bytes are there: how many bytes it took.
