@@ -407,17 +407,10 @@ mod tests {
             offset in prop::option::of(-200_000..200_000),
         ) {
             let reader = reader(&[("time_format", "%s"), ("time_offset", "+0200")]);
-            let parts = Parts {
-                year: Some(date.0),
-                month: Some(date.1),
-                day: Some(date.2),
-                day_of_year,
-                hour: time.0,
-                minute: time.1,
-                second: time.2,
-                offset,
-                ..Parts::default()
-            };
+            let mut parts = Parts::default();
+            (parts.year, parts.month, parts.day) = (Some(date.0), Some(date.1), Some(date.2));
+            (parts.hour, parts.minute, parts.second) = time;
+            (parts.day_of_year, parts.offset) = (day_of_year, offset);
             let real = |seconds: &i64| SECONDS.contains(seconds);
             let expected = reader.seconds_of_calendar(&parts).filter(real);
             prop_assert_eq!(reader.seconds(&parts).filter(real), expected);

@@ -118,9 +118,21 @@ impl<'a> Parts<'a> {
 
     /// The carrier, and how many elements of the frame come before its options.
     fn carrier(&mut self, elements: usize) -> Result<(Carrier, usize), Fault> {
+        let start = self.start + self.reader.offset();
+        if elements >= 3 && self.begins_with_event_time() && self.reader.pass_plain(1) == 1 {
+            return self.message(start, elements);
+        }
         match self.reader.peek()? {
             Type::Array => {
-                let whole = self.skip()?;
+                match elements {
+                    // As of a message.
+                    2 => self.reader.go_to(self.frame.len()),
+                    3 => self.reader.go_to(self.last),
+                    _ => {
+                        self.skip()?;
+                    }
+                }
+                let whole = start..self.start + self.reader.offset();
                 let mut entries = Reader::new(self.bytes(&whole));
                 let count = entries.array()?;
                 let entries = whole.start + entries.offset()..whole.end;
@@ -128,25 +140,35 @@ impl<'a> Parts<'a> {
             }
             Type::Str | Type::Bin => Ok((Carrier::Packed(self.body(Reader::str_or_bin)?), 2)),
             Type::Int | Type::Ext if elements >= 3 => {
-                let time = self.skip()?;
-                if self.reader.peek()? != Type::Map {
-                    return Err(Fault::Shape("a record is a map"));
-                }
-                match elements {
-                    // Nothing follows the record, or the options do, which are known to begin there.
-                    3 => {}
-                    4 => self.reader.go_to(self.last),
-                    _ => {
-                        self.skip()?;
-                    }
-                }
-                Ok((Carrier::Message(time.start), 3))
+                self.skip()?;
+                self.message(start, elements)
             }
             Type::Int | Type::Ext => Err(Fault::Shape("a message has a time and a record")),
             _ => Err(Fault::Shape(
                 "the second element of a frame is entries, packed entries or a time",
             )),
         }
+    }
+
+    /// The time as Fluent Bit, Fluentd and Docker write it.
+    fn begins_with_event_time(&self) -> bool {
+        self.reader.rest().first() == Some(&0xd7)
+    }
+
+    /// A record behind its time, which begins at `time` of the source.
+    fn message(&mut self, time: usize, elements: usize) -> Result<(Carrier, usize), Fault> {
+        if self.reader.peek()? != Type::Map {
+            return Err(Fault::Shape("a record is a map"));
+        }
+        match elements {
+            // Nothing follows the record, or the options do, which are known to begin there.
+            3 => {}
+            4 => self.reader.go_to(self.last),
+            _ => {
+                self.skip()?;
+            }
+        }
+        Ok((Carrier::Message(time), 3))
     }
 
     fn options(&mut self) -> Result<FrameOptions, Fault> {

@@ -77,7 +77,7 @@ impl Scan {
                 None => self.pending.saturating_sub(1),
                 Some(_) => self.pending,
             };
-            self.pending -= reader.pass_texts(before_last);
+            self.pending -= reader.pass_plain(before_last);
             self.at = start + reader.offset();
             if self.pending <= 1 && self.last.is_none() {
                 self.last = Some(self.at);

@@ -75,6 +75,18 @@ pub(super) fn text(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     (len <= bytes.len() - start).then(|| start..start + len)
 }
 
+/// Where the value at `at` of `bytes` ends, if it is a text, a short integer, nil, a bool or an EventTime, and whole.
+#[inline(always)]
+pub(super) fn plain_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let len = match *bytes.get(at)? {
+        0xa0..=0xbf | 0xd9 | 0xda => return Some(text(bytes, at)?.end),
+        0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 1,
+        0xd7 => 10,
+        _ => return None,
+    };
+    (len <= bytes.len() - at).then_some(at + len)
+}
+
 #[inline(never)]
 fn any_head(bytes: &[u8], at: usize) -> Result<(Head, usize), Error> {
     let mut rest = Rest {

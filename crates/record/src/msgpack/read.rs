@@ -57,6 +57,10 @@ pub(super) const EVENT_TIME: i8 = 0;
 fn time_value(reader: &mut Reader<'_>) -> Result<(Time, Marker), Error> {
     use super::Type;
     let offset = reader.offset();
+    if let Some(time) = quick_time(reader.rest()) {
+        reader.go_to(offset + EVENT_TIME_LEN);
+        return Ok(time);
+    }
     let malformed = |reason| Err(Error::Malformed { offset, reason });
     match reader.peek()? {
         Type::Int => match reader.uint() {
@@ -83,6 +87,19 @@ fn time_value(reader: &mut Reader<'_>) -> Result<(Time, Marker), Error> {
         },
         _ => malformed("expected a time"),
     }
+}
+
+/// How many bytes an EventTime has as Fluent Bit, Fluentd and Docker write it.
+const EVENT_TIME_LEN: usize = 10;
+
+/// The EventTime at the start of `bytes`, if it is written as usual and in order.
+#[inline(always)]
+fn quick_time(bytes: &[u8]) -> Option<(Time, Marker)> {
+    let &[0xd7, 0, a, b, c, d, e, f, g, h] = bytes.first_chunk::<EVENT_TIME_LEN>()? else {
+        return None;
+    };
+    let seconds = u32::from_be_bytes([a, b, c, d]);
+    event_time(seconds, u32::from_be_bytes([e, f, g, h]))
 }
 
 fn float_time(seconds: f64) -> Time {
@@ -155,12 +172,9 @@ impl Walker<'_, '_> {
     }
 
     fn time(&mut self) -> Result<(Time, Marker), Error> {
-        if let Some(&[0xd7, 0, a, b, c, d, e, f, g, h]) = self.bytes[self.at..].first_chunk() {
-            let seconds = u32::from_be_bytes([a, b, c, d]);
-            if let Some(time) = event_time(seconds, u32::from_be_bytes([e, f, g, h])) {
-                self.at += 10;
-                return Ok(time);
-            }
+        if let Some(time) = quick_time(&self.bytes[self.at..]) {
+            self.at += EVENT_TIME_LEN;
+            return Ok(time);
         }
         let mut reader = Reader::new(&self.bytes[self.at..]);
         let time = time_value(&mut reader).map_err(|error| self.shifted(error))?;
