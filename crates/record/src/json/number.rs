@@ -58,14 +58,13 @@ pub(super) fn short(text: &[u8]) -> Option<(i64, usize)> {
     let (mut value, mut len) = (0, 0);
     loop {
         match *text.get(len)? {
-            digit @ b'0'..=b'9' => value = value * 10 + i64::from(digit - b'0'),
-            b'.' | b'e' | b'E' => return None,
+            digit @ b'0'..=b'9' if len < DIGITS_MAX => {
+                value = value * 10 + i64::from(digit - b'0');
+            }
+            b'0'..=b'9' | b'.' | b'e' | b'E' => return None,
             _ => break,
         }
         len += 1;
-        if len > DIGITS_MAX {
-            return None;
-        }
     }
     let has_leading_zero = len > 1 && text[0] == b'0';
     (len > 0 && !has_leading_zero).then_some((value, len))

@@ -99,9 +99,9 @@ impl Next {
                 return (next, at + last);
             };
             let marks = scan::to_escape(block);
-            if marks != 0 {
-                // Perhaps a byte after the range.
-                let clean = (marks.trailing_zeros() as usize).min(range.end - at);
+            let clean = marks.trailing_zeros() as usize;
+            // Mostly a mark stands behind the range: what follows need not wait until that is known.
+            if marks != 0 && clean < range.end - at {
                 // SAFETY: at most the margin is written beyond what was reserved.
                 return (unsafe { next.put_block(block, clean) }, at + clean);
             }

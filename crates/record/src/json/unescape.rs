@@ -25,14 +25,18 @@ pub(super) fn string(
         match scan::block_at(space, at) {
             Some(block) => {
                 let marks = scan::block_quotes(block);
+                if marks == 0 {
+                    // Apart, so that the next block need not wait for what this one says.
+                    // SAFETY: so much was reserved.
+                    next = unsafe { next.put_block(block, BLOCK) };
+                    at += BLOCK;
+                    continue;
+                }
+                let clean = marks.trailing_zeros() as usize;
                 // What is too much of the block is overwritten by what comes next.
-                let clean = (marks | 1 << BLOCK).trailing_zeros() as usize;
                 // SAFETY: so much was reserved.
                 next = unsafe { next.put_block(block, clean) };
                 at += clean;
-                if marks == 0 {
-                    continue;
-                }
             }
             None => {
                 let clean = plain_len(&space[at..end]);
