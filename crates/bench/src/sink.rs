@@ -6,6 +6,7 @@ mod faults;
 mod firehose;
 mod kinesis;
 mod logs;
+mod logs_listing;
 mod record_id;
 mod reply;
 mod s3;

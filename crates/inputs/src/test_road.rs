@@ -66,6 +66,7 @@ pub fn context(tag: Option<&str>, budget: &Arc<Budget>) -> InputContext {
         parsers: Arc::new(NoParsers),
         budget: Arc::clone(budget),
         config_dir: PathBuf::new(),
+        shard: plugin::Shard::ONLY,
     }
 }
 
