@@ -16,6 +16,14 @@ pub struct OpenRequest {
 }
 
 impl OpenRequest {
+    /// Sets aside memory for a body of so many bytes, of which none is written.
+    pub fn begin(&mut self, bytes: usize) {
+        // Growing would copy what an earlier request has left.
+        if self.body.capacity() < bytes {
+            self.body = Vec::with_capacity(bytes);
+        }
+    }
+
     /// The body has one more record.
     #[inline]
     pub fn add(&mut self, delivery: DeliveryId, record: u32) {

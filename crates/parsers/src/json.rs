@@ -116,9 +116,7 @@ pub fn one_object(batch: &mut Batch, text: Span) -> Option<Fields> {
 /// The fields but for one.
 pub fn without(batch: &mut Batch, body: Fields, index: usize) -> Fields {
     let mark = batch.mark();
-    for other in (0..body.len()).filter(|other| *other != index) {
-        let field = batch.fields(body)[other];
-        batch.push(field);
-    }
+    batch.push_copy(body.part(0..index));
+    batch.push_copy(body.part(index + 1..body.len()));
     batch.close(mark)
 }

@@ -1,7 +1,5 @@
 //! `Format regex`: the named groups of a pattern (upstream `src/flb_parser_regex.c`).
 
-use std::ops::Range;
-
 use config::{FieldType, ParserOptions};
 use pattern::{Matcher, Pattern};
 use plugin::{BuildError, Log, Parsed, Parser, ParserContext, ParserPlugin};
@@ -21,8 +19,8 @@ pub static PLUGIN: ParserPlugin = ParserPlugin {
 struct Regex {
     matcher: Matcher,
     groups: Vec<Group>,
-    /// Where the groups matched in the text at hand.
-    found: Vec<Option<Range<usize>>>,
+    /// Where the groups matched in the text at hand; empty if one took no part.
+    found: Vec<Span>,
     /// The batch whose arena holds the names.
     named_in: u64,
     skip_empty_values: bool,
@@ -86,17 +84,20 @@ fn build(options: &ParserOptions, context: &ParserContext) -> Result<Box<dyn Par
 impl Parser for Regex {
     fn parse(&mut self, batch: &mut Batch, text: Span) -> Option<Parsed> {
         let captures = self.matcher.captures(batch.bytes(text))?;
+        let mut is_any_found = false;
         self.found.clear();
-        self.found
-            .extend(self.groups.iter().map(|group| captures.get(group.number)));
-        if self.found.iter().all(Option::is_none) {
+        self.found.extend(self.groups.iter().map(|group| {
+            let found = captures.get(group.number);
+            is_any_found |= found.is_some();
+            text.slice(found.unwrap_or(0..0))
+        }));
+        if !is_any_found {
             return None;
         }
         self.name_groups(batch);
         let (mut time, mut has_bad_time) = (None, None);
         let mark = batch.mark();
-        for (group, found) in self.groups.iter().zip(&self.found) {
-            let value = text.slice(found.clone().unwrap_or(0..0));
+        for (group, &value) in self.groups.iter().zip(&self.found) {
             if value.is_empty() && self.skip_empty_values {
                 continue;
             }

@@ -69,6 +69,8 @@ pub struct Parts {
     pub second: i64,
     /// Nanoseconds.
     pub nanos: u32,
+    /// Where the digits of the fraction of a second begin in the text, and how many they are.
+    pub fraction: (usize, usize),
     /// Seconds east of UTC, if the text names a zone.
     pub offset: Option<i32>,
     /// Seconds since 1970, if the text names them.
@@ -150,6 +152,12 @@ impl Format {
     pub fn ends_with_fraction(&self) -> bool {
         let is_mark = |byte: &u8| !byte.is_ascii_digit();
         matches!(&self.items[..], [.., Item::Literal(byte), Item::Fraction] if is_mark(byte))
+    }
+
+    /// The same, but for a zone that follows the fraction at once.
+    pub fn ends_with_fraction_and_zone(&self) -> bool {
+        let is_mark = |byte: &u8| !byte.is_ascii_digit();
+        matches!(&self.items[..], [.., Item::Literal(byte), Item::Fraction, Item::Zone] if is_mark(byte))
     }
 
     /// Whether the format names no year and no epoch, so that today's is meant.
@@ -263,6 +271,7 @@ impl Item {
                     .count();
                 let (number, used) = number(rest, 9)?;
                 parts.nanos = number as u32 * 10_u32.pow(9 - digits as u32);
+                parts.fraction = (at, digits);
                 Some(at + used)
             }
             Item::Zone => {

@@ -19,10 +19,51 @@ pub struct TimeReader {
     format: Format,
     /// Of times that name none.
     zone: TimeZone,
+    /// How far that zone is east of UTC, if it is so always.
+    zone_offset: Option<i32>,
     strict: bool,
-    /// The text of the last time, without its fraction where that is last, and its second.
-    last: Option<(Vec<u8>, i64)>,
+    /// Where a fraction of the second stands in the text.
+    fraction: Fraction,
+    last: Option<Last>,
 }
+
+/// What decided the second of the last time.
+#[derive(Debug, Default)]
+struct Last {
+    /// The text before the fraction, or all of it.
+    before: Vec<u8>,
+    /// The text behind the fraction.
+    behind: Vec<u8>,
+    seconds: i64,
+}
+
+/// Where a fraction of the second stands in a format.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fraction {
+    Nowhere,
+    Last,
+    /// Only a zone follows.
+    BeforeZone,
+    /// Where nothing can be told without reading all of it.
+    Elsewhere,
+}
+
+impl Fraction {
+    fn of(format: &Format) -> Fraction {
+        if format.ends_with_fraction() {
+            Fraction::Last
+        } else if format.ends_with_fraction_and_zone() {
+            Fraction::BeforeZone
+        } else if format.has_fraction() {
+            Fraction::Elsewhere
+        } else {
+            Fraction::Nowhere
+        }
+    }
+}
+
+/// Offsets of zones that are real, in seconds.
+const OFFSETS: RangeInclusive<i32> = -93_599..=93_599;
 
 impl TimeReader {
     /// A reader for the format of `options`; none if they have none.
@@ -41,7 +82,9 @@ impl TimeReader {
         };
         let format = Format::new(format).map_err(|why| format!("Time_Format '{format}': {why}"))?;
         Ok(Some(TimeReader {
+            fraction: Fraction::of(&format),
             format,
+            zone_offset: zone.to_fixed_offset().ok().map(|offset| offset.seconds()),
             zone,
             strict: options.time_strict,
             last: None,
@@ -65,53 +108,79 @@ impl TimeReader {
         if !SECONDS.contains(&seconds) {
             return None;
         }
-        self.remember(&text[..used], seconds);
+        self.remember(&text[..used], parts.fraction, seconds);
         Some(Time::new(seconds, parts.nanos))
     }
 
+    #[inline]
     fn read_cached(&self, text: &[u8]) -> Option<Time> {
-        let (known, seconds) = self.last.as_ref()?;
-        let rest = text.strip_prefix(&known[..])?;
-        if !self.format.ends_with_fraction() {
-            // The last number or zone must not go on.
-            let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
+        let last = self.last.as_ref()?;
+        let rest = text.strip_prefix(&last.before[..])?;
+        // The last number or zone must not go on.
+        let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
+        if self.fraction == Fraction::Nowhere {
             let is_same = !rest.first().is_some_and(goes_on);
-            return is_same.then(|| Time::new(*seconds, 0));
+            return is_same.then(|| Time::new(last.seconds, 0));
         }
-        let digits = rest
-            .iter()
-            .take(9)
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
-        let number = rest[..digits]
-            .iter()
-            .fold(0, |number, byte| number * 10 + u32::from(byte - b'0'));
-        (digits > 0).then(|| Time::new(*seconds, number * 10_u32.pow(9 - digits as u32)))
+        let (mut number, mut digits) = (0, 0);
+        while digits < 9
+            && let Some(byte @ b'0'..=b'9') = rest.get(digits)
+        {
+            number = number * 10 + u32::from(byte - b'0');
+            digits += 1;
+        }
+        if self.fraction == Fraction::BeforeZone {
+            let behind = rest[digits..].strip_prefix(&last.behind[..])?;
+            if behind.first().is_some_and(goes_on) {
+                return None;
+            }
+        }
+        const TENS: [u32; 10] = {
+            let mut tens = [1; 10];
+            let mut digits = 9;
+            while digits > 0 {
+                digits -= 1;
+                tens[digits] = 10 * tens[digits + 1];
+            }
+            tens
+        };
+        (digits > 0).then(|| Time::new(last.seconds, number * TENS[digits]))
     }
 
-    /// Keeps what decides the second. A fraction that is not last decides nothing and may differ: nothing is kept then.
-    /// A format without a year means the running one, and would be kept over the turn of it.
-    fn remember(&mut self, text: &[u8], seconds: i64) {
-        let has_fraction = self.format.has_fraction() && !self.format.ends_with_fraction();
-        if text.is_empty() || has_fraction || self.format.lacks_year() {
+    /// Keeps what decides the second. A fraction that is elsewhere than at the end decides nothing and may differ: nothing is
+    /// kept then. A format without a year means the running one, and would be kept over the turn of it.
+    fn remember(&mut self, text: &[u8], fraction: (usize, usize), seconds: i64) {
+        if text.is_empty() || self.fraction == Fraction::Elsewhere || self.format.lacks_year() {
             self.last = None;
             return;
         }
-        let digits = if self.format.ends_with_fraction() {
-            text.iter()
-                .rev()
-                .take_while(|byte| byte.is_ascii_digit())
-                .count()
-        } else {
-            0
+        let (before, behind) = match self.fraction {
+            Fraction::Nowhere => (text, &[][..]),
+            _ => (&text[..fraction.0], &text[fraction.0 + fraction.1..]),
         };
-        let (known, second) = self.last.get_or_insert_default();
-        known.clear();
-        known.extend_from_slice(&text[..text.len() - digits]);
-        *second = seconds;
+        let last = self.last.get_or_insert_default();
+        last.before.clear();
+        last.before.extend_from_slice(before);
+        last.behind.clear();
+        last.behind.extend_from_slice(behind);
+        last.seconds = seconds;
     }
 
     fn seconds(&self, parts: &Parts) -> Option<i64> {
+        let offset = parts.offset.or(self.zone_offset);
+        if let (Some(offset), Some(days)) = (offset, days(parts)) {
+            let hours = days * 24 + parts.hour;
+            let seconds = (hours * 60 + parts.minute) * 60 + parts.second;
+            return OFFSETS
+                .contains(&offset)
+                .then(|| seconds - i64::from(offset));
+        }
+        self.seconds_of_calendar(parts)
+    }
+
+    /// The same for what needs today's date or a zone with rules.
+    #[inline(never)]
+    fn seconds_of_calendar(&self, parts: &Parts) -> Option<i64> {
         // A second of 60 is the first of the next minute.
         let (second, extra) = if parts.second > 59 {
             (59, parts.second - 59)
@@ -167,10 +236,30 @@ impl TimeReader {
     }
 }
 
+/// The day that the parts name in full, counted from 1970-01-01, in the Gregorian calendar. As `timegm`: the 30th of February
+/// is the 2nd of March.
+fn days(parts: &Parts) -> Option<i64> {
+    let (year, month, day) = match (parts.day_of_year, parts.month, parts.day) {
+        (Some(day), ..) => (parts.year?, 1, day),
+        (None, Some(month), Some(day)) => (parts.year?, month, day),
+        _ => return None,
+    };
+    // Years that begin in March, so that the leap day is the last; the first of them begins before any that can be named.
+    let (year, month) = match month {
+        1 | 2 => (year + 399, month + 9),
+        _ => (year + 400, month - 3),
+    };
+    let leaps = year / 4 - year / 100 + year / 400;
+    let before_month = (153 * month + 2) / 5;
+    // From the first of March of the year -400.
+    Some(365 * year + leaps + before_month + day - 1 - 865_565)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use config::{Diagnostics, Entry, Options, Position, Section, SectionKind};
+    use proptest::prelude::*;
 
     fn reader(options: &[(&str, &str)]) -> TimeReader {
         let nowhere = Position::argument(1);
@@ -281,12 +370,50 @@ mod tests {
                 ["2026-11-22 13:05:09123", "2026-11-22 13:05:10123"],
             ),
             ("%s%L", ["1574427909123", "1574427910123"]),
+            (
+                "%Y-%m-%dT%H:%M:%S.%L%z",
+                ["2026-11-22T13:05:09.5+01", "2026-11-22T13:05:09.75+01:30"],
+            ),
+            (
+                "%Y-%m-%dT%H:%M:%S.%L%z",
+                ["2026-11-22T13:05:09.5Z", "2026-11-22T13:05:09.Z"],
+            ),
+            (
+                "%Y-%m-%dT%H:%M:%S.%L%z",
+                [
+                    "2026-11-22T13:05:09.123456789Z",
+                    "2026-11-22T13:05:09.1234567890Z",
+                ],
+            ),
+            (
+                "%Y-%m-%dT%H:%M:%S.%L%z",
+                ["2026-11-22T13:05:09.5Z", "2026-11-22T13:05:09.5+0100"],
+            ),
         ] {
             let mut cached = reader(&[("time_format", format)]);
             for text in texts {
                 let fresh = reader(&[("time_format", format)]).read(text.as_bytes());
                 assert_eq!(cached.read(text.as_bytes()), fresh, "{format}: {text}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn seconds_are_those_of_the_calendar(
+            date in (0..=9999_i64, 1..=12_i64, 1..=31_i64),
+            day_of_year in prop::option::of(1..=366_i64),
+            time in (0..=23_i64, 0..=59_i64, 0..=60_i64),
+            offset in prop::option::of(-200_000..200_000),
+        ) {
+            let reader = reader(&[("time_format", "%s"), ("time_offset", "+0200")]);
+            let mut parts = Parts::default();
+            (parts.year, parts.month, parts.day) = (Some(date.0), Some(date.1), Some(date.2));
+            (parts.hour, parts.minute, parts.second) = time;
+            (parts.day_of_year, parts.offset) = (day_of_year, offset);
+            let real = |seconds: &i64| SECONDS.contains(seconds);
+            let expected = reader.seconds_of_calendar(&parts).filter(real);
+            prop_assert_eq!(reader.seconds(&parts).filter(real), expected);
         }
     }
 

@@ -442,9 +442,11 @@ impl Batch {
     /// Closes the level that `level` opened and gives its fields.
     pub fn nest_close(&mut self, level: u32) -> Fields {
         let start = self.storage.fields.len() as u32;
-        self.storage
-            .fields
-            .extend(self.storage.scratch.drain(level as usize..));
+        let Storage {
+            fields, scratch, ..
+        } = &mut self.storage;
+        fields.extend_from_slice(&scratch[level as usize..]);
+        scratch.truncate(level as usize);
         self.close(start)
     }
 

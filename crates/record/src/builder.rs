@@ -43,7 +43,8 @@ impl Builder<'_> {
     pub fn set_aside(&mut self, run: &mut Run) {
         if run.level.is_none() {
             run.level = Some(self.scratch.len());
-            self.scratch.extend(self.fields.drain(run.mark..));
+            self.scratch.extend_from_slice(&self.fields[run.mark..]);
+            self.fields.truncate(run.mark);
         }
     }
 
@@ -54,7 +55,8 @@ impl Builder<'_> {
             None => run.mark,
             Some(level) => {
                 let start = self.fields.len();
-                self.fields.extend(self.scratch.drain(level..));
+                self.fields.extend_from_slice(&self.scratch[level..]);
+                self.scratch.truncate(level);
                 start
             }
         };

@@ -4,6 +4,7 @@ mod date;
 mod keys;
 mod number;
 pub mod read;
+mod room;
 mod scan;
 mod text;
 mod unescape;

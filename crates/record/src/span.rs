@@ -63,6 +63,16 @@ impl Span {
         }
     }
 
+    /// The part `range`, which is known to lie in it.
+    #[inline(always)]
+    pub(crate) fn part(self, range: Range<usize>) -> Span {
+        debug_assert!(range.start <= range.end && range.end <= self.len());
+        Span {
+            at: self.at + range.start as u32,
+            len: (range.end - range.start) as u32,
+        }
+    }
+
     #[inline]
     pub(crate) fn is_in_arena(self) -> bool {
         self.at & ARENA != 0

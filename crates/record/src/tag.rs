@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
+
 /// What a record is routed by. Opaque bytes for the router, nearly always text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag(Arc<[u8]>);
@@ -89,22 +91,46 @@ impl fmt::Debug for Tag {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagPattern {
     /// The literal pieces between stars; one piece alone means no star.
-    pieces: Vec<Box<[u8]>>,
+    pieces: Vec<Piece>,
 }
+
+/// A literal piece, ready to be searched for.
+#[derive(Clone, Debug)]
+struct Piece {
+    text: Box<[u8]>,
+    finder: Finder<'static>,
+}
+
+impl Piece {
+    fn new(text: &[u8]) -> Piece {
+        Piece {
+            text: text.into(),
+            finder: Finder::new(text).into_owned(),
+        }
+    }
+}
+
+impl PartialEq for Piece {
+    fn eq(&self, other: &Piece) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Piece {}
 
 impl TagPattern {
     /// Compiles `pattern`. Every text is a valid pattern.
     pub fn new(pattern: impl AsRef<[u8]>) -> TagPattern {
-        let mut pieces: Vec<Box<[u8]>> = pattern
+        let mut pieces: Vec<Piece> = pattern
             .as_ref()
             .split(|&byte| byte == b'*')
-            .map(Box::from)
+            .map(Piece::new)
             .collect();
         if pieces.len() > 2 {
             let last = pieces.len() - 1;
             let mut index = 0;
             pieces.retain(|piece| {
-                let keep = index == 0 || index == last || !piece.is_empty();
+                let keep = index == 0 || index == last || !piece.text.is_empty();
                 index += 1;
                 keep
             });
@@ -120,18 +146,23 @@ impl TagPattern {
             .split_first()
             .expect("a pattern has at least one piece");
         let Some((last, middle)) = rest.split_last() else {
-            return tag == &first[..];
+            return *tag == first.text[..];
         };
-        let Some(mut left) = tag.strip_prefix(&first[..]) else {
+        // What is looked at first is what costs least.
+        let Some(mut left) = tag.strip_prefix(&first.text[..]) else {
             return false;
         };
+        if !left.ends_with(&last.text) {
+            return false;
+        }
+        left = &left[..left.len() - last.text.len()];
         for piece in middle {
-            match memchr::memmem::find(left, piece) {
-                Some(at) => left = &left[at + piece.len()..],
+            match piece.finder.find(left) {
+                Some(at) => left = &left[at + piece.text.len()..],
                 None => return false,
             }
         }
-        left.ends_with(last)
+        true
     }
 }
 

@@ -50,6 +50,19 @@ impl Fields {
         self.len == 0
     }
 
+    /// Some of them, counted from the first.
+    ///
+    /// # Panics
+    /// When `range` reaches beyond them.
+    #[inline]
+    pub fn part(self, range: std::ops::Range<usize>) -> Fields {
+        assert!(range.start <= range.end && range.end <= self.len());
+        Fields {
+            start: self.start + range.start as u32,
+            len: (range.end - range.start) as u32,
+        }
+    }
+
     #[inline]
     pub(crate) fn range(self) -> std::ops::Range<usize> {
         self.start as usize..(self.start + self.len) as usize

@@ -1,7 +1,6 @@
 //! One sender: bytes in, acknowledgements back.
 
 use std::io;
-use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,9 +8,10 @@ use bytes::BytesMut;
 use plugin::{Emitter, Stop};
 
 use super::Shared;
+use super::frame::Place;
 use super::intake::Intake;
 use super::owed::Refused;
-use super::scan::{Found, Scan};
+use super::scan::{Extent, Found, Scan};
 use crate::gate::{Need, Room};
 use crate::listening::door::{Arrival, Guest};
 use crate::listening::pace::Pace;
@@ -88,7 +88,7 @@ struct Connection {
     read_size: usize,
     room: Room,
     /// The frames of a read; kept for its memory.
-    frames: Vec<Range<usize>>,
+    frames: Vec<Place>,
 }
 
 /// How the reading of a connection came to its end.
@@ -258,8 +258,11 @@ impl Connection {
         let mut at = 0;
         while at < self.buffer.len() {
             match self.scan.advance(&self.buffer[at..], limit) {
-                Ok(Found::End(len)) => {
-                    self.frames.push(at..at + len);
+                Ok(Found::End(Extent { len, last })) => {
+                    self.frames.push(Place {
+                        range: at..at + len,
+                        last,
+                    });
                     at += len;
                     self.scan = Scan::new();
                 }

@@ -15,6 +15,15 @@ pub struct Frame {
     pub options: FrameOptions,
 }
 
+/// Where a frame lies.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its bytes.
+    pub range: Range<usize>,
+    /// Where its last element begins, counted from its start.
+    pub last: usize,
+}
+
 /// How records are carried.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Carrier {
@@ -48,13 +57,15 @@ const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 impl Frame {
-    /// Reads the outer parts of the frame at `range` of `source`, which is one whole msgpack array. An error says what
+    /// Reads the outer parts of the frame at `place` of `source`, which is one whole msgpack array. An error says what
     /// breaks the protocol.
-    pub fn read(source: &[u8], range: Range<usize>) -> Result<Frame, &'static str> {
+    pub fn read(source: &[u8], place: &Place) -> Result<Frame, &'static str> {
+        let frame = &source[place.range.clone()];
         let mut parts = Parts {
-            start: range.start,
-            frame: &source[range.clone()],
-            reader: Reader::new(&source[range]),
+            start: place.range.start,
+            frame,
+            reader: Reader::new(frame),
+            last: place.last,
         };
         parts.frame().map_err(|error| match error {
             Fault::Shape(reason) | Fault::Msgpack(Error::Malformed { reason, .. }) => reason,
@@ -79,6 +90,7 @@ struct Parts<'a> {
     start: usize,
     frame: &'a [u8],
     reader: Reader<'a>,
+    last: usize,
 }
 
 impl<'a> Parts<'a> {
@@ -106,9 +118,21 @@ impl<'a> Parts<'a> {
 
     /// The carrier, and how many elements of the frame come before its options.
     fn carrier(&mut self, elements: usize) -> Result<(Carrier, usize), Fault> {
+        let start = self.start + self.reader.offset();
+        if elements >= 3 && self.begins_with_event_time() && self.reader.pass_plain(1) == 1 {
+            return self.message(start, elements);
+        }
         match self.reader.peek()? {
             Type::Array => {
-                let whole = self.skip()?;
+                match elements {
+                    // As of a message.
+                    2 => self.reader.go_to(self.frame.len()),
+                    3 => self.reader.go_to(self.last),
+                    _ => {
+                        self.skip()?;
+                    }
+                }
+                let whole = start..self.start + self.reader.offset();
                 let mut entries = Reader::new(self.bytes(&whole));
                 let count = entries.array()?;
                 let entries = whole.start + entries.offset()..whole.end;
@@ -116,18 +140,35 @@ impl<'a> Parts<'a> {
             }
             Type::Str | Type::Bin => Ok((Carrier::Packed(self.body(Reader::str_or_bin)?), 2)),
             Type::Int | Type::Ext if elements >= 3 => {
-                let time = self.skip()?;
-                if self.reader.peek()? != Type::Map {
-                    return Err(Fault::Shape("a record is a map"));
-                }
                 self.skip()?;
-                Ok((Carrier::Message(time.start), 3))
+                self.message(start, elements)
             }
             Type::Int | Type::Ext => Err(Fault::Shape("a message has a time and a record")),
             _ => Err(Fault::Shape(
                 "the second element of a frame is entries, packed entries or a time",
             )),
         }
+    }
+
+    /// The time as Fluent Bit, Fluentd and Docker write it.
+    fn begins_with_event_time(&self) -> bool {
+        self.reader.rest().first() == Some(&0xd7)
+    }
+
+    /// A record behind its time, which begins at `time` of the source.
+    fn message(&mut self, time: usize, elements: usize) -> Result<(Carrier, usize), Fault> {
+        if self.reader.peek()? != Type::Map {
+            return Err(Fault::Shape("a record is a map"));
+        }
+        match elements {
+            // Nothing follows the record, or the options do, which are known to begin there.
+            3 => {}
+            4 => self.reader.go_to(self.last),
+            _ => {
+                self.skip()?;
+            }
+        }
+        Ok((Carrier::Message(time), 3))
     }
 
     fn options(&mut self) -> Result<FrameOptions, Fault> {

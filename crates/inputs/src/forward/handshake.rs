@@ -216,7 +216,7 @@ async fn read_ping(stream: &mut Stream, buffer: &mut BytesMut) -> Result<usize, 
     let mut scan = Scan::new();
     loop {
         match scan.advance(buffer, PING_MAX) {
-            Ok(Found::End(end)) => return Ok(end),
+            Ok(Found::End(ping)) => return Ok(ping.len),
             Ok(Found::Incomplete(_)) if buffer.len() < PING_MAX => {}
             Ok(Found::Incomplete(_)) | Err(_) => {
                 return Err("what came instead of a PING is none".to_owned());

@@ -1,6 +1,5 @@
 //! Complete frames → batches on the road.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use record::{Batch, Origin, Permit, Tag};
 
 use super::Shared;
 use super::events::{self, Entries};
-use super::frame::{Carrier, Frame};
+use super::frame::{Carrier, Frame, Place};
 use super::gunzip;
 use super::owed::Owed;
 
@@ -61,13 +60,13 @@ impl Intake {
     pub async fn take(
         &mut self,
         source: &Bytes,
-        frames: &[Range<usize>],
+        frames: &[Place],
         permit: Option<Permit>,
     ) -> Result<(), &'static str> {
         self.permit = permit;
         let mut outcome = Ok(());
-        for range in frames {
-            outcome = self.frame(source, range.clone()).await;
+        for place in frames {
+            outcome = self.frame(source, place).await;
             if outcome.is_err() {
                 break;
             }
@@ -77,12 +76,12 @@ impl Intake {
         outcome
     }
 
-    async fn frame(&mut self, source: &Bytes, range: Range<usize>) -> Result<(), &'static str> {
+    async fn frame(&mut self, source: &Bytes, place: &Place) -> Result<(), &'static str> {
         let Frame {
             tag,
             carrier,
             options,
-        } = Frame::read(source, range.clone())?;
+        } = Frame::read(source, place)?;
         let chunk = options.chunk.map(|chunk| source.slice(chunk));
         if options.is_other_signal {
             self.pass_over_signal(chunk);
@@ -94,7 +93,7 @@ impl Intake {
                 let group = self.group(tag, source, chunk);
                 let replaced = events::message(
                     &mut self.groups[group].batch,
-                    at..range.end,
+                    at..place.range.end,
                     options.metadata,
                 );
                 let replaced = replaced.inspect_err(|_| self.note_broken(group))?;

@@ -9,15 +9,26 @@ pub struct Scan {
     at: usize,
     /// Values that must still follow.
     pending: usize,
+    /// Where the last element of the frame begins, once that is passed.
+    last: Option<usize>,
 }
 
 /// What a scan found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The frame ends after so many bytes.
-    End(usize),
+    /// The frame ends.
+    End(Extent),
     /// At least so many bytes more are needed.
     Incomplete(usize),
+}
+
+/// How far a frame reaches, in bytes from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where it ends.
+    pub len: usize,
+    /// Where its last element begins; in an empty frame where it ends.
+    pub last: usize,
 }
 
 /// Why a frame is refused for its size.
@@ -26,7 +37,11 @@ pub const TOO_LARGE: &str = "a frame is larger than buffer_max_size";
 impl Scan {
     /// At the start of a frame.
     pub fn new() -> Scan {
-        Scan { at: 0, pending: 1 }
+        Scan {
+            at: 0,
+            pending: 1,
+            last: None,
+        }
     }
 
     /// Goes on in `frame`: all bytes since the frame's start. An error says what is wrong; a frame that claims more than
@@ -57,11 +72,25 @@ impl Scan {
                 }
                 Err(Error::Malformed { reason, .. }) => return Err(reason),
             }
+            // Before the last element more than one value is pending.
+            let before_last = match self.last {
+                None => self.pending.saturating_sub(1),
+                Some(_) => self.pending,
+            };
+            self.pending -= reader.pass_plain(before_last);
+            self.at = start + reader.offset();
+            if self.pending <= 1 && self.last.is_none() {
+                self.last = Some(self.at);
+            }
             if self.at.saturating_add(self.pending) > limit {
                 return Err(TOO_LARGE);
             }
         }
-        Ok(Found::End(self.at))
+        let len = self.at;
+        Ok(Found::End(Extent {
+            len,
+            last: self.last.unwrap_or(len),
+        }))
     }
 }
 
@@ -87,9 +116,44 @@ mod tests {
         let frame = b"\x92\xa1a\xc4\x03abc";
         assert_eq!(
             Scan::new().advance(frame, frame.len()),
-            Ok(Found::End(frame.len()))
+            Ok(Found::End(Extent {
+                len: frame.len(),
+                last: 3
+            }))
         );
         assert_eq!(Scan::new().advance(frame, frame.len() - 1), Err(TOO_LARGE));
+    }
+
+    #[test]
+    fn the_last_element_is_found_however_the_frame_is_cut() {
+        let frames: [(&[u8], usize); 6] = [
+            (b"\x90", 1),
+            (b"\x91\xa1a", 1),
+            (b"\x92\xa1a\x92\x01\xa1b", 3),
+            (b"\x93\xa1a\x01\x81\xa1k\xa1v", 4),
+            (
+                b"\x94\xa1a\x01\x82\xa1k\xa1v\xa1l\x81\xa1m\xa1n\x81\xa5chunk\xa1c",
+                16,
+            ),
+            (b"\x94\xa1a\xa1b\xa1c\xa1d", 7),
+        ];
+        for (frame, last) in frames {
+            let len = frame.len();
+            for cut in 0..len {
+                let mut scan = Scan::new();
+                let found = scan.advance(&frame[..cut], 1000);
+                assert!(
+                    matches!(found, Ok(Found::Incomplete(_))),
+                    "{frame:x?} {cut}"
+                );
+                let found = scan.advance(frame, 1000);
+                assert_eq!(
+                    found,
+                    Ok(Found::End(Extent { len, last })),
+                    "{frame:x?} {cut}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is sent of a record.
 
 use plugin::{Counter, Log, OutputContext, Reason};
-use record::json::write::{Options, Writer};
+use record::json::write::{NestedWriter, Options, Writer};
 use record::{Batch, Record, Value};
 
 use super::emf::Emf;
@@ -28,10 +28,12 @@ pub struct MessageOptions {
 /// Makes messages of records.
 pub struct Message {
     options: MessageOptions,
+    /// For records that are sent as they are.
+    nested: Option<NestedWriter>,
     writer: Writer,
     /// For names: characters stay as they are.
     names: Writer,
-    /// The record as JSON.
+    /// The record as JSON, or that as the inside of a JSON string.
     line: Vec<u8>,
     /// The beginning of a message that was too long.
     short: Vec<u8>,
@@ -42,19 +44,29 @@ pub struct Message {
 
 /// The message of one record.
 pub struct Said<'a> {
-    /// What it says, to be written as a JSON string.
-    pub text: &'a [u8],
+    /// What it says.
+    pub text: Text<'a>,
     /// How many bytes of UTF-8 the service counts.
     pub bytes: usize,
     /// `"entity":{…},` or nothing.
     pub entity: &'a [u8],
 }
 
+/// A text that is written as a JSON string.
+pub enum Text<'a> {
+    /// As it is.
+    Plain(&'a [u8]),
+    /// As it stands between the quotes of the string.
+    Escaped(&'a [u8]),
+}
+
 impl Message {
     /// Messages as the options want them.
     pub fn new(options: MessageOptions, context: &OutputContext) -> Message {
+        let is_whole = options.log_key.is_none() && options.emf.is_none() && !options.has_entity;
         Message {
             options,
+            nested: is_whole.then(|| NestedWriter::new(json_options(context))),
             writer: writer(context),
             names: names_writer(),
             line: Vec::new(),
@@ -75,6 +87,21 @@ impl Message {
         record: &Record,
     ) -> Result<Option<Said<'a>>, Reason> {
         self.line.clear();
+        if let Some(nested) = &mut self.nested {
+            // The JSON of a record holds nothing but characters.
+            let bytes = nested.object(batch, record.body, &mut self.line);
+            if bytes <= EMPTY {
+                return Ok(None);
+            }
+            if bytes <= MESSAGE_BYTES_MAX {
+                return Ok(Some(Said {
+                    text: Text::Escaped(&self.line),
+                    bytes,
+                    entity: b"",
+                }));
+            }
+            self.line.clear();
+        }
         if self.options.has_entity {
             entity::write(batch, record.body, &self.names, &mut self.entity);
         }
@@ -118,7 +145,7 @@ impl Message {
             bytes = text::service_length(said);
         }
         Ok(Some(Said {
-            text: said,
+            text: Text::Plain(said),
             bytes,
             entity: &self.entity,
         }))
@@ -141,15 +168,22 @@ impl Message {
         self.line = Vec::new();
         self.short = Vec::new();
         self.entity = Vec::new();
+        if let Some(nested) = &mut self.nested {
+            nested.trim();
+        }
     }
 }
 
 /// A writer with the settings of the service section.
 pub fn writer(context: &OutputContext) -> Writer {
-    Writer::new(Options {
+    Writer::new(json_options(context))
+}
+
+fn json_options(context: &OutputContext) -> Options {
+    Options {
         escape_unicode: context.escape_unicode,
         nan_to_null: context.nan_to_null,
-    })
+    }
 }
 
 /// A writer for the names of groups and streams, which upstream writes as they are.

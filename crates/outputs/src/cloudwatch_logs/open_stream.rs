@@ -6,7 +6,7 @@ use std::rc::Rc;
 use plugin::{Body, DeliveryId, Parts, Request};
 use record::json::write::Writer;
 
-use super::message::{Said, names_writer};
+use super::message::{Said, Text, names_writer};
 
 /// The service's limits (API reference of `PutLogEvents`): events, bytes with those that are added for each event, and
 /// the time between the first and the last one, in milliseconds. The last is looked at when a request is finished, so that
@@ -159,7 +159,14 @@ impl OpenStream {
         self.body
             .extend_from_slice(digits.format(event.millis).as_bytes());
         self.body.extend_from_slice(b",\"message\":");
-        writer.string(event.said.text, &mut self.body);
+        match event.said.text {
+            Text::Plain(text) => writer.string(text, &mut self.body),
+            Text::Escaped(inside) => {
+                self.body.push(b'"');
+                self.body.extend_from_slice(inside);
+                self.body.push(b'"');
+            }
+        }
         self.body.push(b'}');
         self.is_sorted &= self.newest <= event.millis;
         self.newest = self.newest.max(event.millis);

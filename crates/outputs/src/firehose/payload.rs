@@ -162,9 +162,11 @@ impl Payload {
         {
             self.finish(outbox);
         }
+        if self.count == 0 {
+            self.request.begin(self.typical);
+        }
         let body = &mut self.request.body;
         if self.count == 0 {
-            body.reserve(self.typical);
             body.extend_from_slice(&self.head);
         } else {
             body.push(b',');

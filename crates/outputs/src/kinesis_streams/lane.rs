@@ -92,9 +92,11 @@ impl Lane {
         if self.count == ENTRIES_MAX || self.bytes + len > REQUEST_BYTES_MAX || is_large {
             self.finish(frame, outbox);
         }
+        if self.count == 0 {
+            self.request.begin(self.typical);
+        }
         let body = &mut self.request.body;
         if self.count == 0 {
-            body.reserve(self.typical);
             body.extend_from_slice(&frame.head);
         } else {
             body.push(b',');

@@ -104,15 +104,18 @@ impl PartitionKeys {
 
     /// A new random key.
     pub fn random(&mut self) -> &PartitionKey {
-        let PartitionKey { text, json } = &mut self.random;
-        text.clear();
-        for _ in 0..RANDOM_KEY_LEN {
-            text.push(ALPHANUMERIC[self.generator.usize(..ALPHANUMERIC.len())]);
+        // All digits out of one number: what is left of it after each is as even as it was.
+        let mut rest = u128::from(self.generator.u64(..));
+        let mut quoted = [b'"'; RANDOM_KEY_LEN + 2];
+        for byte in &mut quoted[1..=RANDOM_KEY_LEN] {
+            rest = (rest & u128::from(u64::MAX)) * ALPHANUMERIC.len() as u128;
+            *byte = ALPHANUMERIC[(rest >> 64) as usize];
         }
+        let PartitionKey { text, json } = &mut self.random;
         json.clear();
-        json.push(b'"');
-        json.extend_from_slice(text);
-        json.push(b'"');
+        json.extend_from_slice(&quoted);
+        text.clear();
+        text.extend_from_slice(&quoted[1..=RANDOM_KEY_LEN]);
         &self.random
     }
 

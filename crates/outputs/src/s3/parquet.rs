@@ -85,8 +85,7 @@ pub fn write<R: Read>(
 
 fn observe(schema: &mut Schema, batch: &Batch, fields: Fields) {
     for field in batch.fields(fields) {
-        let key = String::from_utf8_lossy(batch.bytes(field.key.span()));
-        schema.observe(&key, batch, field.value);
+        schema.observe(batch.bytes(field.key.span()), batch, field.value);
     }
 }
 

@@ -1,12 +1,11 @@
 //! The keys of objects that are written again and again.
 
 use std::hash::{BuildHasher, RandomState};
-use std::mem::MaybeUninit;
 
-use super::scan::BLOCK;
-use super::text;
+use super::room::Room;
+use super::scan::{self, BLOCK};
 use super::values::Values;
-use crate::{Batch, Field, Key, Value};
+use crate::{Batch, Field, Key, Span, Value};
 
 /// Finds fields whose key comes again later. Only text keys count, compared byte by byte.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +75,8 @@ fn same_text(batch: &Batch, one: Key, other: Key) -> bool {
 /// The keys of the last object, ready to be written: most objects have the keys of the one before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layout {
+    /// Whether the object becomes the inside of a JSON string.
+    nested: bool,
     batch: u64,
     keys: Vec<Key>,
     /// The keys one after the other, and where each ends.
@@ -84,12 +85,23 @@ pub(super) struct Layout {
     /// `,"key":"` for each, and where each ends.
     texts: Vec<u8>,
     text_ends: Vec<u32>,
+    /// By how many bytes all members are longer than in an object that is not nested, if their values are plain strings.
+    more: usize,
+    scratch: Vec<u8>,
 }
 
 impl Layout {
+    /// A layout of objects that become the inside of a JSON string.
+    pub fn nested() -> Layout {
+        Layout {
+            nested: true,
+            ..Layout::default()
+        }
+    }
+
     /// Whether `fields` have these keys. A layout has no duplicates and no keys but text.
     #[inline]
-    pub fn fits(&mut self, batch: &Batch, fields: &[Field]) -> bool {
+    fn fits(&mut self, batch: &Batch, fields: &[Field]) -> bool {
         if self.keys.len() != fields.len() {
             return false;
         }
@@ -102,16 +114,26 @@ impl Layout {
         same || self.fits_by_name(batch, fields)
     }
 
-    /// The same for keys that lie elsewhere, which is noted.
+    /// The same for keys that lie elsewhere; noted for the first record of a batch.
+    #[inline(never)]
     fn fits_by_name(&mut self, batch: &Batch, fields: &[Field]) -> bool {
         let mut start = 0;
         for (field, &end) in fields.iter().zip(&self.name_ends) {
-            if !batch.key_is(field.key, &self.names[start..end as usize]) {
+            let span = field.key.span();
+            let len = end as usize - start;
+            if span.len() != len || field.key.is_msgpack() {
+                return false;
+            }
+            let text = (batch.space(span), span.range().start);
+            if !scan::is_equal(text, (&self.names, start), len) {
                 return false;
             }
             start = end as usize;
         }
-        self.remember(batch, fields);
+        // Keys that lie elsewhere in each record do so in the next one, too.
+        if self.batch != batch.id() {
+            self.remember(batch, fields);
+        }
         true
     }
 
@@ -121,81 +143,125 @@ impl Layout {
         self.keys.extend(fields.iter().map(|field| field.key));
     }
 
-    /// Becomes the layout of `fields`, which have no duplicates and no keys but text.
-    pub fn become_that_of(&mut self, batch: &Batch, fields: &[Field], values: &Values) {
+    /// Whether this is the layout of `fields`, or has become it: fields with duplicates or other keys than text have none.
+    #[inline]
+    pub fn is_of(&mut self, batch: &Batch, fields: &[Field], values: &mut Values) -> bool {
+        self.fits(batch, fields) || self.learn(batch, fields, values)
+    }
+
+    #[inline(never)]
+    fn learn(&mut self, batch: &Batch, fields: &[Field], values: &mut Values) -> bool {
+        let can = fields.len() <= LEARNABLE && values.has_plain_keys(batch, fields);
+        if can {
+            self.become_that_of(batch, fields, values);
+        }
+        can
+    }
+
+    fn become_that_of(&mut self, batch: &Batch, fields: &[Field], values: &Values) {
         self.remember(batch, fields);
         self.names.clear();
         self.name_ends.clear();
         self.texts.clear();
         self.text_ends.clear();
+        self.more = 0;
         for field in fields {
             let name = batch.bytes(field.key.span());
             self.names.extend_from_slice(name);
             self.name_ends.push(self.names.len() as u32);
-            self.texts.push(b',');
-            values.string(name, &mut self.texts);
-            self.texts.extend_from_slice(b":\"");
+            self.scratch.clear();
+            self.scratch.push(b',');
+            values.string(name, &mut self.scratch);
+            self.scratch.extend_from_slice(b":\"");
+            match self.nested {
+                false => self.texts.extend_from_slice(&self.scratch),
+                // The closing quote is longer, too.
+                true => self.more += values.again(&self.scratch, &mut self.texts) + 1,
+            }
             self.text_ends.push(self.texts.len() as u32);
         }
         // Whole blocks can be loaded at the last key too.
+        self.names.extend_from_slice(&[0; BLOCK]);
         self.texts.extend_from_slice(&[0; BLOCK]);
     }
 
-    /// Writes the members whose values are plain strings into `room`, from the first on, until one is something else.
-    /// There must be as much room as [`Layout::room_for`] tells.
-    pub fn fill(&self, batch: &Batch, fields: &[Field], room: &mut [MaybeUninit<u8>]) -> Filled {
-        let skipped = self.text_ends.len() - fields.len();
-        let mut start = skipped
-            .checked_sub(1)
-            .map_or(0, |last| self.text_ends[last] as usize);
-        let mut len = 0;
-        for (index, (field, &end)) in fields.iter().zip(&self.text_ends[skipped..]).enumerate() {
-            let end = end as usize;
+    /// Appends `,"key":value` for each of the fields, whose layout this is. Returns by how many bytes that is longer than in
+    /// an object that is not nested.
+    pub fn write(
+        &self,
+        batch: &Batch,
+        fields: &[Field],
+        values: &mut Values,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let (quote, quote_len) = match self.nested {
+            false => (*b"\"\0\0\0\0\0\0\0", 1),
+            true => (*b"\\\"\0\0\0\0\0\0", 2),
+        };
+        let mut more = self.more;
+        let mut start = 0;
+        let (mut room, mut next) = Room::new(out);
+        for (field, &end) in fields.iter().zip(&self.text_ends) {
+            let text = start..end as usize;
+            start = text.end;
             let (Value::Str(span) | Value::Bin(span)) = field.value else {
-                len += text::copy(&self.texts, start..end - 1, &mut room[len..]);
-                return Filled {
-                    len,
-                    fields: index,
-                    text: 0,
-                };
+                next = room.reserve(next, text.len());
+                // SAFETY: so much was reserved.
+                next = unsafe { next.copy(&self.texts, text.start..text.end - quote_len) };
+                // Neither its opening nor its closing quote is there.
+                more -= 2 * (quote_len - 1);
+                let longer;
+                let value = field.value;
+                (next, longer) = room.lend(next, |out| self.other(batch, value, values, out));
+                more += longer;
+                continue;
             };
-            len += text::copy(&self.texts, start..end, &mut room[len..]);
-            let clean = text::copy_clean(batch.space(span), span.range(), &mut room[len..]);
-            len += clean;
-            if clean < span.len() {
-                return Filled {
-                    len,
-                    fields: index,
-                    text: clean,
-                };
+            next = room.reserve(next, text.len() + span.len());
+            let (space, range) = (batch.space(span), span.range());
+            let clean;
+            // SAFETY: so much was reserved.
+            unsafe {
+                next = next.copy(&self.texts, text);
+                (next, clean) = next.copy_clean(space, range.clone());
             }
-            room[len].write(b'"');
-            len += 1;
-            start = end;
+            if clean < range.end {
+                let rest = span.part(clean - range.start..span.len());
+                let longer;
+                (next, longer) = room.lend(next, |out| self.rest(batch, rest, values, out));
+                next = room.reserve(next, 0);
+                more += longer;
+            }
+            // SAFETY: the margin is there.
+            next = unsafe { next.put(quote, quote_len) };
         }
-        Filled {
-            len,
-            fields: fields.len(),
-            text: 0,
+        room.end(next);
+        more
+    }
+
+    /// Appends the rest of a string that is not plain: by how many bytes it is longer for being nested.
+    #[inline(never)]
+    fn rest(&self, batch: &Batch, rest: Span, values: &mut Values, out: &mut Vec<u8>) -> usize {
+        match self.nested {
+            true => values.nested_inside(batch, rest, out),
+            false => {
+                values.inside(batch, rest, out);
+                0
+            }
         }
     }
 
-    /// How many bytes the last `fields` take at most if their values are plain strings.
-    pub fn room_for(&self, fields: &[Field]) -> usize {
-        let texts = fields.iter().map(|field| match field.value {
-            Value::Str(span) | Value::Bin(span) => span.len() + 1,
-            _ => 0,
-        });
-        self.texts.len() + texts.sum::<usize>() + 2 * BLOCK
+    /// Appends a value that is no string: by how many bytes it is longer for being nested.
+    #[inline(never)]
+    fn other(&self, batch: &Batch, value: Value, values: &mut Values, out: &mut Vec<u8>) -> usize {
+        match self.nested {
+            true => values.write_nested(batch, value, out),
+            false => {
+                values.write(batch, value, out);
+                0
+            }
+        }
     }
 }
 
-/// What [`Layout::fill`] did.
-pub(super) struct Filled {
-    /// Bytes written.
-    pub len: usize,
-    /// Members written. If that is not all, the key of the next is written too, with a quote if its value is a string.
-    pub fields: usize,
-    /// How many bytes of that string.
-    pub text: usize,
-}
+/// Objects with more fields are not remembered.
+const LEARNABLE: usize = 64;

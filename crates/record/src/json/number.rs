@@ -13,48 +13,103 @@ use crate::Value;
 pub(super) fn read(text: &[u8]) -> Result<(Value, usize), (usize, Reason)> {
     let negative = text.first() == Some(&b'-');
     let start = usize::from(negative);
-    let (magnitude, digits) = read_digits(&text[start..]);
-    let mut end = start + digits;
-    if digits == 0 {
+    let mut magnitude = Magnitude::default();
+    let mut end = start + magnitude.read(&text[start..]);
+    if end == start {
         return Err(missing(text, end, "a digit"));
     }
-    if digits > 1 && text[start] == b'0' {
+    if end > start + 1 && text[start] == b'0' {
         return Err((start, Reason::Expected("no digit after a leading zero")));
     }
-    let mut is_float = false;
-    if text.get(end) == Some(&b'.') {
-        end = after_digits(text, end + 1)?;
-        is_float = true;
+    if !matches!(text.get(end), Some(b'.' | b'e' | b'E'))
+        && let Some(value) = magnitude.exact().and_then(|value| integer(value, negative))
+    {
+        return Ok((value, end));
     }
+    let mut decimals = 0;
+    if text.get(end) == Some(&b'.') {
+        decimals = magnitude.read(&text[end + 1..]);
+        end += 1 + decimals;
+        if decimals == 0 {
+            return Err(missing(text, end, "a digit"));
+        }
+    }
+    let mut has_exponent = false;
     if let Some(b'e' | b'E') = text.get(end) {
         let sign = matches!(text.get(end + 1), Some(b'+' | b'-'));
         end = after_digits(text, end + 1 + usize::from(sign))?;
-        is_float = true;
+        has_exponent = true;
     }
-    let integer = magnitude
-        .filter(|_| !is_float)
-        .and_then(|magnitude| integer(magnitude, negative));
-    let value = match integer {
-        Some(value) => value,
+    let quick = magnitude.exact().filter(|_| !has_exponent);
+    let value = match quick.and_then(|value| exact_float(value, decimals)) {
+        Some(value) if negative => Value::Float(-value),
+        Some(value) => Value::Float(value),
         None => float(&text[..end])
             .ok_or((0, Reason::Expected("a number within the range of floats")))?,
     };
     Ok((value, end))
 }
 
-/// The value of the digits at the start of `text`, unless it exceeds 64 bits, and how many there are.
-fn read_digits(text: &[u8]) -> (Option<u64>, usize) {
-    let mut value = Some(0u64);
-    let mut len = 0;
-    while let Some(digit) = text
-        .get(len)
-        .map(|byte| byte.wrapping_sub(b'0'))
-        .filter(|&digit| digit < 10)
-    {
-        value = value.and_then(|value| value.checked_mul(10)?.checked_add(u64::from(digit)));
+/// The integer at the start of `text` and its length, if it is one that is not negative and so short that it cannot be too
+/// large: most are. Something must follow.
+#[inline(always)]
+pub(super) fn short(text: &[u8]) -> Option<(i64, usize)> {
+    const DIGITS_MAX: usize = 18;
+    let (mut value, mut len) = (0, 0);
+    loop {
+        match *text.get(len)? {
+            digit @ b'0'..=b'9' if len < DIGITS_MAX => {
+                value = value * 10 + i64::from(digit - b'0');
+            }
+            b'0'..=b'9' | b'.' | b'e' | b'E' => return None,
+            _ => break,
+        }
         len += 1;
     }
-    (value, len)
+    let has_leading_zero = len > 1 && text[0] == b'0';
+    (len > 0 && !has_leading_zero).then_some((value, len))
+}
+
+/// The value of digits.
+#[derive(Default)]
+struct Magnitude {
+    value: u64,
+    is_too_large: bool,
+}
+
+impl Magnitude {
+    /// Adds the digits at the start of `text`: how many there are.
+    #[inline]
+    fn read(&mut self, text: &[u8]) -> usize {
+        let mut len = 0;
+        while let Some(digit) = text
+            .get(len)
+            .map(|byte| byte.wrapping_sub(b'0'))
+            .filter(|&digit| digit < 10)
+        {
+            let (tenfold, one) = self.value.overflowing_mul(10);
+            let (value, other) = tenfold.overflowing_add(u64::from(digit));
+            self.is_too_large |= one | other;
+            self.value = value;
+            len += 1;
+        }
+        len
+    }
+
+    /// The value, unless it exceeds 64 bits.
+    fn exact(&self) -> Option<u64> {
+        (!self.is_too_large).then_some(self.value)
+    }
+}
+
+/// `value` / 10^`decimals`, where both are floats exactly, so that their quotient is the nearest float to the number.
+fn exact_float(value: u64, decimals: usize) -> Option<f64> {
+    const POWERS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+    let power = POWERS.get(decimals)?;
+    (value < 1 << 53).then(|| value as f64 / power)
 }
 
 fn after_digits(text: &[u8], start: usize) -> Result<usize, (usize, Reason)> {

@@ -191,35 +191,67 @@ impl Reader<'_, '_> {
     /// The fields of an object whose brace has been read.
     fn object(&mut self, depth: usize) -> Result<Fields, Error> {
         let mut run = self.out.open();
-        let mut byte = self.next_byte()?;
-        if byte == b'}' {
-            self.at += 1;
-            return Ok(self.out.close(run));
+        match self.next_byte()? {
+            b'"' => {}
+            b'}' => {
+                self.at += 1;
+                return Ok(self.out.close(run));
+            }
+            _ => return Err(self.expected("a key in quotes")),
         }
         loop {
-            if byte != b'"' {
-                return Err(self.expected("a key in quotes"));
-            }
             let key = self.string()?;
-            if self.next_byte()? != b':' {
-                return Err(self.expected("a colon"));
+            // As most are written, without blanks.
+            let is_text = self.follows(b":\"");
+            if is_text {
+                self.at += 1;
+            } else {
+                self.colon()?;
             }
-            self.at += 1;
-            self.next_byte()?;
-            let field = match self.space[self.at] {
-                b'"' => Field::new(key, Value::Str(self.string()?)),
-                _ => Field::new(key, self.other_value(depth, Some(&mut run))?),
+            let field = match is_text || self.space[self.at] == b'"' {
+                true => Field::new(key, Value::Str(self.string()?)),
+                false => Field::new(key, self.other_value(depth, Some(&mut run))?),
             };
             self.out.push(&run, field);
-            match self.next_byte()? {
-                b',' => self.at += 1,
-                b'}' => break,
-                _ => return Err(self.expected("a comma or a closing brace")),
+            if self.follows(b",\"") {
+                self.at += 1;
+            } else if !self.has_next_key()? {
+                return Ok(self.out.close(run));
             }
-            byte = self.next_byte()?;
+        }
+    }
+
+    /// Goes from behind a key to its value.
+    #[inline(never)]
+    fn colon(&mut self) -> Result<(), Error> {
+        if self.next_byte()? != b':' {
+            return Err(self.expected("a colon"));
         }
         self.at += 1;
-        Ok(self.out.close(run))
+        self.next_byte().map(|_| ())
+    }
+
+    /// Goes from behind a value to the next key, if the object has one, and else behind its brace.
+    #[inline(never)]
+    fn has_next_key(&mut self) -> Result<bool, Error> {
+        match self.next_byte()? {
+            b',' => self.at += 1,
+            b'}' => {
+                self.at += 1;
+                return Ok(false);
+            }
+            _ => return Err(self.expected("a comma or a closing brace")),
+        }
+        match self.next_byte()? {
+            b'"' => Ok(true),
+            _ => Err(self.expected("a key in quotes")),
+        }
+    }
+
+    /// Whether these bytes come next.
+    #[inline(always)]
+    fn follows(&self, bytes: &[u8; 2]) -> bool {
+        self.at + 2 <= self.end && self.space.get(self.at..self.at + 2) == Some(bytes)
     }
 
     /// The items of an array whose bracket has been read.
@@ -276,6 +308,10 @@ impl Reader<'_, '_> {
     }
 
     fn number(&mut self) -> Result<Value, Error> {
+        if let Some((value, len)) = number::short(&self.space[self.at..self.end]) {
+            self.at += len;
+            return Ok(Value::Int(value));
+        }
         match number::read(&self.space[self.at..self.end]) {
             Ok((value, len)) => {
                 self.at += len;

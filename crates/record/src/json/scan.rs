@@ -44,7 +44,25 @@ fn window_of(window: &[u8; WINDOW], mark: impl Fn(&Block) -> u32) -> u64 {
 /// The block at `at`, unless `space` ends inside of it.
 #[inline(always)]
 pub(super) fn block_at(space: &[u8], at: usize) -> Option<&Block> {
-    space.get(at..)?.first_chunk()
+    // The end of the last block stays the same while a text is passed, so that one comparison is left for each block.
+    let is_whole = space.len() >= BLOCK && at <= space.len() - BLOCK;
+    // SAFETY: all bytes of the block lie in `space`.
+    is_whole.then(|| unsafe { &*space.as_ptr().add(at).cast::<Block>() })
+}
+
+/// Whether `len` bytes at `at` of `space` are those at `other_at` of `other`, behind which there is a block more.
+#[inline(always)]
+pub(super) fn is_equal(
+    (space, at): (&[u8], usize),
+    (other, other_at): (&[u8], usize),
+    len: usize,
+) -> bool {
+    match (block_at(space, at), block_at(other, other_at)) {
+        (Some(one), Some(two)) if len <= BLOCK => {
+            machine::equal(one, two) | u32::MAX << len == u32::MAX
+        }
+        _ => space[at..at + len] == other[other_at..other_at + len],
+    }
 }
 
 /// Marks the quotes and backslashes in a block.
@@ -90,14 +108,19 @@ mod sse2 {
         unsafe {
             let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
             let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-            let delete = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
-            // As signed numbers the bytes above 0x7f are below all others.
-            let outside = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
-            _mm_movemask_epi8(_mm_or_si128(
-                _mm_or_si128(quote, backslash),
-                _mm_or_si128(delete, outside),
-            )) as u32
+            // One more makes a negative number of 0x7f, and of the bytes above it zero or a negative one, too.
+            let next = _mm_add_epi8(bytes, _mm_set1_epi8(1));
+            let outside = _mm_cmplt_epi8(next, _mm_set1_epi8(0x21));
+            _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), outside)) as u32
         }
+    }
+
+    /// Marks the bytes that are the same in both.
+    #[inline(always)]
+    pub fn equal(one: &Block, other: &Block) -> u32 {
+        let (one, other) = (load(one), load(other));
+        // SAFETY: SSE2 belongs to every x86-64.
+        unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(one, other)) as u32 }
     }
 }
 
@@ -112,7 +135,7 @@ mod swar {
 
     /// The high bit of each byte that equals `byte`.
     #[inline(always)]
-    fn equal(bytes: u64, byte: u8) -> u64 {
+    fn equal_bytes(bytes: u64, byte: u8) -> u64 {
         let zero = bytes ^ (ONES * u64::from(byte));
         !(((zero & LOWS) + LOWS) | zero) & HIGHS
     }
@@ -137,14 +160,26 @@ mod swar {
     }
 
     #[inline(always)]
+    pub fn equal(one: &Block, other: &Block) -> u32 {
+        let mut differences = [0; 16];
+        for (difference, (one, other)) in differences.iter_mut().zip(one.iter().zip(other)) {
+            *difference = one ^ other;
+        }
+        halves(&differences, |bytes| equal_bytes(bytes, 0))
+    }
+
+    #[inline(always)]
     pub fn quotes(block: &Block) -> u32 {
-        halves(block, |bytes| equal(bytes, b'"') | equal(bytes, b'\\'))
+        halves(block, |bytes| {
+            equal_bytes(bytes, b'"') | equal_bytes(bytes, b'\\')
+        })
     }
 
     #[inline(always)]
     pub fn to_escape(block: &Block) -> u32 {
         halves(block, |bytes| {
-            let named = equal(bytes, b'"') | equal(bytes, b'\\') | equal(bytes, 0x7f);
+            let named =
+                equal_bytes(bytes, b'"') | equal_bytes(bytes, b'\\') | equal_bytes(bytes, 0x7f);
             named | control(bytes) | (bytes & HIGHS)
         })
     }
@@ -156,6 +191,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(block: &Block) {
+        let mut other = *block;
+        other[3] ^= 0x80;
+        other[15] = b'x';
+        let pairs = block.iter().zip(&other).rev();
+        let same = pairs.fold(0, |marks, (one, two)| marks << 1 | u32::from(one == two));
+        assert_eq!(swar::equal(block, &other), same, "{block:?}");
+        assert_eq!(machine::equal(block, &other), same, "{block:?}");
         let expected = |wanted: fn(u8) -> bool| {
             block
                 .iter()
@@ -197,6 +239,15 @@ mod tests {
         #[test]
         fn any_block(block: Block) {
             check(&block);
+        }
+
+        #[test]
+        fn equal_texts(one in "[ab]{0,40}", other in "[ab]{0,40}", at in 0..8_usize, len in 0..24_usize) {
+            let padded = format!("{other}{}", " ".repeat(BLOCK));
+            let len = len.min(one.len().saturating_sub(at)).min(other.len());
+            let at = at.min(one.len());
+            let found = is_equal((one.as_bytes(), at), (padded.as_bytes(), 0), len);
+            prop_assert_eq!(found, one[at..at + len] == other[..len]);
         }
 
         #[test]

@@ -8,24 +8,139 @@
 //! plain bytes), and a sequence cut off by the end of the text is written like any other malformed one (upstream drops
 //! its first byte).
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use super::scan::{self, BLOCK};
+use super::room::Room;
+
+/// What an ASCII character that may not stand for itself becomes: at most seven bytes, and in the last one how many. A zero
+/// stands where one byte alone does not decide.
+type Escapes = [[u8; 8]; 256];
+
+/// In a JSON string.
+static ESCAPES: Escapes = escapes(false);
+/// In a JSON string within JSON text that itself becomes a JSON string.
+static NESTED_ESCAPES: Escapes = escapes(true);
+
+const fn escapes(nested: bool) -> Escapes {
+    let mut table = [[0; 8]; 256];
+    let mut byte = 0;
+    while byte < 0x80 {
+        if matches!(byte, b'"' | b'\\' | ..0x20 | 0x7f) {
+            table[byte as usize] = escape(byte, nested);
+        }
+        byte += 1;
+    }
+    table
+}
+
+const fn escape(byte: u8, nested: bool) -> [u8; 8] {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let letter = match byte {
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0x08 => b'b',
+        0x0c => b'f',
+        b'"' | b'\\' => byte,
+        _ => b'u',
+    };
+    let mut out = [0; 8];
+    let mut len = 0;
+    let backslashes = match (nested, letter) {
+        (false, _) => 1,
+        // What is nested is escaped again.
+        (true, b'"' | b'\\') => 3,
+        (true, _) => 2,
+    };
+    while len < backslashes {
+        out[len] = b'\\';
+        len += 1;
+    }
+    out[len] = letter;
+    len += 1;
+    if letter == b'u' {
+        let digits = [b'0', b'0', HEX[byte as usize >> 4], HEX[byte as usize & 15]];
+        let mut digit = 0;
+        while digit < digits.len() {
+            out[len] = digits[digit];
+            len += 1;
+            digit += 1;
+        }
+    }
+    out[7] = len as u8;
+    out
+}
 
 /// Appends the bytes `range` of `space` as the inside of a JSON string.
 pub(super) fn write(space: &[u8], range: Range<usize>, escape_unicode: bool, out: &mut Vec<u8>) {
     let Range { start: mut at, end } = range;
+    let (mut room, mut next) = Room::new(out);
     while at < end {
-        out.reserve(end - at + BLOCK);
-        let clean = copy_clean(space, at..end, out.spare_capacity_mut());
-        // SAFETY: so many bytes of the room have been written.
-        unsafe { out.set_len(out.len() + clean) };
-        at += clean;
-        if at < end {
-            at += special(&space[at..end], escape_unicode, out);
+        next = room.reserve(next, end - at);
+        // SAFETY: so much was reserved.
+        (next, at) = unsafe { next.copy_clean(space, at..end) };
+        if at >= end {
+            break;
+        }
+        let escape = ESCAPES[usize::from(space[at])];
+        if escape[7] == 0 {
+            let rest = &space[at..end];
+            let taken;
+            (next, taken) = room.lend(next, |out| other(rest, escape_unicode, out));
+            at += taken;
+        } else {
+            // SAFETY: one byte at least was reserved that is not used, and the margin.
+            next = unsafe { next.put(escape, usize::from(escape[7])) };
+            at += 1;
         }
     }
+    room.end(next);
+}
+
+/// Appends the bytes `range` of `space` as the inside of a JSON string within JSON text that itself becomes a JSON string: what
+/// [`write()`] makes of what it makes of them. Returns by how many bytes that is longer than what it makes of them once.
+/// `scratch` is overwritten.
+pub(super) fn write_nested(
+    space: &[u8],
+    range: Range<usize>,
+    escape_unicode: bool,
+    scratch: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> usize {
+    let Range { start: mut at, end } = range;
+    let mut more = 0;
+    let (mut room, mut next) = Room::new(out);
+    while at < end {
+        next = room.reserve(next, end - at);
+        // SAFETY: so much was reserved.
+        (next, at) = unsafe { next.copy_clean(space, at..end) };
+        if at >= end {
+            break;
+        }
+        let byte = usize::from(space[at]);
+        let escape = NESTED_ESCAPES[byte];
+        if escape[7] == 0 {
+            scratch.clear();
+            at += other(&space[at..end], escape_unicode, scratch);
+            let longer;
+            (next, longer) = room.lend(next, |out| again(scratch, escape_unicode, out));
+            more += longer;
+        } else {
+            // SAFETY: one byte at least was reserved that is not used, and the margin.
+            next = unsafe { next.put(escape, usize::from(escape[7])) };
+            more += usize::from(escape[7] - ESCAPES[byte][7]);
+            at += 1;
+        }
+    }
+    room.end(next);
+    more
+}
+
+/// Appends JSON text as the inside of a JSON string: by how many bytes it became longer.
+pub(super) fn again(json: &[u8], escape_unicode: bool, out: &mut Vec<u8>) -> usize {
+    let start = out.len();
+    write(json, 0..json.len(), escape_unicode, out);
+    out.len() - start - json.len()
 }
 
 /// Appends the bytes `range` of `space` as a JSON string with its quotes.
@@ -35,82 +150,13 @@ pub(super) fn quoted(space: &[u8], range: Range<usize>, escape_unicode: bool, ou
     out.push(b'"');
 }
 
-/// Copies the bytes `range` of `space`: how many. Writes whole blocks, so more than that.
-#[inline(always)]
-pub(super) fn copy(space: &[u8], range: Range<usize>, room: &mut [MaybeUninit<u8>]) -> usize {
-    let mut done = 0;
-    while done < range.len() {
-        match scan::block_at(space, range.start + done) {
-            Some(block) => room[done..done + BLOCK].write_copy_of_slice(block),
-            None => {
-                return done + copy_last(&space[range.start + done..range.end], &mut room[done..]);
-            }
-        };
-        done += BLOCK;
-    }
-    range.len()
-}
-
-#[cold]
+/// Writes the non-ASCII characters at the start of `text`: how many bytes of `text` that were.
 #[inline(never)]
-fn copy_last(text: &[u8], room: &mut [MaybeUninit<u8>]) -> usize {
-    room[..text.len()].write_copy_of_slice(text);
-    text.len()
-}
-
-/// Copies the bytes of `range` up to the first that may not stand for itself: how many. Writes whole blocks, so more
-/// than that.
-#[inline(always)]
-pub(super) fn copy_clean(space: &[u8], range: Range<usize>, room: &mut [MaybeUninit<u8>]) -> usize {
-    let mut done = 0;
-    while done < range.len() {
-        let Some(&block) = scan::block_at(space, range.start + done) else {
-            return done
-                + copy_last_clean(&space[range.start + done..range.end], &mut room[done..]);
-        };
-        room[done..done + BLOCK].write_copy_of_slice(&block);
-        let marks = scan::to_escape(&block);
-        if marks != 0 {
-            // Perhaps a byte after the range.
-            return range.len().min(done + marks.trailing_zeros() as usize);
-        }
-        done += BLOCK;
+fn other(text: &[u8], escape_unicode: bool, out: &mut Vec<u8>) -> usize {
+    match escape_unicode {
+        true => escaped(text, out),
+        false => raw(text, out),
     }
-    range.len()
-}
-
-#[cold]
-#[inline(never)]
-fn copy_last_clean(text: &[u8], room: &mut [MaybeUninit<u8>]) -> usize {
-    let mut block = [b'"'; BLOCK];
-    block[..text.len()].copy_from_slice(text);
-    let clean = (scan::to_escape(&block) | 1 << BLOCK).trailing_zeros() as usize;
-    copy_last(&text[..clean], room)
-}
-
-/// Writes what stands at the start of `text` and may not stand for itself: how many bytes of `text` that were.
-#[inline(never)]
-fn special(text: &[u8], escape_unicode: bool, out: &mut Vec<u8>) -> usize {
-    match text[0] {
-        0x80.. if escape_unicode => escaped(text, out),
-        0x80.. => raw(text, out),
-        b'"' => short(b'"', out),
-        b'\\' => short(b'\\', out),
-        b'\n' => short(b'n', out),
-        b'\r' => short(b'r', out),
-        b'\t' => short(b't', out),
-        0x08 => short(b'b', out),
-        0x0c => short(b'f', out),
-        control => {
-            unit(u32::from(control), out);
-            1
-        }
-    }
-}
-
-fn short(letter: u8, out: &mut Vec<u8>) -> usize {
-    out.extend_from_slice(&[b'\\', letter]);
-    1
 }
 
 /// Writes a UTF-16 code unit as an escape.

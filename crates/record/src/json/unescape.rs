@@ -1,15 +1,15 @@
 //! Strings with escapes, decoded.
 
-use std::mem::MaybeUninit;
-
 use super::read::Reason;
+use super::room::Room;
 use super::scan::{self, BLOCK};
 
 /// The string that starts at `start` of `space`, after its quote, decoded and appended to `made`: the place after its
 /// closing quote. `space` may go on beyond `end`, the string may not.
 ///
 /// # Errors
-/// The place and reason, when the string does not end or has an escape that JSON does not know.
+/// The place and reason, when the string does not end or has an escape that JSON does not know. Something of it may be in
+/// `made` then.
 #[inline(never)]
 pub(super) fn string(
     space: &[u8],
@@ -17,97 +17,86 @@ pub(super) fn string(
     end: usize,
     made: &mut Vec<u8>,
 ) -> Result<usize, (usize, Reason)> {
-    // No escape is shorter than what it stands for.
-    made.reserve(end - start + BLOCK);
-    let (at, len) = decode(space, start, end, made.spare_capacity_mut())?;
-    // SAFETY: `decode` has written the first `len` bytes of the room.
-    unsafe { made.set_len(made.len() + len) };
-    Ok(at)
-}
-
-/// The place after the closing quote, and how many bytes of `room` were written.
-#[inline(always)]
-fn decode(
-    space: &[u8],
-    start: usize,
-    end: usize,
-    room: &mut [MaybeUninit<u8>],
-) -> Result<(usize, usize), (usize, Reason)> {
-    let (mut at, mut len) = (start, 0);
+    let (mut room, mut next) = Room::new(made);
+    // No escape is shorter than what it stands for. The block in which the text ends may be written whole.
+    next = room.reserve(next, end - start + BLOCK);
+    let mut at = start;
     while at < end {
-        let clean = match scan::block_at(space, at) {
-            Some(&block) => {
-                // The whole block is copied; what is too much of it is overwritten by what comes next.
-                room[len..len + BLOCK].write_copy_of_slice(&block);
-                let marks = scan::block_quotes(&block);
+        match scan::block_at(space, at) {
+            Some(block) => {
+                let marks = scan::block_quotes(block);
                 if marks == 0 {
+                    // Apart, so that the next block need not wait for what this one says.
+                    // SAFETY: so much was reserved.
+                    next = unsafe { next.put_block(block, BLOCK) };
                     at += BLOCK;
-                    len += BLOCK;
                     continue;
                 }
-                marks.trailing_zeros() as usize
+                let clean = marks.trailing_zeros() as usize;
+                // What is too much of the block is overwritten by what comes next.
+                // SAFETY: so much was reserved.
+                next = unsafe { next.put_block(block, clean) };
+                at += clean;
             }
-            None => copy_last(&space[at..end], &mut room[len..]),
-        };
-        at += clean;
-        len += clean;
+            None => {
+                let clean = plain_len(&space[at..end]);
+                // SAFETY: so much was reserved.
+                next = unsafe { next.copy(space, at..at + clean) };
+                at += clean;
+            }
+        }
         if at >= end {
             break;
         }
         if space[at] == b'"' {
-            return Ok((at + 1, len));
+            room.end(next);
+            return Ok(at + 1);
         }
         if at + 1 == end {
             break;
         }
-        let (taken, added) =
-            escape(&space[at..end], &mut room[len..]).map_err(|reason| (at, reason))?;
-        at += taken;
-        len += added;
+        match SIMPLE[usize::from(space[at + 1])] {
+            0 => {
+                let rest = &space[at..end];
+                let other;
+                (next, other) = room.lend(next, |made| other_escape(rest, made));
+                at += other.map_err(|reason| (at, reason))?;
+                next = room.reserve(next, end - at + BLOCK);
+            }
+            byte => {
+                // SAFETY: two bytes were reserved for the escape.
+                next = unsafe { next.put_byte(byte) };
+                at += 2;
+            }
+        }
     }
     Err((end, Reason::Incomplete))
 }
 
-/// Copies the bytes up to the first quote or backslash, where no whole block can be loaded: how many.
+/// How many bytes there are up to the first quote or backslash, where no whole block can be loaded.
 #[cold]
 #[inline(never)]
-fn copy_last(text: &[u8], room: &mut [MaybeUninit<u8>]) -> usize {
-    let clean = text
-        .iter()
+fn plain_len(text: &[u8]) -> usize {
+    text.iter()
         .position(|byte| matches!(byte, b'"' | b'\\'))
-        .unwrap_or(text.len());
-    room[..clean].write_copy_of_slice(&text[..clean]);
-    clean
+        .unwrap_or(text.len())
 }
 
-/// Decodes the escape at the start of `text`, of which at least two bytes are there: how many bytes it took, and how many
-/// were written.
-#[inline(always)]
-fn escape(text: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<(usize, usize), Reason> {
-    match SIMPLE[usize::from(text[1])] {
-        0 => other_escape(text, room),
-        byte => {
-            room[0].write(byte);
-            Ok((2, 1))
-        }
-    }
-}
-
+/// Decodes the escape at the start of `text`, of which at least two bytes are there: how many bytes it took.
 #[cold]
 #[inline(never)]
-fn other_escape(text: &[u8], room: &mut [MaybeUninit<u8>]) -> Result<(usize, usize), Reason> {
+fn other_escape(text: &[u8], made: &mut Vec<u8>) -> Result<usize, Reason> {
     if text[1] != b'u' {
         return Err(Reason::Expected("an escape of JSON"));
     }
     let Some((character, taken)) = unicode(text) else {
         // Kept as it stands: what follows is read as usual.
-        room[..2].write_copy_of_slice(br"\u");
-        return Ok((2, 2));
+        made.extend_from_slice(br"\u");
+        return Ok(2);
     };
     let mut utf8 = [0; 4];
-    let utf8 = character.encode_utf8(&mut utf8).as_bytes();
-    room[..utf8.len()].write_copy_of_slice(utf8);
-    Ok((taken, utf8.len()))
+    made.extend_from_slice(character.encode_utf8(&mut utf8).as_bytes());
+    Ok(taken)
 }
 
 /// The character of a `\u` escape, or of two that are a surrogate pair, and the length of the text that it took. Half

@@ -16,6 +16,8 @@ pub(super) struct Values {
     replaced: Vec<u32>,
     /// In how many keys that are no text, one inside the other, the values stand.
     keys_around: u8,
+    /// JSON text that becomes the inside of a string.
+    scratch: Vec<u8>,
 }
 
 /// A key that is no text stands as JSON inside of a JSON string, so each level of them doubles the escapes of the one
@@ -30,17 +32,61 @@ impl Values {
         }
     }
 
+    pub fn options(&self) -> Options {
+        self.options
+    }
+
     /// Appends `text` as a JSON string with its quotes.
     pub fn string(&self, text: &[u8], out: &mut Vec<u8>) {
         text::quoted(text, 0..text.len(), self.options.escape_unicode, out);
     }
 
-    /// Appends the rest of the string `span`, of which `done` bytes are written, and its closing quote.
-    pub fn rest_of_string(&self, batch: &Batch, span: Span, done: usize, out: &mut Vec<u8>) {
-        let range = span.range();
-        let rest = range.start + done..range.end;
-        text::write(batch.space(span), rest, self.options.escape_unicode, out);
-        out.push(b'"');
+    /// Appends the text `span` without quotes.
+    pub fn inside(&self, batch: &Batch, span: Span, out: &mut Vec<u8>) {
+        let escape_unicode = self.options.escape_unicode;
+        text::write(batch.space(span), span.range(), escape_unicode, out);
+    }
+
+    /// The same as part of JSON text that itself is the inside of a JSON string: by how many bytes it is longer for that.
+    pub fn nested_inside(&mut self, batch: &Batch, span: Span, out: &mut Vec<u8>) -> usize {
+        text::write_nested(
+            batch.space(span),
+            span.range(),
+            self.options.escape_unicode,
+            &mut self.scratch,
+            out,
+        )
+    }
+
+    /// Appends JSON text as the inside of a JSON string: by how many bytes it became longer.
+    pub fn again(&self, json: &[u8], out: &mut Vec<u8>) -> usize {
+        text::again(json, self.options.escape_unicode, out)
+    }
+
+    /// Appends `value` as the inside of a JSON string: by how many bytes it is longer for that.
+    pub fn write_nested(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) -> usize {
+        match value {
+            // Nothing in them is escaped.
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Float(_) => {
+                self.write(batch, value, out);
+                0
+            }
+            _ => self.nested(out, |values, json| values.write(batch, value, json)),
+        }
+    }
+
+    /// Appends what `write` appends, as the inside of a JSON string: by how many bytes it became longer.
+    pub fn nested(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Values, &mut Vec<u8>),
+    ) -> usize {
+        let mut json = std::mem::take(&mut self.scratch);
+        json.clear();
+        write(self, &mut json);
+        let more = self.again(&json, out);
+        self.scratch = json;
+        more
     }
 
     /// Appends `value`.

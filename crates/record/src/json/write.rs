@@ -120,35 +120,12 @@ impl Writer {
 
     /// Appends `,"key":value` for each field.
     fn members(&mut self, batch: &Batch, fields: &[Field], out: &mut Vec<u8>) {
-        if !self.layout.fits(batch, fields) && !self.learn(batch, fields) {
-            return self.values.members(batch, fields, out);
-        }
-        let mut rest = fields;
-        while !rest.is_empty() {
-            out.reserve(self.layout.room_for(rest));
-            let filled = self.layout.fill(batch, rest, out.spare_capacity_mut());
-            // SAFETY: so many bytes of the room have been written.
-            unsafe { out.set_len(out.len() + filled.len) };
-            let Some(stopped) = rest.get(filled.fields) else {
-                return;
-            };
-            match stopped.value {
-                Value::Str(span) | Value::Bin(span) => {
-                    self.values.rest_of_string(batch, span, filled.text, out);
-                }
-                other => self.values.write(batch, other, out),
+        match self.layout.is_of(batch, fields, &mut self.values) {
+            true => {
+                self.layout.write(batch, fields, &mut self.values, out);
             }
-            rest = &rest[filled.fields + 1..];
+            false => self.values.members(batch, fields, out),
         }
-    }
-
-    /// Makes the layout that of `fields`, if they can have one.
-    fn learn(&mut self, batch: &Batch, fields: &[Field]) -> bool {
-        let can = fields.len() <= LEARNABLE && self.values.has_plain_keys(batch, fields);
-        if can {
-            self.layout.become_that_of(batch, fields, &self.values);
-        }
-        can
     }
 
     /// Appends `,"key":`.
@@ -159,8 +136,42 @@ impl Writer {
     }
 }
 
-/// Objects with more fields are not remembered.
-const LEARNABLE: usize = 64;
+/// Writes objects into JSON strings: JSON text inside of JSON text, as services want it that take text in JSON.
+#[derive(Clone, Debug)]
+pub struct NestedWriter {
+    layout: Layout,
+    values: Values,
+}
+
+impl NestedWriter {
+    /// A writer with these settings.
+    pub fn new(options: Options) -> NestedWriter {
+        NestedWriter {
+            layout: Layout::nested(),
+            values: Values::new(options),
+        }
+    }
+
+    /// Appends the inside of the JSON string, without its quotes, that holds `fields` of `batch` as one object: what
+    /// [`Writer::string`] makes of what [`Writer::object`] makes of them. Returns the length of the object itself.
+    pub fn object(&mut self, batch: &Batch, fields: Fields, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        let fields = batch.fields(fields);
+        let more = match self.layout.is_of(batch, fields, &mut self.values) {
+            true => self.layout.write(batch, fields, &mut self.values, out),
+            false => self
+                .values
+                .nested(out, |values, json| values.members(batch, fields, json)),
+        };
+        close_object(start, out);
+        out.len() - start - more
+    }
+
+    /// Gives back what is not in use.
+    pub fn trim(&mut self) {
+        *self = NestedWriter::new(self.values.options());
+    }
+}
 
 const INTERNAL: &[u8] = b"__internal__";
 

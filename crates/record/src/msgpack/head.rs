@@ -1,5 +1,7 @@
 //! The first bytes of a msgpack value.
 
+use std::ops::Range;
+
 use super::Error;
 
 /// What a value starts with: a scalar, or the length of what follows.
@@ -55,6 +57,34 @@ pub(super) fn head(bytes: &[u8], at: usize) -> Result<(Head, usize), Error> {
         Some(0xd9) if at + 1 < bytes.len() => Ok((Head::Str(usize::from(bytes[at + 1])), at + 2)),
         _ => any_head(bytes, at),
     }
+}
+
+/// Where the bytes of the text at `at` of `bytes` lie, unless there is something else, a text of more than 64 KiB, or one that
+/// is not whole.
+#[inline(always)]
+pub(super) fn text(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let (len, start) = match *bytes.get(at)? {
+        marker @ 0xa0..=0xbf => (usize::from(marker & 0x1f), at + 1),
+        0xd9 => (usize::from(*bytes.get(at + 1)?), at + 2),
+        0xda => {
+            let len = bytes.get(at + 1..at + 3)?.first_chunk()?;
+            (usize::from(u16::from_be_bytes(*len)), at + 3)
+        }
+        _ => return None,
+    };
+    (len <= bytes.len() - start).then(|| start..start + len)
+}
+
+/// Where the value at `at` of `bytes` ends, if it is a text, a short integer, nil, a bool or an EventTime, and whole.
+#[inline(always)]
+pub(super) fn plain_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let len = match *bytes.get(at)? {
+        0xa0..=0xbf | 0xd9 | 0xda => return Some(text(bytes, at)?.end),
+        0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => 1,
+        0xd7 => 10,
+        _ => return None,
+    };
+    (len <= bytes.len() - at).then_some(at + len)
 }
 
 #[inline(never)]

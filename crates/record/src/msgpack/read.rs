@@ -1,6 +1,6 @@
 //! msgpack → records and values of a batch, without copies.
 
-use super::head::{Head, head};
+use super::head::{Head, head, text};
 use super::{Error, MAX_DEPTH, Reader};
 use crate::builder::{Builder, Run};
 use crate::{Batch, Field, Fields, Key, Marker, Record, Span, Time, Value};
@@ -57,6 +57,10 @@ pub(super) const EVENT_TIME: i8 = 0;
 fn time_value(reader: &mut Reader<'_>) -> Result<(Time, Marker), Error> {
     use super::Type;
     let offset = reader.offset();
+    if let Some(time) = quick_time(reader.rest()) {
+        reader.go_to(offset + EVENT_TIME_LEN);
+        return Ok(time);
+    }
     let malformed = |reason| Err(Error::Malformed { offset, reason });
     match reader.peek()? {
         Type::Int => match reader.uint() {
@@ -83,6 +87,19 @@ fn time_value(reader: &mut Reader<'_>) -> Result<(Time, Marker), Error> {
         },
         _ => malformed("expected a time"),
     }
+}
+
+/// How many bytes an EventTime has as Fluent Bit, Fluentd and Docker write it.
+const EVENT_TIME_LEN: usize = 10;
+
+/// The EventTime at the start of `bytes`, if it is written as usual and in order.
+#[inline(always)]
+fn quick_time(bytes: &[u8]) -> Option<(Time, Marker)> {
+    let &[0xd7, 0, a, b, c, d, e, f, g, h] = bytes.first_chunk::<EVENT_TIME_LEN>()? else {
+        return None;
+    };
+    let seconds = u32::from_be_bytes([a, b, c, d]);
+    event_time(seconds, u32::from_be_bytes([e, f, g, h]))
 }
 
 fn float_time(seconds: f64) -> Time {
@@ -155,6 +172,10 @@ impl Walker<'_, '_> {
     }
 
     fn time(&mut self) -> Result<(Time, Marker), Error> {
+        if let Some(time) = quick_time(&self.bytes[self.at..]) {
+            self.at += EVENT_TIME_LEN;
+            return Ok(time);
+        }
         let mut reader = Reader::new(&self.bytes[self.at..]);
         let time = time_value(&mut reader).map_err(|error| self.shifted(error))?;
         self.at += reader.offset();
@@ -242,15 +263,30 @@ impl Walker<'_, '_> {
     fn pairs(&mut self, len: usize, depth: usize) -> Result<Fields, Error> {
         let mut run = self.out.open();
         for index in 0..len {
-            let field = self
-                .field(depth, &mut run)
-                .map_err(|error| error.followed_by(2 * (len - index - 1)))?;
+            let field = match self.texts() {
+                Some(field) => field,
+                None => self
+                    .field(depth, &mut run)
+                    .map_err(|error| error.followed_by(2 * (len - index - 1)))?,
+            };
             self.out.push(&run, field);
         }
         Ok(self.out.close(run))
     }
 
-    #[inline]
+    /// A text and its key, as most fields are, if nothing else is here.
+    #[inline(always)]
+    fn texts(&mut self) -> Option<Field> {
+        let key = text(self.bytes, self.at)?;
+        let value = text(self.bytes, key.end)?;
+        self.at = value.end;
+        Some(Field::new(
+            self.span.part(key),
+            Value::Str(self.span.part(value)),
+        ))
+    }
+
+    #[inline(never)]
     fn field(&mut self, depth: usize, run: &mut Run) -> Result<Field, Error> {
         let key = self.key(depth).map_err(|error| error.followed_by(1))?;
         Ok(Field {

@@ -1,6 +1,6 @@
 //! A walker over msgpack bytes that trusts no length.
 
-use super::head::{Head, head};
+use super::head::{Head, head, plain_end};
 
 /// Why bytes are not the msgpack that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,21 +72,25 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader at the start of `bytes`.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { bytes, at: 0 }
     }
 
     /// Bytes read so far.
+    #[inline]
     pub fn offset(&self) -> usize {
         self.at
     }
 
     /// The bytes not read yet.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
     /// What comes next.
+    #[inline]
     pub fn peek(&self) -> Result<Type, Error> {
         Ok(match head(self.bytes, self.at)?.0 {
             Head::Nil => Type::Nil,
@@ -102,6 +106,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The header of an array: how many items follow.
+    #[inline]
     pub fn array(&mut self) -> Result<usize, Error> {
         self.scalar("expected an array", |head| match head {
             Head::Array(len) => Some(len),
@@ -110,6 +115,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The header of a map: how many pairs follow.
+    #[inline]
     pub fn map(&mut self) -> Result<usize, Error> {
         self.scalar("expected a map", |head| match head {
             Head::Map(len) => Some(len),
@@ -118,6 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text.
+    #[inline]
     pub fn str(&mut self) -> Result<&'a [u8], Error> {
         self.body("expected a string", |head| matches!(head, Head::Str(_)))
             .map(|(_, body)| body)
@@ -228,6 +235,31 @@ impl<'a> Reader<'a> {
         Ok(head.children())
     }
 
+    /// Passes over texts and other values that hold no others and are usual, `most` at most, up to the first that is something
+    /// else or not whole: how many.
+    #[inline]
+    pub fn pass_plain(&mut self, most: usize) -> usize {
+        let (mut at, mut passed) = (self.at, 0);
+        while passed < most
+            && let Some(end) = plain_end(self.bytes, at)
+        {
+            at = end;
+            passed += 1;
+        }
+        self.at = at;
+        passed
+    }
+
+    /// Goes on `offset` bytes after the start, where a value is known to begin.
+    ///
+    /// # Panics
+    /// When that is beyond the end.
+    pub fn go_to(&mut self, offset: usize) {
+        assert!(offset <= self.bytes.len());
+        self.at = offset;
+    }
+
+    #[inline]
     fn scalar<T>(
         &mut self,
         reason: &'static str,
@@ -242,6 +274,7 @@ impl<'a> Reader<'a> {
         Ok(value)
     }
 
+    #[inline]
     fn body(
         &mut self,
         reason: &'static str,
@@ -305,6 +338,16 @@ mod tests {
         }
         // The frame, its tag, an array with two, a map of one pair, and seven scalars.
         assert_eq!(children, [10, 0, 2, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        let mut plain = Reader::new(
+            b"\xa1a\xd9\x01b\xda\x00\x01c\xd7\x00abcdefgh\x05\xff\xc0\xc2\xa0\x90\xa2x",
+        );
+        assert_eq!((plain.pass_plain(2), plain.offset()), (2, 5));
+        assert_eq!((plain.pass_plain(2), plain.offset()), (2, 19));
+        assert_eq!((plain.pass_plain(9), plain.offset()), (5, 24));
+        assert_eq!(plain.array(), Ok(0));
+        assert_eq!((plain.pass_plain(9), plain.offset()), (0, 25));
+        plain.go_to(5);
+        assert_eq!(plain.str(), Ok(&b"c"[..]));
         let mut cut = Reader::new(b"\xd9\x05ab");
         assert_eq!(cut.pass(), Err(Error::Incomplete { needed: 3 }));
         assert_eq!(cut.offset(), 0);

@@ -9,7 +9,7 @@ use super::super::open_stream::{EVENT_BYTES, EVENTS_MAX, Event, REQUEST_BYTES_MA
 use super::super::streams::Streams;
 use super::super::text::service_length;
 use super::*;
-use crate::cloudwatch_logs::message::Said;
+use crate::cloudwatch_logs::message::{Said, Text};
 
 /// Checks every rule for a request, and returns its records.
 fn check(request: &plugin::Request) -> Vec<(DeliveryId, u32)> {
@@ -115,7 +115,7 @@ fn held_by(count: u32, bytes: usize, rounds: i64) -> usize {
                 record,
                 millis: round,
                 said: Said {
-                    text: &text,
+                    text: Text::Plain(&text),
                     bytes,
                     entity: b"",
                 },

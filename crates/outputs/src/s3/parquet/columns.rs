@@ -78,6 +78,8 @@ fn micros(text: &[u8]) -> Option<i64> {
 /// Columns and types as far as they are known.
 pub struct Schema {
     names: HashMap<String, usize>,
+    /// The column behind that of the field before: that of the next field, as most rows have the fields of the one before.
+    next: usize,
     kinds: Vec<(String, Kind)>,
     time_column: Option<String>,
     has_rest: bool,
@@ -88,6 +90,7 @@ impl Schema {
     pub fn new(time_column: Option<&str>) -> Schema {
         Schema {
             names: HashMap::new(),
+            next: 0,
             kinds: Vec::new(),
             time_column: time_column.map(str::to_owned),
             has_rest: false,
@@ -95,17 +98,37 @@ impl Schema {
     }
 
     /// A row has this field.
-    pub fn observe(&mut self, key: &str, batch: &Batch, value: Value) {
-        let kind = Kind::of(batch, value, self.time_column.as_deref() == Some(key));
-        if let Some(index) = self.names.get(key) {
-            let known = &mut self.kinds[*index].1;
-            *known = known.with(kind);
-        } else if self.kinds.len() < COLUMNS_MAX && key != REST {
-            self.names.insert(key.to_owned(), self.kinds.len());
-            self.kinds.push((key.to_owned(), kind));
-        } else {
-            self.has_rest = true;
+    pub fn observe(&mut self, key: &[u8], batch: &Batch, value: Value) {
+        let index = match self.kinds.get(self.next) {
+            Some((name, _)) if name.as_bytes() == key => self.next,
+            _ => match self.index(&String::from_utf8_lossy(key)) {
+                Some(index) => index,
+                None => {
+                    self.has_rest = true;
+                    return;
+                }
+            },
+        };
+        let (name, known) = &mut self.kinds[index];
+        let is_time = self.time_column.as_ref() == Some(name);
+        *known = known.with(Kind::of(batch, value, is_time));
+        self.next = index + 1;
+        if self.next == self.kinds.len() {
+            self.next = 0;
         }
+    }
+
+    /// The column of this name, made if there can be one.
+    fn index(&mut self, key: &str) -> Option<usize> {
+        if let Some(index) = self.names.get(key) {
+            return Some(*index);
+        }
+        if self.kinds.len() == COLUMNS_MAX || key == REST {
+            return None;
+        }
+        self.names.insert(key.to_owned(), self.kinds.len());
+        self.kinds.push((key.to_owned(), Kind::Null));
+        Some(self.kinds.len() - 1)
     }
 
     /// There is something without a column of its own.
@@ -173,20 +196,28 @@ impl Columns {
     /// Adds a record.
     pub fn push_row(&mut self, batch: &Batch, fields: Fields, writer: &mut Writer) {
         let mut rest = Vec::new();
+        let mut next = 0;
         for field in batch.fields(fields) {
-            let key = String::from_utf8_lossy(batch.bytes(field.key.span()));
-            let column = match self.names.get(&*key) {
-                Some(index) => &mut self.columns[*index],
-                None => {
-                    push_member(&mut rest, &key, batch, field.value, writer);
-                    continue;
-                }
+            let key = batch.bytes(field.key.span());
+            // Mostly the fields of a row stand in the order of the columns.
+            let likely = self.columns.get(next).filter(|_| self.rest != Some(next));
+            let index = match likely {
+                Some(column) if column.name.as_bytes() == key => Some(next),
+                _ => self.names.get(&*String::from_utf8_lossy(key)).copied(),
             };
-            if column.levels.len() > self.rows {
-                // A second key that only differs in what is not UTF-8.
-                push_member(&mut rest, &key, batch, field.value, writer);
+            let column = index.map(|index| &mut self.columns[index]);
+            // A second key may only differ in what is not UTF-8.
+            let Some(column) = column.filter(|column| column.levels.len() <= self.rows) else {
+                push_member(
+                    &mut rest,
+                    &String::from_utf8_lossy(key),
+                    batch,
+                    field.value,
+                    writer,
+                );
                 continue;
-            }
+            };
+            next = index.map_or(0, |index| index + 1);
             column.pad(self.rows);
             self.size += column.push(batch, field.value, writer);
         }

@@ -438,6 +438,27 @@ proptest! {
         }
     }
 
+    /// The quick ways for short numbers give what the standard library gives.
+    #[test]
+    fn numbers_are_the_nearest_ones(sign in "-?", whole in "0|[1-9][0-9]{0,20}", decimals in "|[.][0-9]{1,26}", end in "|,|e") {
+        let number = format!("{sign}{whole}{decimals}");
+        let text = format!("{number}{end}");
+        let mut batch = batch("");
+        let span = batch.put(text.as_bytes());
+        let result = value(&mut batch, span);
+        if end == "e" {
+            prop_assert!(result.is_err());
+            return Ok(());
+        }
+        let (read, used) = result.expect("a number");
+        let expected = match (number.parse::<i64>(), number.parse::<u64>()) {
+            (Ok(number), _) => Tree::Int(number),
+            (_, Ok(number)) => Tree::Uint(number),
+            _ => Tree::float(number.parse().expect("a float")),
+        };
+        prop_assert_eq!((Tree::of(&batch, read), used), (expected, number.len()));
+    }
+
     #[test]
     fn any_bytes_are_harmless(text in bytes(), start in prop::sample::select(&["", "{", "[", "\"", "{\"a\":\"", "-"][..])) {
         let text = [start.as_bytes(), &text].concat();

@@ -493,6 +493,36 @@ proptest! {
         }
     }
 
+    /// In one pass what takes two: also with the keys of the object before.
+    #[test]
+    fn nested_objects_are_written_as_strings_of_json(
+        maps in prop::collection::vec(any_map(), 1..4),
+        texts in prop::collection::vec(bytes(), 0..6),
+        escape_unicode: bool,
+    ) {
+        let options = Options { escape_unicode, nan_to_null: false };
+        let (mut writer, mut nested) = (Writer::new(options), NestedWriter::new(options));
+        let mut batch = batch("");
+        let plain = texts.iter().enumerate().map(|(index, text)| {
+            (Tree::text(&format!("k{index}\"")), Tree::Str(text.clone()))
+        });
+        let plain: Vec<_> = plain.collect();
+        for map in maps.into_iter().flat_map(|map| [map, plain.clone()]) {
+            let fields = put_map(&map, &mut batch);
+            for _ in 0..2 {
+                let mut json = Vec::new();
+                writer.object(&batch, fields, &mut json);
+                let mut expected = b"before ".to_vec();
+                writer.string(&json, &mut expected);
+                let mut out = b"before \"".to_vec();
+                let len = nested.object(&batch, fields, &mut out);
+                out.push(b'"');
+                prop_assert_eq!(String::from_utf8(out).expect("UTF-8"), String::from_utf8(expected).expect("UTF-8"));
+                prop_assert_eq!(len, json.len());
+            }
+        }
+    }
+
     /// Where a text lies, and what is beside it, makes no difference.
     #[test]
     fn a_text_is_written_the_same_everywhere(before in bytes(), text in bytes(), after in bytes(), escape_unicode: bool) {
