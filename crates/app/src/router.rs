@@ -13,7 +13,7 @@ use config::{
 use engine::{Handovers, Pipeline, PipelineError, Plan};
 use parsers::Definitions;
 use plugin::Log;
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, LocalOptions};
 
 use crate::help;
 use crate::log_file::LogFile;
@@ -172,10 +172,11 @@ fn start(plan: Plan, operator: Operator, handovers: Handovers) -> ExitCode {
         log.error(format_args!("{why}"));
         return ExitCode::from(CANNOT_START);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // Not a `LocalSet`: with one, a task that wakes another writes to an event descriptor and looks for events once more.
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
-        .build();
+        .build_local(LocalOptions::default());
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -183,7 +184,7 @@ fn start(plan: Plan, operator: Operator, handovers: Handovers) -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    runtime.block_on(LocalSet::new().run_until(run(plan, operator, handovers, level)))
+    runtime.block_on(run(plan, operator, handovers, level))
 }
 
 /// Runs one pipeline after the other: another one only if the process could not go on as another binary.

@@ -5,11 +5,11 @@ mod case;
 mod chart;
 mod configuration;
 mod contestant;
-mod destination;
+pub mod destination;
 mod measure;
 mod published;
 mod result;
-mod usage;
+pub mod usage;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

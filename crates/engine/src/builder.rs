@@ -335,6 +335,7 @@ impl<'a> Builder<'a> {
                 .memory
                 .records
                 .child(common.mem_buf_limit.0 as usize),
+            flush: self.flush,
             config_dir: self.config_dir.clone(),
         };
         Seat {

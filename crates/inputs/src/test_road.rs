@@ -65,6 +65,7 @@ pub fn context(tag: Option<&str>, budget: &Arc<Budget>) -> InputContext {
         metrics: Metrics::default(),
         parsers: Arc::new(NoParsers),
         budget: Arc::clone(budget),
+        flush: std::time::Duration::from_secs(1),
         config_dir: PathBuf::new(),
     }
 }

@@ -11,41 +11,49 @@ use super::{Follower, Number};
 const CLOCK_STEP: Duration = Duration::from_millis(500);
 
 impl Follower {
+    /// Takes what the kernel said about names and files.
     pub(super) fn take_notices(&mut self, now: Instant) {
         let Some(watch) = &self.watch else {
             return;
         };
-        let mut notices = Vec::new();
-        watch.drain(|notice| notices.push(notice));
-        for notice in notices {
+        let (mut names, mut files) = (Vec::new(), Vec::new());
+        watch.names.drain(|notice| names.push(notice));
+        watch.files.drain(|notice| files.push(notice));
+        self.rhythm.noticed(files.len());
+        for notice in names {
             match notice {
-                Notice::Changed(id) => {
-                    if let Some(&number) = self.by_watch.get(&id) {
-                        self.look_at(number);
-                    }
-                }
-                Notice::Moved(id) => {
-                    if let Some(&number) = self.by_watch.get(&id) {
-                        self.look_at(number);
-                        self.check_path(number, now);
-                    } else {
-                        self.directory_changed(id, now);
-                    }
-                }
+                Notice::Changed(id) | Notice::Moved(id) => self.directory_changed(id, now),
                 Notice::Entry(id, name, change) => self.take_entry(id, &name, change, now),
                 Notice::Directory(_) => self.scan_soon(now),
                 Notice::Ended(id) => self.directory_ended(id, now),
-                Notice::Overflow => {
-                    let log = &self.setup.log;
-                    log.warn(format_args!(
-                        "inotify event queue overflow, reconciling files"
-                    ));
-                    self.times.check = now;
-                    self.times.scan = now;
+                Notice::Overflow => self.reconcile(now),
+            }
+        }
+        for notice in files {
+            let (Notice::Changed(id) | Notice::Moved(id)) = notice else {
+                if notice == Notice::Overflow {
+                    self.reconcile(now);
+                }
+                continue;
+            };
+            if let Some(&number) = self.by_watch.get(&id) {
+                self.look_at(number);
+                if notice == Notice::Moved(id) {
+                    self.check_path(number, now);
                 }
             }
         }
         self.look_at_entries(now);
+    }
+
+    /// Notices were lost: everything is looked at.
+    fn reconcile(&mut self, now: Instant) {
+        let log = &self.setup.log;
+        log.warn(format_args!(
+            "inotify event queue overflow, reconciling files"
+        ));
+        self.times.check = now;
+        self.times.scan = now;
     }
 
     /// When the clock was set back, files that are made now seem older than those that were found before.
