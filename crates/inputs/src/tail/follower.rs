@@ -141,6 +141,8 @@ pub struct Follower {
     archived: Archived,
     /// How many files all instances should have open.
     descriptor_limit: usize,
+    /// The first file that the next check looks at, if there are many.
+    checked_to: Number,
     to_look_at: Vec<Number>,
     to_read: VecDeque<Number>,
     /// Files of which something was refused.
@@ -174,6 +176,8 @@ struct State {
     unwatched: bool,
     /// Nothing new is read any more.
     stopping: bool,
+    /// The kernel's notices were too many: some are lost.
+    overflowed: bool,
 }
 
 /// When things are due.
@@ -292,6 +296,7 @@ impl Follower {
             doubtful: Doubtful::default(),
             archived: Archived::default(),
             descriptor_limit: descriptor::limit(),
+            checked_to: 0,
             to_look_at: Vec::new(),
             to_read: VecDeque::new(),
             refused: BTreeSet::new(),
