@@ -80,6 +80,8 @@ fn compile(text: &str, steps: usize) -> Result<Regex, fancy_regex::Error> {
 struct Writer<'a> {
     groups: &'a Groups,
     out: String,
+    /// What is written is written once more elsewhere, where its groups have their numbers.
+    is_copy: bool,
 }
 
 type Written = Result<(), &'static str>;
@@ -89,6 +91,7 @@ impl Writer<'_> {
         let mut writer = Writer {
             groups: &syntax.groups,
             out: String::new(),
+            is_copy: false,
         };
         writer.node(&syntax.root)?;
         Ok(writer.out)
@@ -107,6 +110,7 @@ impl Writer<'_> {
             Node::WordBoundary { negated, ascii } => self.word_boundary(*negated, *ascii),
             Node::Concat(nodes) => nodes.iter().try_for_each(|node| self.node(node)),
             Node::Alternation(nodes) => self.alternation(nodes),
+            Node::Capture { node, .. } if self.is_copy => self.wrapped("(?:", node, ")"),
             Node::Capture { node, .. } => self.wrapped("(", node, ")"),
             Node::Repeat {
                 node,
@@ -131,6 +135,9 @@ impl Writer<'_> {
             Node::Absent(node) => self.absent(node),
             Node::LineBreak => self.push(r"(?>\r\n|[\n\x0B\f\r\x{85}\x{2028}\x{2029}])"),
             Node::Keep => self.push(r"\K"),
+            Node::Backreference { .. } | Node::Conditional { .. } if self.is_copy => {
+                Err("a reference to a group inside an absent operator is not supported")
+            }
             Node::Backreference { to, ignore_case } => {
                 let groups = self.groups.find(to);
                 self.backreference(&groups, *ignore_case)
@@ -239,10 +246,15 @@ impl Writer<'_> {
             return Err("an absent operator whose pattern has no fixed length is not supported");
         };
         if len == 0 {
-            return self.push("(?!)");
+            return match node {
+                Node::Empty => self.push("(?!)"),
+                _ => Err("an absent operator around an assertion is not supported"),
+            };
         }
         let any = r"[\x{0}-\x{10FFFF}]";
+        self.is_copy = true;
         self.wrapped("(?:(?!", node, ")")?;
+        self.is_copy = false;
         self.push(any)?;
         self.wrapped(")*(?:(?=", node, ")")?;
         self.push(any)?;

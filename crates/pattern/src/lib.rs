@@ -15,7 +15,8 @@
 //! Known differences: what a group holds after a loop whose last turn was empty, as in `(a?)*`, is not what Onigmo says (the
 //! match itself is). Ignoring case knows only pairs of single characters: `ß` does not match `ss`.
 //!
-//! Not supported, and refused when compiled: `\X`, `\k<name+level>`, `(?~…)` around a pattern without a fixed length.
+//! Not supported, and refused when compiled: `\X`, `\k<name+level>`, `(?~…)` around a pattern without a fixed length or
+//! around an assertion.
 
 mod automaton;
 mod backtrack;
