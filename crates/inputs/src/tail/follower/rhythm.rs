@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_millis(250);
 /// So many rounds go into the time that a record may wait.
 const ROUNDS_PER_FLUSH: u32 = 4;
 /// A round that has more to read than this comes too late,
-const BYTES: usize = 192 << 10;
+const BYTES: usize = 96 << 10;
 /// as does one after so many notices: the kernel keeps 16384.
 const NOTICES: usize = 4096;
 /// A record is due a moment after the round that its time is up with, so that it goes together with what that one reads.
