@@ -164,7 +164,7 @@ fn raise(limits: Rlimit) -> Rlimit {
         current: Some(most),
         ..limits
     };
-    match setrlimit(Resource::Nofile, raised.clone()) {
+    match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised,
         Err(_) => limits,
     }

@@ -78,7 +78,7 @@ impl Follower {
 
     /// Looks at every file and its path; if there are many of which the kernel tells, at some of them.
     pub(super) fn check_all(&mut self, now: Instant) {
-        for number in self.to_check() {
+        for number in self.due_for_check() {
             self.look_at(number);
             self.check_path(number, now);
             self.close_if_finished(number, now);
@@ -86,7 +86,7 @@ impl Follower {
     }
 
     /// What is checked now: all that no notice is expected of, and of the others so many, in turn.
-    fn to_check(&mut self) -> Vec<Number> {
+    fn due_for_check(&mut self) -> Vec<Number> {
         let all = std::mem::take(&mut self.state.overflowed);
         if all || self.files.len() <= CHECKED_AT_ONCE {
             return self.files.keys().copied().collect();
