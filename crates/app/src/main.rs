@@ -3,6 +3,7 @@
 //! Called as `fluent-bit` it is the router alone.
 
 mod aws_doctor;
+mod crew;
 mod dlq;
 mod help;
 mod log_file;
@@ -15,6 +16,7 @@ mod router;
 mod sandbox;
 mod signals;
 mod upgrade;
+mod workers;
 
 #[cfg(feature = "query")]
 mod demo;

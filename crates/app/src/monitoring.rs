@@ -146,7 +146,7 @@ impl Serving {
             descriptors: descriptors
                 .map(|socket| (LISTENER.to_owned(), socket))
                 .collect(),
-            state: Vec::new(),
+            ..Handover::default()
         };
         Handovers::from([(NAME.to_owned(), handover)])
     }

@@ -1,12 +1,13 @@
 //! What people ask of the running router, by signals and over the monitoring server: stop, reload, upgrade.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use config::{CommandLine, Diagnostics, LogLevel, Severity, SystemHost};
-use engine::{Controller, Plan};
+use engine::{Plan, Shards};
 use plugin::Log;
 use tokio::sync::Notify;
 
@@ -15,6 +16,7 @@ use crate::router;
 use crate::sandbox::Needs;
 use crate::signals::{Asked, Signals};
 use crate::upgrade::Program;
+use crate::workers;
 
 /// A configuration file that has not changed for so long is whole,
 const CALM: Duration = Duration::from_millis(10);
@@ -36,24 +38,17 @@ pub struct Operator {
     pub program: Rc<Program>,
     /// What the process was started to touch; in a sandbox it never can touch more.
     pub needs: Rc<Needs>,
-    settings: Rc<Cell<Settings>>,
 }
 
-/// What the running configuration says about reloads.
-#[derive(Clone, Copy)]
-struct Settings {
-    may_reload: bool,
-}
-
-/// Tells one pipeline what people ask.
+/// Tells the shards of one router what people ask.
 pub struct Control {
     command_line: Rc<CommandLine>,
     program: Rc<Program>,
     needs: Rc<Needs>,
     log: Log,
-    settings: Rc<Cell<Settings>>,
-    controller: Controller,
-    shutdown: Notify,
+    shards: Arc<Shards>,
+    /// What runs.
+    plan: RefCell<Plan>,
     ended: Notify,
     leave: Cell<Leave>,
     is_stopping: Cell<bool>,
@@ -66,25 +61,18 @@ impl Operator {
             command_line,
             program: Rc::new(program),
             needs: Rc::new(needs),
-            settings: Rc::new(Cell::new(Settings { may_reload: false })),
         }
     }
 
-    /// Takes note of what the running configuration allows.
-    pub fn note(&self, plan: &Plan) {
-        self.settings.set(Settings::of(plan));
-    }
-
-    /// Tells the pipeline behind `controller` from now on.
-    pub fn take_over(&self, controller: Controller, log: Log) -> Rc<Control> {
+    /// Tells `shards`, which run `plan`, from now on.
+    pub fn take_over(&self, shards: Arc<Shards>, plan: Plan, log: Log) -> Rc<Control> {
         Rc::new(Control {
             command_line: Rc::clone(&self.command_line),
             program: Rc::clone(&self.program),
             needs: Rc::clone(&self.needs),
             log,
-            settings: Rc::clone(&self.settings),
-            controller,
-            shutdown: Notify::new(),
+            shards,
+            plan: RefCell::new(plan),
             ended: Notify::new(),
             leave: Cell::new(Leave::Stop),
             is_stopping: Cell::new(false),
@@ -97,21 +85,8 @@ impl Operator {
     }
 }
 
-impl Settings {
-    fn of(plan: &Plan) -> Settings {
-        Settings {
-            may_reload: plan.service.hot_reload.0,
-        }
-    }
-}
-
 impl Control {
-    /// Completes when the pipeline should come to its end.
-    pub async fn shutdown(&self) {
-        self.shutdown.notified().await;
-    }
-
-    /// The pipeline has come to its end.
+    /// All shards have come to their end.
     pub fn ended(&self) {
         self.ended.notify_one();
     }
@@ -137,15 +112,15 @@ impl Control {
     fn stop(&self) {
         self.leave.set(Leave::Stop);
         if self.is_stopping.replace(true) {
-            self.controller.stop();
+            self.shards.stop();
         } else {
-            self.shutdown.notify_one();
+            self.shards.shut_down();
         }
     }
 
     /// Whether the running configuration allows reloads.
     pub fn may_reload(&self) -> bool {
-        self.settings.get().may_reload
+        self.plan.borrow().service.hot_reload.0
     }
 
     /// Loads the configuration anew and puts it in the place of the running one. If it is not allowed or does not work,
@@ -175,11 +150,12 @@ impl Control {
             // A file that somebody has just emptied to write it anew looks like this.
             return Err("the configuration has no inputs or no outputs".to_owned());
         }
-        let (settings, service) = (Settings::of(&plan), plan.service.clone());
-        let outcome = self.controller.reload(plan, level).await;
+        workers::check_reload(&plan, self.shards.count(), &self.log)?;
+        let former = self.plan.borrow().clone();
+        let outcome = self.shards.reload(&plan, &former, level).await;
         outcome.map_err(|error| error.to_string())?;
-        self.settings.set(settings);
-        LogFile::install(&service);
+        LogFile::install(&plan.service);
+        *self.plan.borrow_mut() = plan;
         Ok(())
     }
 
@@ -193,7 +169,7 @@ impl Control {
             Ok(()) => {
                 self.log.info(format_args!("[upgrade] handing over"));
                 self.leave.set(Leave::Upgrade);
-                self.controller.hand_over();
+                self.shards.hand_over();
             }
             Err(why) => self
                 .log

@@ -10,11 +10,11 @@ use config::{
     Action, CommandLine, Diagnostics, Document, HelpTopic, LogLevel, Options, SectionKind,
     ServiceOptions, Severity, SystemHost,
 };
-use engine::{Handovers, Pipeline, PipelineError, Plan};
+use engine::{Handovers, Pipeline, PipelineError, Plan, Shards};
 use parsers::Definitions;
 use plugin::Log;
-use tokio::runtime::{Builder, LocalOptions};
 
+use crate::crew::{self, Crew};
 use crate::help;
 use crate::log_file::LogFile;
 use crate::monitoring::{self, MonitorSettings};
@@ -23,6 +23,7 @@ use crate::registry::REGISTRY;
 use crate::sandbox::Needs;
 use crate::signals::Signals;
 use crate::upgrade::{self, Program};
+use crate::workers;
 
 /// The exit status of a configuration that cannot be loaded, as upstream's.
 const CANNOT_LOAD: u8 = 1;
@@ -172,12 +173,7 @@ fn start(plan: Plan, operator: Operator, handovers: Handovers) -> ExitCode {
         log.error(format_args!("{why}"));
         return ExitCode::from(CANNOT_START);
     }
-    // Not a `LocalSet`: with one, a task that wakes another writes to an event descriptor and looks for events once more.
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(4)
-        .build_local(LocalOptions::default());
-    let runtime = match runtime {
+    let runtime = match crew::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             log.error(format_args!("cannot start: {error}"));
@@ -198,17 +194,18 @@ async fn run(
     let mut signals = Signals::listen(log.clone());
     loop {
         let monitor = MonitorSettings::new(&plan.service);
-        operator.note(&plan);
         let inherited = handovers.remove(monitoring::NAME);
-        let pipeline = match Pipeline::resume(plan, level, std::mem::take(&mut handovers)) {
-            Ok(pipeline) => pipeline,
-            Err(error) => return cannot_start(&error, &log),
-        };
+        let shards = Shards::new(&plan, workers::count(&plan, &log));
+        let (pipeline, mut crew) =
+            match build(&plan, level, &shards, std::mem::take(&mut handovers)) {
+                Ok(built) => built,
+                Err(error) => return cannot_start(&error, &log),
+            };
         let (limit, records) = pipeline.memory();
         log.info(format_args!(
             "memory limit {limit} bytes, of which {records} for records between reading and delivery"
         ));
-        let control = operator.take_over(pipeline.controller(), log.clone());
+        let control = operator.take_over(shards, plan, log.clone());
         let serving = match monitor {
             None => None,
             Some(monitor) => {
@@ -225,10 +222,11 @@ async fn run(
                 }
             }
         };
-        let shutdown = Rc::clone(&control);
+        crew.go(pipeline.watched());
         let (given_up, asked) = tokio::join!(
             async {
-                let given_up = pipeline.run(async move { shutdown.shutdown().await }).await;
+                let mut given_up = pipeline.run(std::future::pending()).await;
+                given_up.extend(crew.ended().await);
                 control.ended();
                 given_up
             },
@@ -254,6 +252,21 @@ async fn run(
             }
         };
     }
+}
+
+/// Builds all shards: the first one to run here, the others on threads of their own.
+fn build(
+    plan: &Plan,
+    level: LogLevel,
+    shards: &Arc<Shards>,
+    handovers: Handovers,
+) -> Result<(Pipeline, Crew), PipelineError> {
+    let mut handovers = engine::deal(handovers, shards.count()).into_iter();
+    let own = handovers.next().unwrap_or_default();
+    let part = plan.part(0, shards.count());
+    let pipeline = Pipeline::of_shard(part, level, own, shards.member(0))?;
+    let crew = Crew::build(plan, level, shards, handovers.collect())?;
+    Ok((pipeline, crew))
 }
 
 fn cannot_start(error: &PipelineError, log: &Log) -> ExitCode {

@@ -1,4 +1,6 @@
-//! Finds marks in documents that come in pieces, packed with gzip or not.
+//! Finds marks in documents that come in pieces: text, packed with gzip or not, and Parquet.
+
+mod parquet;
 
 use std::io::{self, Write};
 
@@ -59,6 +61,8 @@ enum State<F: FnMut(Mark)> {
     Start(Vec<u8>, Scanner<F>),
     Plain(Scanner<F>),
     Gzip(Box<MultiGzDecoder<Scanner<F>>>),
+    /// All of it, because it is read from its end.
+    Parquet(Vec<u8>, Scanner<F>),
     Ended,
 }
 
@@ -68,15 +72,23 @@ impl<F: FnMut(Mark)> Document<F> {
         Document(State::Start(Vec::new(), Scanner::new(found)))
     }
 
-    /// The next piece. An error says that it is not the gzip data that it began as.
+    /// The next piece. An error says that it is not the gzip data that it began as. In Parquet of more than 256 MiB, and in
+    /// a part of such a file, nothing is found.
     pub fn feed(&mut self, piece: &[u8]) -> io::Result<()> {
         match &mut self.0 {
             State::Plain(scanner) => scanner.write_all(piece),
             State::Gzip(decoder) => decoder.write_all(piece),
+            State::Parquet(file, _) => {
+                file.extend_from_slice(piece);
+                if file.len() > parquet::BYTES_MAX {
+                    self.0 = State::Ended;
+                }
+                Ok(())
+            }
             State::Ended => Ok(()),
             State::Start(head, _) => {
                 head.extend_from_slice(piece);
-                match head.len() < GZIP.len() {
+                match head.len() < GZIP.len().max(parquet::MAGIC.len()) {
                     true => Ok(()),
                     false => self.begin(),
                 }
@@ -91,15 +103,19 @@ impl<F: FnMut(Mark)> Document<F> {
         }
         match self.0 {
             State::Gzip(mut decoder) => decoder.try_finish(),
+            State::Parquet(file, mut scanner) => parquet::marks(file.into(), &mut scanner.found),
             _ => Ok(()),
         }
     }
 
     fn begin(&mut self) -> io::Result<()> {
         if let State::Start(head, scanner) = std::mem::replace(&mut self.0, State::Ended) {
-            self.0 = match head.starts_with(GZIP) {
-                true => State::Gzip(Box::new(MultiGzDecoder::new(scanner))),
-                false => State::Plain(scanner),
+            self.0 = if head.starts_with(GZIP) {
+                State::Gzip(Box::new(MultiGzDecoder::new(scanner)))
+            } else if head.starts_with(parquet::MAGIC) {
+                State::Parquet(Vec::new(), scanner)
+            } else {
+                State::Plain(scanner)
             };
             return self.feed(&head);
         }
@@ -161,6 +177,21 @@ mod tests {
             document.end().unwrap();
             prop_assert_eq!(found, (0..50).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn parquet_is_looked_through_however_it_is_cut() {
+        let file = parquet::tests::file(500);
+        for size in [1, 3, 1000, file.len()] {
+            let mut found = 0;
+            let mut document = Document::new(|_| found += 1);
+            file.chunks(size)
+                .for_each(|piece| document.feed(piece).unwrap());
+            document.end().unwrap();
+            assert_eq!(found, 400, "in pieces of {size} bytes");
+        }
+        let part = document(&file[..file.len() - 1], |_| panic!("a part has no marks"));
+        assert!(part.is_ok(), "a part is not a broken file");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod firehose;
 mod kinesis;
 mod latencies;
 mod logs;
+mod logs_listing;
 mod record_id;
 mod reply;
 mod s3;

@@ -104,6 +104,12 @@ pub struct ServiceOptions {
     /// control group allows if that is less. Nothing is read for which there is no room.
     #[option(name = "memory_limit")]
     pub memory_limit: Option<BinarySize>,
+    /// How many threads (shards) the files of `tail` and the connections of `forward`, `tcp` and `http` are spread over.
+    /// Each has filters, outputs and connections of its own; the memory limit is for all. By default one on up to four
+    /// cores, else one for every four cores, at most eight. A file, and what it is rotated to, stays in one. An output or a
+    /// filter that must get all records in one place (`s3`) makes it one. A reload does not change it.
+    #[option(name = "workers")]
+    pub workers: Option<usize>,
     /// The stack of a coroutine in bytes. Accepted; Flumen has no such stacks.
     #[option(
         name = "coro_stack_size",

@@ -10,7 +10,7 @@ use config::RetryLimit;
 use monitor::{FilterCounters, InputCounters, OutputCounters};
 use plugin::{
     BuildError, BuildInput, BuildOutput, FilterContext, Handover, InputContext, Level, Log,
-    Metrics, OutputContext, Parsers, RunInput, RunOutput, Stop, WriterSource,
+    Metrics, OutputContext, Parsers, RunInput, RunOutput, Shard, Stop, WriterSource,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -21,6 +21,7 @@ use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation};
 use crate::runner::RunnerSettings;
+use crate::shards::Member;
 use crate::storage::{DeadLetters, DefaultStorage, StateDirectory};
 
 /// An input that can be built, also a second time.
@@ -33,7 +34,7 @@ pub struct Seat {
     pub database: Option<String>,
     /// Whether what it hands over is kept on the disk until it is delivered.
     pub is_stored: bool,
-    build: Rc<BuildInput>,
+    build: Arc<BuildInput>,
 }
 
 /// An input that is built.
@@ -57,7 +58,7 @@ pub struct BuiltOutput {
 /// What the task of an output owns.
 pub struct OutputTask {
     pub settings: RunnerSettings,
-    pub build: Rc<BuildOutput>,
+    pub build: Arc<BuildOutput>,
     pub context: OutputContext,
     pub first: RunOutput,
     pub deliveries: UnboundedReceiver<Delivery>,
@@ -72,6 +73,8 @@ pub struct Shared {
     pub dead_letters: DeadLetters,
     /// Tells outputs of the end.
     pub stop: Stop,
+    /// Which shard it is, and what it has together with the others.
+    pub member: Member,
 }
 
 /// The counters of every instance there ever was, by plugin and name: one that is built anew goes on where the one before
@@ -213,6 +216,7 @@ impl<'a> Builder<'a> {
             common,
             matcher,
             build,
+            ..
         } = planned;
         let counters = self.counts.output(&identity);
         let log = self.log("output", &identity, common.log_level);
@@ -240,7 +244,7 @@ impl<'a> Builder<'a> {
             deliveries: sender.clone(),
             oversight: Rc::clone(&settings.oversight),
             counters: counters.clone(),
-            bytes_max: common.total_limit_size.0,
+            bytes_max: self.part_of_limit(common.total_limit_size.0),
         };
         let built = BuiltOutput {
             identity,
@@ -248,16 +252,22 @@ impl<'a> Builder<'a> {
             oversight: Rc::clone(&settings.oversight),
             counters,
             log,
-            bytes_max: common.total_limit_size.0,
+            bytes_max: exit.bytes_max,
             task: OutputTask {
                 settings,
-                build: Rc::new(build),
+                build,
                 context,
                 first,
                 deliveries,
             },
         };
         Some((built, exit))
+    }
+
+    /// A shard's part of a limit for the router.
+    fn part_of_limit(&self, limit: Option<u64>) -> Option<u64> {
+        let shards = self.shared.member.shard().count as u64;
+        limit.map(|limit| (limit / shards).max(1))
     }
 
     fn runner_settings(
@@ -288,6 +298,7 @@ impl<'a> Builder<'a> {
             common,
             matcher,
             build,
+            ..
         } in planned
         {
             let counters = self.counts.filter(&identity);
@@ -317,9 +328,15 @@ impl<'a> Builder<'a> {
             identity,
             database,
             common,
+            spreads,
             build,
         } = planned;
         let counters = self.counts.input(&identity);
+        let shard = match spreads {
+            true => self.shared.member.shard(),
+            false => Shard::ONLY,
+        };
+        let bytes_max = common.mem_buf_limit.0 as usize;
         let context = InputContext {
             name: Arc::clone(&identity.name),
             tag: common
@@ -334,9 +351,13 @@ impl<'a> Builder<'a> {
                 .shared
                 .memory
                 .records
-                .child(common.mem_buf_limit.0 as usize),
+                .child(match bytes_max {
+                    0 => 0,
+                    all => (all / shard.count).max(1),
+                }),
             flush: self.flush,
             config_dir: self.config_dir.clone(),
+            shard,
         };
         Seat {
             identity,

@@ -9,7 +9,20 @@ use record::{Tag, TagPattern};
 /// `match` and `match_regex` of a filter or an output.
 pub struct TagMatcher {
     wildcard: Option<TagPattern>,
-    regex: Option<RefCell<Matcher>>,
+    regex: Option<(Pattern, RefCell<Matcher>)>,
+}
+
+impl Clone for TagMatcher {
+    fn clone(&self) -> TagMatcher {
+        TagMatcher {
+            wildcard: self.wildcard.clone(),
+            regex: self.regex.as_ref().map(|(pattern, _)| with_matcher(pattern)),
+        }
+    }
+}
+
+fn with_matcher(pattern: &Pattern) -> (Pattern, RefCell<Matcher>) {
+    (pattern.clone(), RefCell::new(pattern.matcher()))
 }
 
 impl TagMatcher {
@@ -44,7 +57,7 @@ impl TagMatcher {
                     format!("match_regex: {error}"),
                 ));
             }
-            compiled.ok().map(|pattern| RefCell::new(pattern.matcher()))
+            compiled.ok().map(|pattern| with_matcher(&pattern))
         });
         TagMatcher {
             wildcard: wildcard.map(TagPattern::new),
@@ -55,7 +68,7 @@ impl TagMatcher {
     /// Whether `tag` matches: the regular expression anchored at the start only and never with an empty match, or the
     /// wildcard pattern (upstream `src/flb_router.c`).
     pub fn matches(&self, tag: &Tag) -> bool {
-        let by_regex = |regex: &RefCell<Matcher>| {
+        let by_regex = |(_, regex): &(Pattern, RefCell<Matcher>)| {
             let mut regex = regex.borrow_mut();
             let found = regex
                 .captures(tag.as_bytes())

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use buffer::dead_letters::{Letter, Store};
@@ -181,7 +180,8 @@ fn input(letters: Vec<Batch>, replay: Replay) -> PlannedInput {
         },
         database: None,
         common: common.expect("the defaults of every input can be read"),
-        build: Rc::new(Box::new(move |_, _| {
+        spreads: false,
+        build: Arc::new(Box::new(move |_, _| {
             let mut letters = letters.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(Box::new(Letters {
                 batches: letters.take().unwrap_or_default(),

@@ -7,6 +7,7 @@
 //!
 //! * [`Plan`] is a checked configuration: what will run. Making one reports every mistake and touches nothing.
 //! * [`Pipeline`] is a running plan on one thread (a shard): inputs, filters and outputs share it without locks.
+//! * [`Shards`] is what several of them have together, and the way to tell all of them something.
 //!
 //! Invariants: the engine knows no plugin by name; nothing here waits while a batch is routed (what limits inputs is their
 //! budget); a record's obligation is settled only by an answer, a counted drop or a filter, and a panic refuses it.
@@ -30,6 +31,7 @@ mod reload;
 mod retry;
 mod road;
 mod runner;
+mod shards;
 mod storage;
 mod watchdog;
 
@@ -37,4 +39,5 @@ pub use letters::{DeadLetter, LetterBox, LettersRead, Replay};
 pub use memory::LIMIT_MIN as MEMORY_LIMIT_MIN;
 pub use pipeline::{Controller, Handovers, Pipeline, PipelineError, Reloaded};
 pub use plan::{Plan, Registry};
+pub use shards::{Member, Shards, deal};
 pub use storage::{SimulatedDisk, state_name};

@@ -16,11 +16,11 @@ use crate::builder::{Builder, BuiltInput, BuiltOutput, Counts, Shared};
 use crate::conservation::Conservation;
 use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
-use crate::memory::Memory;
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
 use crate::reading_on::{ReadingOn, sleep_until};
 use crate::road::Road;
+use crate::shards::{self, Member};
 use crate::storage::{self, Storage, open_storage};
 use crate::watchdog;
 
@@ -44,6 +44,7 @@ enum Command {
         Level,
         oneshot::Sender<Result<Reloaded, PipelineError>>,
     ),
+    ShutDown,
     Stop,
     HandOver,
 }
@@ -62,6 +63,12 @@ impl Controller {
         let command = Command::Reload(Box::new(plan), level, sender);
         self.0.send(command).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Ends it in order: inputs read on until their writers are done, as after the `shutdown` of [`Pipeline::run`].
+    pub fn shut_down(&self) {
+        // It has ended already if nobody listens.
+        let _ = self.0.send(Command::ShutDown);
     }
 
     /// Ends it: inputs read no more from now on, also if they were just reading on for their last writers.
@@ -120,24 +127,39 @@ impl Pipeline {
     pub fn resume(
         plan: Plan,
         level: Level,
+        handovers: Handovers,
+    ) -> Result<Pipeline, PipelineError> {
+        let member = Member::only(&plan);
+        Pipeline::of_shard(plan, level, handovers, member)
+    }
+
+    /// The same for the part of one shard: see [`Plan::part`]. Shards are built one after the other, the first one first.
+    pub fn of_shard(
+        plan: Plan,
+        level: Level,
         mut handovers: Handovers,
+        member: Member,
     ) -> Result<Pipeline, PipelineError> {
         let (stop_handle, stop) = StopHandle::new();
         let mut counts = Counts::new();
         let grace = grace(&plan);
         let filter_fingerprints = plan.filter_fingerprints();
-        let memory = Memory::new(plan.memory_limit());
-        let state = plan.state_directory();
-        if handovers.is_empty() {
+        let memory = member.shards.memory.clone();
+        let state = match plan.disk {
+            Some(_) => plan.state_directory(),
+            None => member.shards.state.of_shard(member.index),
+        };
+        if handovers.is_empty() && member.index == 0 {
             // A successor waits for its predecessor to let go of what both need, and no longer.
             storage::claim(&plan, &state)?;
         }
-        let (storage, dead_letters) = storage::of_plan(&plan, level, &state, &memory.records);
+        let (storage, dead_letters) = storage::of_plan(&plan, level, &state, &member);
         let shared = Shared {
             memory,
             dead_letters,
             state,
             stop,
+            member: member.clone(),
         };
         let mut builder = Builder::new(&plan, level, &shared, &mut counts);
         let outputs = plan.outputs.into_iter();
@@ -154,8 +176,12 @@ impl Pipeline {
         if !builder.failures.is_empty() {
             return Err(PipelineError(builder.failures));
         }
-        let log = Log::new("engine", level);
-        for name in handovers.keys() {
+        let log = member.log(level);
+        // Of what others had there are only copies.
+        let untaken = handovers
+            .iter()
+            .filter(|(_, given)| !given.state.is_empty() || !given.descriptors.is_empty());
+        for (name, _) in untaken {
             log.warn(format_args!(
                 "nothing takes what was handed over for '{name}': there is no such input"
             ));
@@ -183,6 +209,7 @@ impl Pipeline {
         )?;
         let (sender, commands) = unbounded_channel();
         let (events_sender, events) = unbounded_channel();
+        member.join(Controller(sender.clone()));
         Ok(Pipeline {
             built_inputs,
             built_outputs,
@@ -260,8 +287,14 @@ impl Pipeline {
                     reading_on = Some(ReadingOn::new(running.grace, running.records_read()));
                 }
                 () = sleep_until(until), if until.is_some() => {}
-                Some(event) = events.recv() => if running.note(event, None) { break Instant::now() },
+                Some(event) = events.recv() => if running.note(event, None) {
+                    running.shared.member.stop_others();
+                    break Instant::now();
+                },
                 Some(command) = commands.recv() => match command {
+                    Command::ShutDown => if reading_on.is_none() {
+                        reading_on = Some(ReadingOn::new(running.grace, running.records_read()));
+                    },
                     Command::HandOver => {
                         has_successor = true;
                         break Instant::now();
@@ -272,7 +305,12 @@ impl Pipeline {
                         let _ = answer.send(running.reload(*plan, level));
                     }
                 },
-                _ = second.tick() => running.look(),
+                _ = second.tick() => {
+                    running.look();
+                    if running.is_done() {
+                        break Instant::now();
+                    }
+                }
             }
             if let Some(on) = &mut reading_on
                 && on.is_over(running.records_read())
@@ -287,7 +325,12 @@ impl Pipeline {
                 .iter_mut()
                 .for_each(RunningInput::stop_for_successor);
         }
-        running.end(began, &mut events).await
+        let member = running.shared.member.clone();
+        let handovers = running.end(began, &mut events).await;
+        member.leave();
+        let label =
+            |(name, handover): (String, Handover)| (shards::label(&name, member.index), handover);
+        handovers.into_iter().map(label).collect()
     }
 }
 
@@ -344,10 +387,35 @@ impl Running {
                     self.report_panic(id);
                 }
                 self.hand_on(id, handover, handovers);
+                let ends_process = ends_process && self.ends_process(id);
                 self.inputs.retain(|input| input.id != id);
                 ends_process
             }
         }
+    }
+
+    /// Whether the process ends with input `id`, which wants that: one that spreads must have ended in all shards.
+    fn ends_process(&self, id: u64) -> bool {
+        let Some(input) = self.inputs.iter().find(|input| input.id == id) else {
+            return true;
+        };
+        let (name, shard) = (&input.seat.identity.name, input.seat.context.shard);
+        self.shared.member.input_ended(name, shard.has_others())
+    }
+
+    /// Whether this shard was left over and has delivered everything.
+    fn is_done(&self) -> bool {
+        let member = &self.shared.member;
+        let is_empty = || {
+            self.storage
+                .as_ref()
+                .is_none_or(|storage| storage.is_empty())
+        };
+        let is_done = member.is_left_over() && is_empty();
+        if is_done {
+            member.is_empty_now();
+        }
+        is_done
     }
 
     fn report_panic(&self, id: u64) {
@@ -369,7 +437,7 @@ impl Running {
         };
         if let Some(handovers) = handovers {
             let name = input.seat.identity.name.to_string();
-            if !(handover.descriptors.is_empty() && handover.state.is_empty()) {
+            if !handover.is_empty() {
                 handovers.insert(name, handover);
             }
             return;

@@ -14,7 +14,7 @@ use plugin::{
 };
 
 use crate::instance::TagMatcher;
-use crate::storage::{SimulatedDisk, StateDirectory, candidates};
+use crate::storage::{SimulatedDisk, StateDirectory, StateRoot, candidates};
 
 /// The plugins that are compiled in. The application lists them; the engine knows none.
 #[derive(Clone, Copy)]
@@ -28,6 +28,7 @@ pub struct Registry {
 }
 
 /// A configuration that can run: every section is read and checked, nothing is opened yet.
+#[derive(Clone)]
 pub struct Plan {
     /// `[SERVICE]`.
     pub service: ServiceOptions,
@@ -70,26 +71,35 @@ pub(crate) struct Identity {
     pub fingerprint: u64,
 }
 
+#[derive(Clone)]
 pub(crate) struct PlannedInput {
     pub identity: Identity,
     /// Where it keeps how far it came, if it does.
     pub database: Option<String>,
     pub common: InputCommon,
-    pub build: Rc<BuildInput>,
+    /// Whether there is an instance in each shard.
+    pub spreads: bool,
+    pub build: Arc<BuildInput>,
 }
 
+#[derive(Clone)]
 pub(crate) struct PlannedFilter {
     pub identity: Identity,
     pub common: FilterCommon,
     pub matcher: TagMatcher,
-    pub build: BuildFilter,
+    /// Whether one instance must see the records of all shards.
+    pub shared: bool,
+    pub build: Arc<BuildFilter>,
 }
 
+#[derive(Clone)]
 pub(crate) struct PlannedOutput {
     pub identity: Identity,
     pub common: OutputCommon,
     pub matcher: TagMatcher,
-    pub build: BuildOutput,
+    /// Whether one instance must get the records of all shards.
+    pub shared: bool,
+    pub build: Arc<BuildOutput>,
 }
 
 /// The part of a plugin that planning needs, of whatever kind.
@@ -157,12 +167,17 @@ impl Plan {
 
     /// Where this configuration's router keeps what must survive.
     pub fn state_directory(&self) -> Rc<StateDirectory> {
-        if let Some(disk) = &self.disk {
-            return StateDirectory::simulated(disk.clone());
+        match &self.disk {
+            Some(disk) => StateDirectory::simulated(disk.clone()),
+            None => self.state_root().of_shard(0),
         }
+    }
+
+    /// The same for all shards.
+    pub(crate) fn state_root(&self) -> Arc<StateRoot> {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let configured = self.service.storage_path.as_deref();
-        StateDirectory::new(candidates(configured, &self.state_name, variable))
+        StateRoot::new(candidates(configured, &self.state_name, variable))
     }
 }
 
@@ -186,7 +201,8 @@ fn plan_inputs(
                 identity,
                 database: section.text("db").map(str::to_owned),
                 common,
-                build: Rc::new(build),
+                spreads: plugin.spreads,
+                build: Arc::new(build),
             });
         }
     }
@@ -231,7 +247,8 @@ fn plan_filters(
             identity,
             common,
             matcher,
-            build,
+            shared: plugin.shared,
+            build: Arc::new(build),
         });
     }
     planned
@@ -273,7 +290,8 @@ fn plan_outputs(
             identity,
             common,
             matcher,
-            build,
+            shared: plugin.shared,
+            build: Arc::new(build),
         });
     }
     planned
@@ -332,6 +350,30 @@ impl Plan {
     pub fn memory_limit(&self) -> Option<usize> {
         let limit = self.service.memory_limit?;
         Some(usize::try_from(limit.0).unwrap_or(usize::MAX))
+    }
+
+    /// The part of shard number `index` of `count`: all inputs for the first one, those that spread for the others, none for
+    /// one that is left over.
+    pub fn part(&self, index: usize, count: usize) -> Plan {
+        let mut part = self.clone();
+        if index > 0 {
+            part.inputs.retain(|input| input.spreads && index < count);
+        }
+        part
+    }
+
+    /// Whether an input can spread its sources over shards.
+    pub fn can_spread(&self) -> bool {
+        self.inputs.iter().any(|input| input.spreads)
+    }
+
+    /// The instance of which there can be only one for all records, and with it only one shard: its kind and name.
+    pub fn undivided(&self) -> Option<String> {
+        let filters = self.filters.iter().filter(|filter| filter.shared);
+        let filters = filters.map(|filter| format!("filter {}", filter.identity.name));
+        let outputs = self.outputs.iter().filter(|output| output.shared);
+        let outputs = outputs.map(|output| format!("output {}", output.identity.name));
+        filters.chain(outputs).next()
     }
 
     /// Whether it has no inputs or no outputs: nothing would get anywhere.

@@ -15,6 +15,7 @@ use crate::output_task::RunningOutput;
 use crate::pipeline::{PipelineError, Running, grace};
 use crate::plan::{Identity, Plan, PlannedInput, PlannedOutput};
 use crate::road::{Exit, Road};
+use crate::shards::copy;
 use crate::storage::open_storage;
 
 /// What a reload changed.
@@ -76,11 +77,20 @@ impl Running {
         self.grace = grace;
         let reloaded = self.commit(prepared);
         self.watched.reloads.add(1);
-        self.log.info(format_args!(
+        self.log_reload(reloaded);
+        Ok(reloaded)
+    }
+
+    /// The first shard speaks for all.
+    fn log_reload(&self, reloaded: Reloaded) {
+        let words = format_args!(
             "[reload] done: {} instances run on, {} changed, {} added, {} removed",
             reloaded.kept, reloaded.changed, reloaded.added, reloaded.removed
-        ));
-        Ok(reloaded)
+        );
+        match self.shared.member.index {
+            0 => self.log.info(words),
+            _ => self.log.debug(words),
+        }
     }
 
     /// Builds what is new.
@@ -361,15 +371,4 @@ fn is_same(one: &Identity, other: &Identity) -> bool {
 
 fn has_same_name(one: &Identity, other: &Identity) -> bool {
     one.plugin == other.plugin && one.name == other.name
-}
-
-/// A second set of the same descriptors; those that cannot be had are left out.
-fn copy(handover: &Handover) -> Handover {
-    let descriptors = handover.descriptors.iter();
-    Handover {
-        descriptors: descriptors
-            .filter_map(|(name, descriptor)| Some((name.clone(), descriptor.try_clone().ok()?)))
-            .collect(),
-        state: handover.state.clone(),
-    }
 }

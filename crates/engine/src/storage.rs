@@ -43,9 +43,10 @@ mod settings;
 
 pub use dead_letters::{DeadLetters, below};
 pub use directory::{
-    Directory, DirectoryError, SimulatedDisk, StateDirectory, candidates, state_name,
+    Directory, DirectoryError, SimulatedDisk, StateDirectory, StateRoot, candidates, state_name,
 };
 pub use held::{Held, Hold};
+pub use resent::ChunksOfAll;
 pub use running::{claim, of_plan, open_storage, watched};
 pub use settings::{DefaultStorage, StorageSettings};
 
@@ -99,7 +100,7 @@ enum Opened {
 /// An open log.
 struct Open {
     writer: Writer,
-    directory: Rc<Directory>,
+    directory: Arc<Directory>,
 }
 
 /// Why the router cannot start.
@@ -233,6 +234,7 @@ impl Storage {
                 writer
             }
         };
+        self.settings.chunks.add(writer.chunks());
         *self.opened.borrow_mut() = Opened::Yes(Rc::new(Open { writer, directory }));
         Ok(())
     }
@@ -280,14 +282,26 @@ impl Storage {
             let names = disk.fs.list(Path::new("/wal"));
             return may_hold(names.map(|names| !names.is_empty()));
         }
-        let has_log = |folder: &PathBuf| {
+        let has_log = |folder: PathBuf| {
             let entries = std::fs::read_dir(folder.join("wal"));
             may_hold(entries.map(|mut entries| entries.next().is_some()))
         };
         let left = self.settings.fluent_bit.as_deref();
         let has_chunks =
             |folder| may_hold(buffer::chunks::find(folder).map(|found| !found.is_empty()));
-        self.settings.state.candidates().iter().any(has_log) || left.is_some_and(has_chunks)
+        self.settings.state.places().any(has_log) || left.is_some_and(has_chunks)
+    }
+
+    /// Whether nothing waits, on the disk or at an output.
+    pub fn is_empty(&self) -> bool {
+        let open = self.opened();
+        let waits = |way: &Rc<Way>| {
+            let on_disk = open
+                .as_ref()
+                .map(|open| open.writer.waiting(way.index).records);
+            way.held.bytes() > 0 || on_disk.is_some_and(|records| records > 0)
+        };
+        !self.ways.borrow().iter().any(waits)
     }
 
     /// The log, opened if it was not; `None` if there cannot be one, which is said once.
@@ -365,7 +379,7 @@ impl Storage {
     /// Keeps a batch and hands it to the outputs that keep up. Its source is answered when the log has it.
     fn store(&self, open: &Open, batch: Batch, receipt: Receipt, routes: &[usize]) {
         if let Some(chunk) = sent_as(&batch) {
-            match open.writer.chunks().state(&chunk) {
+            match self.state_of(&chunk) {
                 ChunkState::New => self.complete_chunk(chunk),
                 // Its sender has not heard of the answer and sends it once more.
                 ChunkState::Kept => return receipt.settle_all(),

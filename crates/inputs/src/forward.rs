@@ -68,7 +68,7 @@ pub struct ForwardOptions {
     /// The largest frame, packed or unpacked. A sender of a larger one is disconnected.
     #[option(name = "buffer_max_size", default = "6144000")]
     pub buffer_max_size: Size,
-    /// Accepted; Flumen places inputs on threads by itself.
+    /// Accepted; `workers` of `[SERVICE]` counts, for all inputs.
     #[option(name = "workers", default = "1")]
     pub workers: i64,
     #[option(flatten)]
@@ -156,6 +156,8 @@ struct Forward {
 impl Input for Forward {
     type Options = ForwardOptions;
 
+    const SPREADS: bool = true;
+
     fn build(
         options: ForwardOptions,
         context: InputContext,
@@ -164,7 +166,7 @@ impl Input for Forward {
         let secrets = Secrets::of(&options.security)?;
         if options.workers > 1 {
             context.log.warn(format_args!(
-                "workers {} has no effect: one thread serves all connections of this input",
+                "workers {} has no effect: 'workers' of [SERVICE] says how many threads serve all inputs",
                 options.workers
             ));
         }
@@ -189,7 +191,7 @@ impl Input for Forward {
         } = self;
         let shared = Rc::new(Shared {
             counters: Counters::register(&context),
-            gate: Gate::open(&context.budget).await,
+            gate: Gate::open(&context.budget, context.shard.count).await,
             notices: door.notices(),
             secrets,
             options,

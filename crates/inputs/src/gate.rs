@@ -78,11 +78,11 @@ pub struct Need {
 }
 
 impl Gate {
-    /// A gate before `budget`.
-    pub async fn open(budget: &Arc<Budget>) -> Gate {
+    /// A gate before `budget`, which `shards` instances share.
+    pub async fn open(budget: &Arc<Budget>, shards: usize) -> Gate {
         let limit = match budget.tightest() {
             0 => 0,
-            limit => (limit / SHARE_OF_UNFINISHED).max(1),
+            limit => (limit / SHARE_OF_UNFINISHED / shards).max(1),
         };
         Gate {
             budget: Arc::clone(budget),
@@ -329,7 +329,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_smallest_need_comes_first() {
-        let gate = Gate::open(&Budget::new(1000)).await;
+        let gate = Gate::open(&Budget::new(1000), 1).await;
         let mut rooms: Vec<Room> = (0..4).map(|_| Room::default()).collect();
         let [holder, large, middle, small] = &mut rooms[..] else {
             unreachable!("four of them")
@@ -355,7 +355,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn unfinished_records_leave_most_of_the_memory_to_others() {
         let budget = Budget::new(1000);
-        let gate = Gate::open(&budget).await;
+        let gate = Gate::open(&budget, 1).await;
         let mut rooms: Vec<Room> = (0..5).map(|_| Room::default()).collect();
         let mut refused = 0;
         for room in &mut rooms {

@@ -106,7 +106,7 @@ pub struct HttpOptions {
         default = "0"
     )]
     pub max_connections: Size,
-    /// Accepted; Flumen places inputs on threads by itself.
+    /// Accepted; `workers` of `[SERVICE]` counts, for all inputs.
     #[option(name = "http_server.workers", alias = "workers", default = "1")]
     pub workers: i64,
     /// Accepted; there is no such queue here.
@@ -174,6 +174,8 @@ struct Http {
 impl Input for Http {
     type Options = HttpOptions;
 
+    const SPREADS: bool = true;
+
     fn build(
         options: HttpOptions,
         context: InputContext,
@@ -208,7 +210,7 @@ impl Input for Http {
     async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
         let instance = Rc::new(Instance {
             counters: Counters::register(&self.context),
-            gate: Gate::open(&self.context.budget).await,
+            gate: Gate::open(&self.context.budget, self.context.shard.count).await,
             notices: self.door.notices(),
             options: self.options,
             answers: self.answers,
@@ -256,7 +258,7 @@ impl HttpOptions {
         }
         if self.workers > 1 {
             context.log.warn(format_args!(
-                "workers {} has no effect: one thread serves all connections of this input",
+                "workers {} has no effect: 'workers' of [SERVICE] says how many threads serve all inputs",
                 self.workers
             ));
         }

@@ -11,7 +11,7 @@
 //! | `lines.rs`, `tag.rs` | from lines to records; their tag |
 //! | `multiline.rs` | lines that are joined; its folder: the ways to tell which |
 //! | `archive.rs`, `handover.rs` | what is left of a file in an archive; what is given to the next instance |
-//! | `claim.rs` | one router at a time for the same files and database |
+//! | `claim.rs`, `shards.rs` | one router at a time for the same files and database; which of its shards follows which |
 //! | `identity.rs`, `siblings.rs`, `glob.rs`, `watch.rs` | what tells files apart; what stands beside them; patterns; the kernel's notices |
 //!
 //! What keeps lines from being lost: a position is stored only as far as records were answered for; a descriptor stays
@@ -32,6 +32,7 @@ mod long_lines;
 mod multiline;
 mod options;
 mod parked;
+mod shards;
 mod siblings;
 mod tag;
 mod watch;
@@ -50,6 +51,7 @@ use glob::Exclusion;
 use multiline::Multiline;
 pub use options::Options;
 use parked::ParkedFile;
+use shards::{Content, Share};
 use tag::TagSource;
 
 /// `Name tail`.
@@ -66,6 +68,8 @@ struct Tail {
 impl Input for Tail {
     type Options = Options;
 
+    const SPREADS: bool = true;
+
     fn build(
         options: Options,
         context: InputContext,
@@ -80,8 +84,9 @@ impl Input for Tail {
             Some(location) => claim::take(&location.path, &options.path.0).map_err(BuildError)?,
             None => None,
         };
-        let (writer, mut earlier) = open_database(&options, &context.log)?;
-        take_over(handover, &options, &context.log, &mut earlier);
+        let share = Share::join(&context.name, context.shard);
+        let (writer, mut earlier) = open_database(&options, &share, &context.log)?;
+        take_over(handover, &options, &share, &context.log, &mut earlier);
         let exclusions = options.exclude_path.iter().flat_map(|list| &list.0);
         Ok(Tail {
             setup: Setup {
@@ -93,6 +98,7 @@ impl Input for Tail {
                 parsers: context.parsers,
                 budget: context.budget,
                 flush: context.flush,
+                share,
             },
             writer,
             earlier,
@@ -150,12 +156,14 @@ async fn wait(follower: &mut Follower, pace: Pace, stop: &Stop, exits_on_eof: bo
             () = stop.requested() => return,
             () = tokio::task::yield_now(), if pace == Pace::More => return,
             () = tokio::time::sleep(ROUND), if is_active && exits_on_eof => return,
-            () = follower.notice(is_active) => return,
+            () = follower.notice(is_active), if pace != Pace::More => return,
             () = follower.answer(), if exits_on_eof || awaits_answers => {
                 if exits_on_eof {
                     return;
                 }
             }
+            // Other shards may have come to their end.
+            () = tokio::time::sleep(ROUND), if exits_on_eof && follower.has_others() => return,
             () = tokio::time::sleep_until(deadline) => return,
             () = tokio::time::sleep_until(save_at.unwrap_or(deadline)), if save_at.is_some() => {}
         }
@@ -208,10 +216,20 @@ fn check_parser(options: &Options, context: &InputContext) {
 }
 
 /// Opens the database of positions and takes what it says about files of these options.
-fn open_database(options: &Options, log: &Log) -> Result<(Option<Writer>, Earlier), BuildError> {
-    let Some(location) = options.database.location() else {
+fn open_database(
+    options: &Options,
+    share: &Share,
+    log: &Log,
+) -> Result<(Option<Writer>, Earlier), BuildError> {
+    let Some(mut location) = options.database.location() else {
         return Ok((None, Earlier::default()));
     };
+    if location.exclusive && share.has_others() {
+        log.warn(format_args!(
+            "db.locking has no effect: the database is shared by several workers"
+        ));
+        location.exclusive = false;
+    }
     let path = location.path.clone();
     let refuse = |error: buffer::positions::Error| BuildError(error.to_string());
     let (mut store, damaged) = Store::open_or_replace(location).map_err(refuse)?;
@@ -222,26 +240,34 @@ fn open_database(options: &Options, log: &Log) -> Result<(Option<Writer>, Earlie
             damaged.display()
         ));
     }
-    let ours = |position: &Position| is_ours(options, position);
+    let ours = |position: &Position| is_ours(options, share, position);
     let files = store.load().map_err(refuse)?;
     let files = files.into_iter().filter(|(_, position)| ours(position));
+    let files: Vec<ParkedFile> = files
+        .map(|(row, position)| ParkedFile {
+            row: Some(row),
+            position,
+        })
+        .collect();
+    share.publish(files.iter().map(|file| {
+        let content = Content::of(&file.position);
+        (file.position.inode, content, file.origin())
+    }));
+    let scanned = match damaged {
+        // Nothing is known: rather twice than never.
+        Some(_) => Some(SystemTime::UNIX_EPOCH),
+        None => earlier_scan(options, &store),
+    };
+    let generations_since = match store.written_by_others() {
+        // What was rotated meanwhile was read by them, and is not in their database any more.
+        true => store.last_write(),
+        false => earlier_scan(options, &store),
+    };
+    let (scanned, generations_since) = share.earlier_run((scanned, generations_since));
     let earlier = Earlier {
-        files: files
-            .map(|(row, position)| ParkedFile {
-                row: Some(row),
-                position,
-            })
-            .collect(),
-        scanned: match damaged {
-            // Nothing is known: rather twice than never.
-            Some(_) => Some(SystemTime::UNIX_EPOCH),
-            None => earlier_scan(options, &store),
-        },
-        generations_since: match store.written_by_others() {
-            // What was rotated meanwhile was read by them, and is not in their database any more.
-            true => store.last_write(),
-            false => earlier_scan(options, &store),
-        },
+        files,
+        scanned,
+        generations_since,
         handed: Vec::new(),
     };
     let log = log.clone();
@@ -276,33 +302,38 @@ fn earlier_scan(options: &Options, store: &Store) -> Option<SystemTime> {
     }
 }
 
-/// Adds what the last instance gave up.
-fn take_over(handover: Handover, options: &Options, log: &Log, earlier: &mut Earlier) {
-    let Some(taken) = handover::take(handover) else {
-        log.warn(format_args!(
-            "what the last instance handed over is not understood; files are found by looking"
-        ));
-        return;
-    };
-    let ours = taken.files.into_iter();
-    earlier.handed = ours
-        .filter(|handed| is_ours(options, &handed.position))
-        .collect();
-    earlier.scanned = earlier.scanned.or(taken.scanned);
-    earlier.generations_since = earlier.generations_since.or(taken.scanned);
+/// Adds what the last instance gave up, and those of other shards that are no more, or have other files now.
+fn take_over(
+    mut handover: Handover,
+    options: &Options,
+    share: &Share,
+    log: &Log,
+    earlier: &mut Earlier,
+) {
+    let others = std::mem::take(&mut handover.of_others).into_iter();
+    for given in [handover].into_iter().chain(others.map(|(_, given)| given)) {
+        let Some(taken) = handover::take(given) else {
+            log.warn(format_args!(
+                "what the last instance handed over is not understood; files are found by looking"
+            ));
+            continue;
+        };
+        let handed = taken.files.into_iter();
+        let ours = handed.filter(|handed| is_ours(options, share, &handed.position));
+        earlier.handed.extend(ours);
+        earlier.scanned = earlier.scanned.or(taken.scanned);
+        earlier.generations_since = earlier.generations_since.or(taken.scanned);
+    }
 }
 
-/// Whether a row is about a file that these options ask for. Several instances may share a database.
-fn is_ours(options: &Options, position: &Position) -> bool {
+/// Whether a row is about a file that these options ask for, in this shard. Several instances may share a database.
+fn is_ours(options: &Options, share: &Share, position: &Position) -> bool {
     let origin = position
         .facts
         .as_ref()
         .map_or(&position.name, |facts| &facts.origin);
-    options
-        .path
-        .0
-        .iter()
-        .any(|pattern| glob::may_be_from(pattern, origin))
+    let mut patterns = options.path.0.iter();
+    share.owns(origin) && patterns.any(|pattern| glob::may_be_from(pattern, origin))
 }
 
 #[cfg(test)]

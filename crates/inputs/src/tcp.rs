@@ -64,7 +64,7 @@ pub struct TcpOptions {
     /// The parser that takes lines apart, for the format `none`. A line that it rejects stays as it is.
     #[option(name = "parser")]
     pub parser: Option<String>,
-    /// Accepted; Flumen places inputs on threads by itself.
+    /// Accepted; `workers` of `[SERVICE]` counts, for all inputs.
     #[option(name = "workers", default = "1")]
     pub workers: i64,
     #[option(flatten)]
@@ -169,6 +169,8 @@ struct Tcp {
 impl Input for Tcp {
     type Options = TcpOptions;
 
+    const SPREADS: bool = true;
+
     fn build(
         options: TcpOptions,
         context: InputContext,
@@ -194,7 +196,7 @@ impl Input for Tcp {
     async fn run(self, emitter: Emitter, stop: Stop) -> Ended {
         let instance = Rc::new(Instance {
             counters: Counters::register(&self.context),
-            gate: Gate::open(&self.context.budget).await,
+            gate: Gate::open(&self.context.budget, self.context.shard.count).await,
             notices: self.door.notices(),
             options: self.options,
             record_max: self.record_max,
@@ -231,7 +233,7 @@ impl TcpOptions {
     fn check(&self, context: &InputContext) -> Result<(), BuildError> {
         if self.workers > 1 {
             context.log.warn(format_args!(
-                "workers {} has no effect: one thread serves all connections of this input",
+                "workers {} has no effect: 'workers' of [SERVICE] says how many threads serve all inputs",
                 self.workers
             ));
         }

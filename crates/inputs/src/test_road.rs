@@ -67,6 +67,7 @@ pub fn context(tag: Option<&str>, budget: &Arc<Budget>) -> InputContext {
         budget: Arc::clone(budget),
         flush: std::time::Duration::from_secs(1),
         config_dir: PathBuf::new(),
+        shard: plugin::Shard::ONLY,
     }
 }
 

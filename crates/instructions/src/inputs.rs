@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Diagnostics, SectionKind};
-use plugin::{Emit, Emitter, Handover, InputContext, Level, Log, Metrics, RunInput, StopHandle};
+use plugin::{Emit, Emitter, Handover, InputContext, Level, Log, Metrics, RunInput, Shard, StopHandle};
 use record::msgpack::write;
 use record::{Batch, Budget, Time};
 use tempfile::TempDir;
@@ -75,6 +75,7 @@ fn build(name: &str, options: &[(&str, &str)]) -> Box<dyn RunInput> {
         budget: Budget::new(0),
         flush: std::time::Duration::from_secs(1),
         config_dir: ".".into(),
+        shard: Shard::ONLY,
     };
     build(context, Handover::default()).unwrap_or_else(|error| panic!("{error}"))
 }

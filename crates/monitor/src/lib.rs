@@ -13,6 +13,7 @@ mod prometheus;
 mod report;
 mod server;
 mod storage;
+mod sum;
 mod watched;
 
 pub use admin::{Admin, Reload};

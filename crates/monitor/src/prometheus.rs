@@ -167,13 +167,13 @@ pub fn text(watched: &Watched, started: SystemTime, since_start: Duration) -> St
         "fluentbit_failing_checks",
         "How many health checks of the pipeline fail.",
         "",
-        watched.alarms.all().len() as u64,
+        watched.failing().len() as u64,
     );
     text.gauge(
         "fluentbit_storage_write_failing",
         "Whether nothing can be written to the log of records that wait on the disk.",
         "",
-        watched.storage.is_failing.get(),
+        u64::from(watched.all_storage().is_failing.get() > 0),
     );
     let start = started
         .duration_since(UNIX_EPOCH)

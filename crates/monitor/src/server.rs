@@ -128,7 +128,7 @@ impl Monitor {
             "/api/v1/metrics/prometheus" | "/api/v2/metrics/prometheus" => self.prometheus(),
             "/api/v1/plugins" => json_answer(&self.plugins),
             "/api/v1/storage" if self.watched.storage.is_shown.get() != 0 => {
-                json_answer(&self.watched.storage.report(&self.watched.pipeline()))
+                json_answer(&self.watched.all_storage().report(&self.watched.pipeline()))
             }
             "/api/v1/health" if self.health_check => self.health_v1(),
             "/api/v2/health" => self.health_v2(),
@@ -147,7 +147,7 @@ impl Monitor {
     /// Every check that fails, in words.
     fn failing(&self) -> Vec<String> {
         let mut failing = self.health.borrow().failing();
-        failing.extend(self.watched.alarms.all());
+        failing.extend(self.watched.failing());
         failing
     }
 

@@ -25,6 +25,23 @@ pub struct StorageGauges {
 }
 
 impl StorageGauges {
+    /// Of several shards together.
+    pub(crate) fn sum(shards: &[StorageGauges]) -> StorageGauges {
+        let sum = StorageGauges::default();
+        for shard in shards {
+            let gauges = [
+                (&sum.is_shown, &shard.is_shown),
+                (&sum.segments, &shard.segments),
+                (&sum.segments_open, &shard.segments_open),
+                (&sum.is_failing, &shard.is_failing),
+            ];
+            gauges
+                .iter()
+                .for_each(|(sum, gauge)| sum.set(sum.get() + gauge.get()));
+        }
+        sum
+    }
+
     /// The answer.
     pub fn report(&self, pipeline: &Pipeline) -> Value {
         let mut inputs = Map::new();

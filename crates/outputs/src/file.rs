@@ -5,10 +5,12 @@ mod name;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use config::{Choice, Options};
 use plugin::{
@@ -207,6 +209,7 @@ impl Deliver for Append {
 
 /// Appends `body` whole or not at all.
 fn append(directory: Option<PathBuf>, path: &Path, header: &[u8], body: &[u8]) -> io::Result<()> {
+    let _turn = turn(path);
     if let Some(directory) = directory {
         std::fs::create_dir_all(directory)?;
     }
@@ -218,6 +221,15 @@ fn append(directory: Option<PathBuf>, path: &Path, header: &[u8], body: &[u8]) -
         file.set_len(before)?;
     }
     written
+}
+
+/// Instances in several shards write to the same file: a failed write must not take back what another one has written.
+fn turn(path: &Path) -> MutexGuard<'static, ()> {
+    static TURNS: [Mutex<()>; 16] = [const { Mutex::new(()) }; 16];
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    let place = hasher.finish() as usize % TURNS.len();
+    TURNS[place].lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write_all(file: &mut File, header: &[u8], body: &[u8]) -> io::Result<()> {

@@ -88,6 +88,9 @@ struct Counts {
 impl Output for S3 {
     type Options = S3Options;
 
+    /// More shards would make more and smaller objects, and each would have a `store_dir` limit of its own.
+    const SHARED: bool = true;
+
     fn build(options: S3Options, context: &OutputContext) -> Result<RunOutput, BuildError> {
         let client = options
             .connection

@@ -34,6 +34,27 @@ pub struct InputContext {
     pub flush: Duration,
     /// The directory of the main configuration file, for relative paths that Fluent Bit resolves there.
     pub config_dir: PathBuf,
+    /// The shard that it runs in.
+    pub shard: Shard,
+}
+
+/// One of the threads that a router spreads its work over (`workers`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How many shards the sources are spread over. The others that there may be read nothing.
+    pub count: usize,
+}
+
+impl Shard {
+    /// The only one.
+    pub const ONLY: Shard = Shard { index: 0, count: 1 };
+
+    /// Whether there are others.
+    pub fn has_others(self) -> bool {
+        self.count > 1
+    }
 }
 
 /// Takes batches onto the road.
@@ -71,6 +92,16 @@ pub struct Handover {
     pub descriptors: Vec<(String, OwnedFd)>,
     /// What it wants to be told, in a form of its own that starts with a version byte.
     pub state: Vec<u8>,
+    /// What the same instance gave up in other shards of the process before, by their numbers. Every shard gets copies of
+    /// all of that: each takes what is its own now.
+    pub of_others: Vec<(usize, Handover)>,
+}
+
+impl Handover {
+    /// Whether nothing was given up.
+    pub fn is_empty(&self) -> bool {
+        self.descriptors.is_empty() && self.state.is_empty() && self.of_others.is_empty()
+    }
 }
 
 /// How an input ended.
@@ -86,6 +117,9 @@ pub struct Ended {
 pub trait Input: Sized + 'static {
     /// What follows its name in a section.
     type Options: Options + Clone + Send + Sync + 'static;
+
+    /// Whether an instance in each shard reads its own part of the sources. Without, there is one, in the first shard.
+    const SPREADS: bool = false;
 
     /// Builds the instance and binds what it listens on: after this nothing but I/O can fail. `handover` is what the same
     /// instance gave up before, empty on a first start.
@@ -120,6 +154,8 @@ pub type BuildInput =
 pub struct InputPlugin {
     /// The word behind `Name`.
     pub name: &'static str,
+    /// Whether there is an instance in each shard.
+    pub spreads: bool,
     /// Its options, without those of every input.
     pub options: fn() -> Vec<OptionSpec>,
     /// The text on top of its reference page.
@@ -133,6 +169,7 @@ impl InputPlugin {
     pub const fn new<I: Input>(name: &'static str) -> InputPlugin {
         InputPlugin {
             name,
+            spreads: I::SPREADS,
             options: I::Options::table,
             about: I::Options::about,
             configure: |section, diagnostics| {

@@ -29,7 +29,7 @@ pub use config::LogLevel as Level;
 pub use error::BuildError;
 pub use filter::{BuildFilter, Filter, FilterCall, FilterContext, FilterPlugin, RunFilter};
 pub use input::{
-    BuildInput, Emit, Emitter, Ended, Handover, Input, InputContext, InputPlugin, RunInput,
+    BuildInput, Emit, Emitter, Ended, Handover, Input, InputContext, InputPlugin, RunInput, Shard,
 };
 pub use log::{Log, LogSink};
 pub use metrics::{Counter, Gauge, Metric, Metrics, Number};

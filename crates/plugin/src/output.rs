@@ -243,6 +243,9 @@ pub trait Output: Sized + 'static {
     /// What follows its name in a section.
     type Options: Options + Clone + Send + Sync + 'static;
 
+    /// Whether one instance must get the records of all shards.
+    const SHARED: bool = false;
+
     /// Builds an instance for one shard.
     fn build(options: Self::Options, context: &OutputContext) -> Result<RunOutput, BuildError>;
 }
@@ -254,6 +257,8 @@ pub type BuildOutput = Box<dyn Fn(&OutputContext) -> Result<RunOutput, BuildErro
 pub struct OutputPlugin {
     /// The word behind `Name`.
     pub name: &'static str,
+    /// Whether one instance serves all shards.
+    pub shared: bool,
     /// Its options, without those of every output.
     pub options: fn() -> Vec<OptionSpec>,
     /// The text on top of its reference page.
@@ -267,6 +272,7 @@ impl OutputPlugin {
     pub const fn new<O: Output>(name: &'static str) -> OutputPlugin {
         OutputPlugin {
             name,
+            shared: O::SHARED,
             options: O::Options::table,
             about: O::Options::about,
             configure: |section, diagnostics| {

@@ -139,8 +139,8 @@ mod tests {
         let mut handed_over = std::pin::pin!(handle.handed_over());
         assert!(handed_over.as_mut().poll(&mut context).is_pending());
         stop.hand_over(Handover {
-            descriptors: Vec::new(),
             state: vec![1, 7],
+            ..Handover::default()
         });
         match handed_over.as_mut().poll(&mut context) {
             std::task::Poll::Ready(handover) => assert_eq!(handover.state, [1, 7]),

@@ -55,9 +55,18 @@ fn settle(router: &Router, count: usize) {
 
 #[test]
 fn reloads_lose_and_repeat_nothing() {
+    reload_often(&[]);
+}
+
+#[test]
+fn reloads_of_several_workers_lose_and_repeat_nothing() {
+    reload_often(&["--workers", "3"]);
+}
+
+fn reload_often(arguments: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let ports = [free_port(), free_port()];
-    let mut router = Router::start(folder.path(), &sections(ports, "a", "out0"), &[]);
+    let mut router = Router::start(folder.path(), &sections(ports, "a", "out0"), arguments);
     let senders = Senders::start(folder.path(), ports);
     let mut done = 0;
     for round in 0..30 {
@@ -140,6 +149,15 @@ fn a_configuration_that_is_being_written_ends_nothing() {
 
 #[test]
 fn upgrades_lose_and_repeat_nothing() {
+    upgrade_often(&[]);
+}
+
+#[test]
+fn upgrades_of_several_workers_lose_and_repeat_nothing() {
+    upgrade_often(&["--workers", "2"]);
+}
+
+fn upgrade_often(arguments: &[&str]) {
     let folder = tempfile::tempdir().expect("a folder");
     let ports = [free_port(), free_port()];
     // The program is called by a link, which is turned to another copy in between.
@@ -149,7 +167,7 @@ fn upgrades_lose_and_repeat_nothing() {
         Command::new(&program),
         folder.path(),
         &sections(ports, "a", "out0"),
-        &[],
+        arguments,
     );
     let senders = Senders::start(folder.path(), ports);
     for round in 1..=4 {

@@ -7,3 +7,4 @@ mod sandbox;
 mod secrets;
 mod senders;
 mod stop;
+mod workers;

@@ -13,7 +13,7 @@ use super::{FilesCommand, Measured};
 use crate::line::{Kind, Lines, Wrap};
 use crate::process::Process;
 use crate::report::{Report, Sent};
-use crate::table::destination::Destination;
+use crate::table::destination::{self, Destination};
 use crate::table::usage;
 
 /// How long a router may take to follow all files, and how long it may bring nothing new at the end.
@@ -51,7 +51,8 @@ impl<'a> Stage<'a> {
             std::fs::write(&path, "before\n").map_err(|error| error.to_string())?;
             files.push(path);
         }
-        let sink = Destination::start(&folder.path().join("ca.pem"), false)?;
+        let acceptor = destination::certificate(&folder.path().join("ca.pem"))?;
+        let sink = Destination::start(acceptor, false)?;
         Ok(Stage {
             command,
             folder,
@@ -77,7 +78,7 @@ impl<'a> Stage<'a> {
         let start_seconds = began.elapsed().as_secs_f64();
         let start_cpu = usage::cpu(router.pid);
         router.watch_for(SETTLE)?;
-        let (idle_kib, before) = (usage::resident_kib(router.pid), usage::cpu(router.pid));
+        let (idle_kib, before) = (usage::memory(router.pid).now, usage::cpu(router.pid));
         // Looking at its memory all the time would disturb nobody but the neighbours.
         std::thread::sleep(self.command.idle);
         let idle_cpu = usage::cpu(router.pid).saturating_sub(before);
@@ -202,7 +203,7 @@ impl Router {
     /// Looks at its memory; fails if it has ended.
     fn look(&mut self) -> Result<(), String> {
         self.process.check()?;
-        self.peak_kib = self.peak_kib.max(usage::resident_kib(self.pid));
+        self.peak_kib = self.peak_kib.max(usage::memory(self.pid).peak);
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::faults::Fate;
 use super::reply::{Body, Reply};
 use super::s3::{self, Call};
-use super::{Sink, firehose, kinesis, logs};
+use super::{Sink, firehose, kinesis, logs, logs_listing};
 use crate::report::Sent;
 use crate::tally::Verdict;
 
@@ -148,6 +148,9 @@ async fn json(sink: &Sink, target: &str, body: Incoming, verdict: Verdict) -> Re
             kinesis::put_records(&mut state, &faults, &whole, verdict)
         }
         ("Logs_20140328", "PutLogEvents") => logs::put_log_events(&mut state, &whole, verdict),
+        ("Logs_20140328", "DescribeLogGroups" | "DescribeLogStreams") => {
+            logs_listing::describe(&whole)
+        }
         ("Logs_20140328", "CreateLogGroup" | "CreateLogStream" | "PutRetentionPolicy") => {
             Ok(b"{}".to_vec())
         }

@@ -1,12 +1,12 @@
 //! What is measured: a source, a destination and a load.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::generate::Mode;
 use crate::line::{Kind, Wrap};
 
 /// Where records come from, and what is made of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// The post's: files of Docker, whose JSON is read, with NGINX's lines in it, which are parsed.
@@ -24,7 +24,7 @@ pub enum Source {
 }
 
 /// Where records go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Destination {
     /// CloudWatch Logs.
@@ -36,10 +36,12 @@ pub enum Destination {
     FanOut,
     /// Objects of S3 in gzip.
     S3Gzip,
+    /// Objects of S3 in Parquet.
+    S3Parquet,
 }
 
 /// How lines come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Load {
     /// So many a second, each with a write of its own.
@@ -49,7 +51,7 @@ pub enum Load {
 }
 
 /// A row of the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Case {
     /// Where records come from.
     pub source: Source,
@@ -59,7 +61,8 @@ pub struct Case {
     pub load: Load,
 }
 
-/// Every case: those of the post's tables in their order, each followed by its drain, and then the other common roads.
+/// Every case: those of the post's tables in their order, each followed by its drain, then the other common roads, and
+/// Parquet apart.
 pub fn all() -> Vec<Case> {
     let loads = [
         Load::Rate(100),
@@ -76,7 +79,11 @@ pub fn all() -> Vec<Case> {
         Source::ForwardMessage,
     ];
     let sources = sources.map(|source| Case::new(source, Destination::Firehose, Load::Drain));
-    let destinations = [Destination::FanOut, Destination::S3Gzip];
+    let destinations = [
+        Destination::FanOut,
+        Destination::S3Gzip,
+        Destination::S3Parquet,
+    ];
     let destinations = destinations.map(|to| Case::new(Source::Docker, to, Load::Drain));
     [
         &post(Destination::CloudWatch)[..],
@@ -100,6 +107,26 @@ impl Case {
     pub fn name(&self) -> String {
         let road = self.source.name().unwrap_or(self.destination.name());
         format!("{road}/{}", self.load.name())
+    }
+
+    /// What a person calls it: `10,000 lines/s`, `drained`, `CRI lines`.
+    pub fn title(&self) -> String {
+        let road = match (self.source, self.destination) {
+            (Source::Cri, _) => "CRI lines",
+            (Source::Json, _) => "JSON of applications",
+            (Source::Java, _) => "Java stack traces",
+            (Source::ForwardPacked, _) => "forward, packed entries",
+            (Source::ForwardMessage, _) => "forward, single messages",
+            (_, Destination::CloudWatch) => "to CloudWatch Logs",
+            (_, Destination::Firehose) => "to Firehose",
+            (_, Destination::FanOut) => "to three outputs",
+            (_, Destination::S3Gzip) => "to S3 in gzip",
+            (_, Destination::S3Parquet) => "to S3 in Parquet",
+        };
+        match self.load {
+            Load::Rate(rate) => format!("{} lines/s", grouped(rate)),
+            Load::Drain => road.to_owned(),
+        }
     }
 
     /// Whether one of `filters` is its name or, naming no case, a part of it; or whether there are none.
@@ -163,6 +190,7 @@ impl Destination {
             Destination::Firehose => "firehose",
             Destination::FanOut => "fan-out",
             Destination::S3Gzip => "s3-gzip",
+            Destination::S3Parquet => "s3-parquet",
         }
     }
 }
@@ -177,6 +205,19 @@ impl Load {
     }
 }
 
+/// A number with commas between its thousands.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,8 +228,8 @@ mod tests {
             let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
             all().iter().filter(|case| case.is_among(&filters)).count()
         };
-        assert_eq!(count(&[]), 15);
-        assert_eq!(count(&["drain"]), 9);
+        assert_eq!(count(&[]), 16);
+        assert_eq!(count(&["drain"]), 10);
         assert_eq!(count(&["firehose/1000", "cloudwatch/drain"]), 2);
         assert_eq!(count(&["forward", "s3-gzip/drain"]), 3);
         assert_eq!(count(&["lambda"]), 0);

@@ -1,48 +1,28 @@
-//! The post's EKS configuration in each router's language: tail docker's files, parse the JSON and NGINX's line, send. And
-//! the other common roads, in Fluent Bit's language alone.
-//!
-//! Fluent Bit's file is the post's own but for paths, the endpoint, `Read_from_Head` (so that nothing depends on who is
-//! first, the router or the writer) and the name of the output plugin, which is C now. Draining goes without
-//! `Mem_Buf_Limit`: with it Fluent Bit pauses most of the time.
+//! The cases in each router's language: the same work, in the form that its users would write, and otherwise with its
+//! defaults. Every router reads from the head, sends what it has within about a second (objects of S3 within five), and
+//! trusts the sinks' certificate.
+
+mod fluent_bit;
+mod fluentd;
+mod vector;
 
 use std::path::{Path, PathBuf};
 
-use super::case::{Case, Destination, Load, Source};
+use super::case::Case;
 use super::contestant::{Contestant, Kind};
 
 /// The region of everything.
 pub const REGION: &str = "us-west-2";
-/// The stream or group that everybody sends to.
+/// The stream, group or bucket that everybody sends to.
 const NAME: &str = "flumen-bench";
 
-const PARSERS: &str = r#"[PARSER]
-    Name   nginx
-    Format regex
-    Regex ^(?<remote>[^ ]*) (?<host>[^ ]*) (?<user>[^ ]*) \[(?<time>[^\]]*)\] "(?<method>\S+)(?: +(?<path>[^\"]*?)(?: +\S*)?)?" (?<code>[^ ]*) (?<size>[^ ]*)(?: "(?<referer>[^\"]*)" "(?<agent>[^\"]*)")? \"-\"$
-    Time_Key time
-    Time_Format %d/%b/%Y:%H:%M:%S %z
-[PARSER]
-    Name        docker
-    Format      json
-    Time_Key    time
-    Time_Format %Y-%m-%dT%H:%M:%S.%L
-    Time_Keep   On
-    Decode_Field_As   escaped    log
-[PARSER]
-    Name        cri
-    Format      regex
-    Regex       ^(?<time>[^ ]+) (?<stream>stdout|stderr) (?<logtag>[^ ]*) (?<message>.*)$
-    Time_Key    time
-    Time_Format %Y-%m-%dT%H:%M:%S.%L%z
-[PARSER]
-    Name        json
-    Format      json
-    Time_Key    time
-    Time_Format %Y-%m-%dT%H:%M:%S.%L
-"#;
-
-/// NGINX's pattern with the group names of Rust's and Ruby's regular expressions.
-const NGINX: &str = r#"^(?P<remote>[^ ]*) (?P<host>[^ ]*) (?P<user>[^ ]*) \[(?P<time>[^\]]*)\] "(?P<method>\S+)(?: +(?P<path>[^"]*?)(?: +\S*)?)?" (?P<code>[^ ]*) (?P<size>[^ ]*)(?: "(?P<referer>[^"]*)" "(?P<agent>[^"]*)")? "-"$"#;
+/// NGINX's pattern with the group names of Rust's regular expressions. The newline that docker keeps in `log` is no part
+/// of a line.
+const NGINX: &str = r#"^(?P<remote>[^ ]*) (?P<host>[^ ]*) (?P<user>[^ ]*) \[(?P<time>[^\]]*)\] "(?P<method>\S+)(?: +(?P<path>[^"]*?)(?: +\S*)?)?" (?P<code>[^ ]*) (?P<size>[^ ]*)(?: "(?P<referer>[^"]*)" "(?P<agent>[^"]*)")? "-"\n?$"#;
+/// CRI's.
+const CRI: &str = r"^(?P<time>[^ ]+) (?P<stream>stdout|stderr) (?P<logtag>[^ ]*) (?P<message>.*)$";
+/// How NGINX writes times.
+const NGINX_TIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 
 /// What a configuration needs to know.
 pub struct Place<'a> {
@@ -52,40 +32,28 @@ pub struct Place<'a> {
     pub logs: &'a Path,
     /// The socket of the forward protocol.
     pub socket: &'a Path,
-    /// Port and certificate of each sink.
-    pub sinks: &'a [(u16, PathBuf)],
+    /// The certificate of all sinks.
+    pub ca_file: &'a Path,
+    /// The port of each sink.
+    pub ports: &'a [u16],
 }
 
-/// Writes the configuration, and returns the arguments that the program takes.
+/// Writes the configuration, and returns the arguments that the program takes; an error says that it cannot be written.
 pub fn write(
     contestant: &Contestant,
     case: &Case,
     place: &Place<'_>,
 ) -> Result<Vec<String>, String> {
-    let is_post = case.source == Source::Docker
-        && matches!(
-            case.destination,
-            Destination::CloudWatch | Destination::Firehose
-        );
-    if !is_post && matches!(contestant.kind, Kind::Vector | Kind::Fluentd) {
-        return Err("this road is written in Fluent Bit's language alone".to_owned());
-    }
-    let destination = case.destination;
-    match contestant.kind {
+    let (name, text, option) = match contestant.kind {
         Kind::Flumen | Kind::FluentBit => {
-            put(place, "parsers.conf", PARSERS)?;
-            let file = put(place, "fluent-bit.conf", &fluent_bit(case, place))?;
-            Ok(vec!["-c".into(), file.display().to_string()])
+            put(place, "parsers.conf", fluent_bit::PARSERS)?;
+            ("fluent-bit.conf", fluent_bit::text(case, place), "-c")
         }
-        Kind::Vector => {
-            let file = put(place, "vector.toml", &vector(destination, place))?;
-            Ok(vec!["--config".into(), file.display().to_string()])
-        }
-        Kind::Fluentd => {
-            let file = put(place, "fluentd.conf", &fluentd(destination, place))?;
-            Ok(vec!["-c".into(), file.display().to_string()])
-        }
-    }
+        Kind::Vector => ("vector.toml", vector::text(case, place), "--config"),
+        Kind::Fluentd => ("fluentd.conf", fluentd::text(case, place), "-c"),
+    };
+    let file = put(place, name, &text)?;
+    Ok(vec![option.to_owned(), file.display().to_string()])
 }
 
 fn put(place: &Place<'_>, name: &str, text: &str) -> Result<PathBuf, String> {
@@ -94,124 +62,60 @@ fn put(place: &Place<'_>, name: &str, text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn fluent_bit(case: &Case, place: &Place<'_>) -> String {
-    let filter = match case.source {
-        Source::Docker => {
-            "[FILTER]\n    Name parser\n    Match **\n    Parser nginx\n    Key_Name log\n"
-        }
-        _ => "",
-    };
-    let sinks = place.sinks.iter();
-    let outputs: String = sinks
-        .zip(outputs(case.destination, place))
-        .map(|((port, ca_file), output)| {
-            let endpoint = match case.destination {
-                Destination::S3Gzip => format!("    endpoint https://localhost:{port}\n"),
-                _ => format!("    endpoint localhost\n    port {port}\n"),
+#[cfg(test)]
+mod tests {
+    use super::super::case;
+    use super::*;
+
+    /// Every case in a language: case name and text.
+    fn texts(of: fn(&Case, &Place<'_>) -> String) -> Vec<(String, String)> {
+        let write = |case: &Case| {
+            let place = Place {
+                folder: Path::new("/t"),
+                logs: Path::new("/t/logs"),
+                socket: Path::new("/t/forward.sock"),
+                ca_file: Path::new("/t/ca.pem"),
+                ports: &[1, 2, 3][..case.destination.sinks()],
             };
-            format!(
-                "[OUTPUT]\n    Match **\n    region {REGION}\n{endpoint}    tls.ca_file {}\n{output}",
-                ca_file.display()
-            )
-        })
-        .collect();
-    let input = input(case, place);
-    format!("[SERVICE]\n    Parsers_File parsers.conf\n[INPUT]\n{input}{filter}{outputs}")
-}
-
-fn input(case: &Case, place: &Place<'_>) -> String {
-    if case.source.forward().is_some() {
-        let socket = place.socket.display();
-        return format!("    Name      forward\n    Unix_Path {socket}\n");
+            (case.name(), of(case, &place))
+        };
+        case::all().iter().map(write).collect()
     }
-    let parser = match case.source {
-        Source::Cri => "Parser            cri",
-        Source::Json => "Parser            json",
-        Source::Java => "multiline.parser  java",
-        _ => "Parser            docker",
-    };
-    let limit = match case.load {
-        Load::Rate(_) => "    Mem_Buf_Limit     5MB\n",
-        Load::Drain => "",
-    };
-    format!(
-        "    Name              tail\n    Tag               kube.*\n    Path              {logs}/*.log\n    {parser}\n    \
-         DB                {folder}/flb_kube.db\n{limit}    Skip_Long_Lines   On\n    Refresh_Interval  10\n    \
-         Read_from_Head    On\n",
-        logs = place.logs.display(),
-        folder = place.folder.display(),
-    )
-}
 
-/// What is particular to each output, one for each sink.
-fn outputs(destination: Destination, place: &Place<'_>) -> Vec<String> {
-    let firehose = || format!("    Name            kinesis_firehose\n    delivery_stream {NAME}\n");
-    let cloudwatch = || {
-        format!(
-            "    Name              cloudwatch_logs\n    log_group_name    {NAME}\n    log_stream_name   bench\n    \
-             auto_create_group On\n"
-        )
-    };
-    match destination {
-        Destination::Firehose => vec![firehose()],
-        Destination::CloudWatch => vec![cloudwatch()],
-        Destination::FanOut => {
-            let kinesis = format!("    Name   kinesis_streams\n    stream {NAME}\n");
-            vec![firehose(), cloudwatch(), kinesis]
-        }
-        Destination::S3Gzip => {
-            let folder = place.folder.join("s3");
-            vec![format!(
-                "    Name            s3\n    bucket          {NAME}\n    use_put_object  On\n    compression     gzip\n    \
-                 total_file_size 10M\n    upload_timeout  5s\n    store_dir       {}\n",
-                folder.display()
-            )]
+    #[test]
+    fn every_language_has_every_case() {
+        let languages: [fn(&Case, &Place<'_>) -> String; 3] =
+            [fluent_bit::text, vector::text, fluentd::text];
+        for language in languages {
+            for (name, text) in texts(language) {
+                let sinks = if name.starts_with("fan-out") { 3 } else { 1 };
+                for port in 1..=sinks {
+                    let named = [format!("localhost:{port}"), format!("port {port}\n")];
+                    assert!(
+                        named.iter().any(|port| text.contains(port)),
+                        "{name}: {text}"
+                    );
+                }
+                let source = match name.starts_with("forward") {
+                    true => "/t/forward.sock",
+                    false => "/t/logs/*.log",
+                };
+                assert!(text.contains(source), "{name}: {text}");
+                // Fluentd is told by the environment.
+                let trusts = text.matches("/t/ca.pem").count();
+                assert!(trusts == sinks || text.contains("@type"), "{name}: {text}");
+            }
         }
     }
-}
 
-fn vector(destination: Destination, place: &Place<'_>) -> String {
-    let sink = match destination {
-        Destination::Firehose => {
-            format!("type = \"aws_kinesis_firehose\"\nstream_name = \"{NAME}\"\n")
+    #[test]
+    fn only_rates_limit_fluent_bits_memory() {
+        for (name, text) in texts(fluent_bit::text) {
+            assert_eq!(
+                text.contains("Mem_Buf_Limit"),
+                !name.ends_with("drain"),
+                "{name}"
+            );
         }
-        _ => format!(
-            "type = \"aws_cloudwatch_logs\"\ngroup_name = \"{NAME}\"\nstream_name = \"bench\"\n"
-        ),
-    };
-    format!(
-        "data_dir = \"{folder}\"\n\n[sources.files]\ntype = \"file\"\ninclude = [\"{logs}/*.log\"]\n\
-         read_from = \"beginning\"\n\n[transforms.parse]\ntype = \"remap\"\ninputs = [\"files\"]\nsource = '''\n\
-         . = object!(parse_json!(.message))\nfields, error = parse_regex(.log, r'{NGINX}')\n\
-         if error == null {{ . = fields }}\n'''\n\n[sinks.out]\n{sink}inputs = [\"parse\"]\nregion = \"{REGION}\"\n\
-         endpoint = \"https://localhost:{port}\"\ntls.ca_file = \"{ca}\"\nencoding.codec = \"json\"\n\
-         acknowledgements.enabled = true\n",
-        folder = place.folder.display(),
-        logs = place.logs.display(),
-        port = place.sinks[0].0,
-        ca = place.sinks[0].1.display(),
-    )
-}
-
-fn fluentd(destination: Destination, place: &Place<'_>) -> String {
-    let output = match destination {
-        Destination::Firehose => {
-            format!("  @type kinesis_firehose\n  delivery_stream_name {NAME}\n")
-        }
-        _ => format!(
-            "  @type cloudwatch_logs\n  log_group_name {NAME}\n  log_stream_name bench\n  auto_create_stream true\n"
-        ),
-    };
-    let pattern = NGINX.replace("?P<", "?<");
-    format!(
-        "<source>\n  @type tail\n  tag kube.*\n  path {logs}/*.log\n  pos_file {folder}/fluentd.pos\n  \
-         read_from_head true\n  <parse>\n    @type json\n    time_key time\n    keep_time_key true\n    \
-         time_format %Y-%m-%dT%H:%M:%S.%N%z\n  </parse>\n</source>\n<filter **>\n  @type parser\n  key_name log\n  \
-         <parse>\n    @type regexp\n    expression /{pattern}/\n    time_key time\n    \
-         time_format %d/%b/%Y:%H:%M:%S %z\n  </parse>\n</filter>\n<match **>\n{output}  region {REGION}\n  \
-         endpoint https://localhost:{port}\n  <buffer>\n    flush_interval 1s\n  </buffer>\n</match>\n",
-        logs = place.logs.display(),
-        folder = place.folder.display(),
-        port = place.sinks[0].0,
-    )
+    }
 }

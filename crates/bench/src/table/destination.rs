@@ -6,9 +6,17 @@ use std::thread::JoinHandle;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 use crate::report::{Report, Sent};
 use crate::sink::{Faults, Sink, certificate};
+
+/// The certificate of all sinks of a measurement; what its senders have to trust is written to `ca_file`.
+pub fn certificate(ca_file: &Path) -> Result<TlsAcceptor, String> {
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    let (acceptor, _) = certificate::make(address, Some(ca_file.to_owned()))?;
+    Ok(acceptor)
+}
 
 /// A running sink.
 pub struct Destination {
@@ -19,16 +27,14 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Listens on a free port of the loopback interface; the certificate that its senders have to trust is written to
-    /// `ca_file`.
-    pub fn start(ca_file: &Path, short_ids: bool) -> Result<Destination, String> {
+    /// Listens on a free port of the loopback interface.
+    pub fn start(acceptor: TlsAcceptor, short_ids: bool) -> Result<Destination, String> {
         let listener =
             std::net::TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         listener
             .set_nonblocking(true)
             .map_err(|error| error.to_string())?;
-        let (acceptor, _) = certificate::make(address.ip(), Some(ca_file.to_owned()))?;
         let sink = Sink::new(Faults::default(), short_ids);
         let (stop, stopped) = oneshot::channel();
         let (started, starts) = mpsc::channel();

@@ -294,6 +294,13 @@ pub const FLAGS: &[Flag] = &[
     },
     Flag {
         short: None,
+        long: &["workers"],
+        argument: Some("N"),
+        effect: Effect::Service("workers"),
+        doc: "How many threads files and connections are spread over.",
+    },
+    Flag {
+        short: None,
         long: &["sandbox"],
         argument: None,
         effect: Effect::Sandbox,

@@ -317,5 +317,5 @@ fn the_help_has_a_line_for_every_flag() {
     let help = config::flags_help();
     assert!(help.contains("  -c, --config FILE "), "{help}");
     assert!(help.contains("      --supervisor "), "{help}");
-    assert_eq!(help.lines().count(), 40);
+    assert_eq!(help.lines().count(), 41);
 }

@@ -137,7 +137,7 @@ impl Keeper {
     fn open(&self) -> Opened {
         let folder = match &self.place {
             Place::In(folder) => folder.clone(),
-            Place::Below(state, folder) => match state.get() {
+            Place::Below(state, folder) => match state.of_router() {
                 Ok(directory) => directory.path.join(folder),
                 Err(error) => {
                     self.log.warn(format_args!(

@@ -1,13 +1,13 @@
 //! Where the router keeps what must survive: one folder for each configuration, for one router at a time.
 
-use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use buffer::fs::Fs;
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One that hands nothing over may just be ending; otherwise it is a second one, which should hear that soon.
 const PATIENCE_AT_START: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How the folders of further shards are called, before their numbers.
+const OF_SHARD: &str = "shard-";
 
 /// What tells the configuration of this file from others: its name, and a hash of where it is.
 pub fn state_name(file: Option<&Path>) -> String {
@@ -75,22 +77,65 @@ impl std::fmt::Debug for SimulatedDisk {
     }
 }
 
-/// The folder of a router, taken when something must be kept first.
+/// The folder of a router, which all its shards share.
+#[derive(Debug)]
+pub struct StateRoot {
+    candidates: Vec<PathBuf>,
+    taken: Mutex<Option<Arc<Directory>>>,
+}
+
+/// The folder of a router's shard, taken when something must be kept first. That of the first one is the router's; the
+/// others' are below it.
 #[derive(Debug)]
 pub struct StateDirectory {
-    candidates: Vec<PathBuf>,
+    root: Arc<StateRoot>,
+    shard: usize,
     simulated: Option<SimulatedDisk>,
-    taken: RefCell<Option<Rc<Directory>>>,
+}
+
+impl StateRoot {
+    /// The first of `candidates` that can be written; nothing is made yet.
+    pub fn new(candidates: Vec<PathBuf>) -> Arc<StateRoot> {
+        Arc::new(StateRoot {
+            candidates,
+            taken: Mutex::default(),
+        })
+    }
+
+    /// The part of a shard.
+    pub fn of_shard(self: &Arc<StateRoot>, shard: usize) -> Rc<StateDirectory> {
+        Rc::new(StateDirectory {
+            root: Arc::clone(self),
+            shard,
+            simulated: None,
+        })
+    }
+
+    /// The numbers of shards that have, or had, a folder here, other than the first one's.
+    pub fn shards(&self) -> BTreeSet<usize> {
+        let entries = self.candidates.iter().map(std::fs::read_dir);
+        let entries = entries.flatten().flatten().flatten();
+        let name = |entry: std::fs::DirEntry| entry.file_name().into_string().ok();
+        entries
+            .filter_map(|entry| name(entry)?.strip_prefix(OF_SHARD)?.parse().ok())
+            .collect()
+    }
+
+    fn get(&self, patience: Duration) -> Result<Arc<Directory>, DirectoryError> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = &*taken {
+            return Ok(Arc::clone(taken));
+        }
+        let directory = Arc::new(Directory::take(&self.candidates, patience)?);
+        *taken = Some(Arc::clone(&directory));
+        Ok(directory)
+    }
 }
 
 impl StateDirectory {
-    /// The first of `candidates` that can be written; nothing is made yet.
+    /// That of a router with one shard, in the first of `candidates` that can be written.
     pub fn new(candidates: Vec<PathBuf>) -> Rc<StateDirectory> {
-        Rc::new(StateDirectory {
-            candidates,
-            simulated: None,
-            taken: RefCell::default(),
-        })
+        StateRoot::new(candidates).of_shard(0)
     }
 
     /// The root of a simulated disk: nothing touches the machine's.
@@ -100,9 +145,12 @@ impl StateDirectory {
             _lock: None,
         };
         Rc::new(StateDirectory {
-            candidates: Vec::new(),
+            root: Arc::new(StateRoot {
+                candidates: Vec::new(),
+                taken: Mutex::new(Some(Arc::new(root))),
+            }),
+            shard: 0,
             simulated: Some(disk),
-            taken: RefCell::new(Some(Rc::new(root))),
         })
     }
 
@@ -111,34 +159,51 @@ impl StateDirectory {
         self.simulated.as_ref()
     }
 
-    /// The folder.
+    /// The folder of this shard.
     ///
     /// # Errors
     /// When there is none, or another router uses it.
-    pub fn get(&self) -> Result<Rc<Directory>, DirectoryError> {
-        self.get_within(PATIENCE)
+    pub fn get(&self) -> Result<Arc<Directory>, DirectoryError> {
+        let root = self.of_router()?;
+        match self.shard {
+            0 => Ok(root),
+            shard => Directory::below(root, shard).map(Arc::new),
+        }
+    }
+
+    /// The folder of the router.
+    ///
+    /// # Errors
+    /// As for [`StateDirectory::get`].
+    pub fn of_router(&self) -> Result<Arc<Directory>, DirectoryError> {
+        self.root.get(PATIENCE)
     }
 
     /// The same for a router that takes nothing over from another one: it waits less for it.
     ///
     /// # Errors
     /// As for [`StateDirectory::get`].
-    pub fn get_at_start(&self) -> Result<Rc<Directory>, DirectoryError> {
-        self.get_within(PATIENCE_AT_START)
+    pub fn claim_at_start(&self) -> Result<(), DirectoryError> {
+        self.root.get(PATIENCE_AT_START).map(drop)
     }
 
-    fn get_within(&self, patience: Duration) -> Result<Rc<Directory>, DirectoryError> {
-        if let Some(taken) = &*self.taken.borrow() {
-            return Ok(Rc::clone(taken));
-        }
-        let taken = Rc::new(Directory::take(&self.candidates, patience)?);
-        *self.taken.borrow_mut() = Some(Rc::clone(&taken));
-        Ok(taken)
-    }
-
-    /// The places where it is or would be, the best first.
+    /// The places where the router's is or would be, the best first.
     pub fn candidates(&self) -> &[PathBuf] {
-        &self.candidates
+        &self.root.candidates
+    }
+
+    /// The places where this shard's is or would be, the best first.
+    pub fn places(&self) -> impl Iterator<Item = PathBuf> {
+        let candidates = self.root.candidates.iter();
+        candidates.map(|root| of_shard(root, self.shard))
+    }
+}
+
+/// The folder of a shard whose router has `root`.
+fn of_shard(root: &Path, shard: usize) -> PathBuf {
+    match shard {
+        0 => root.to_owned(),
+        shard => root.join(format!("{OF_SHARD}{shard}")),
     }
 }
 
@@ -148,7 +213,15 @@ pub struct Directory {
     /// The folder.
     pub path: PathBuf,
     /// Its lock goes with it.
-    _lock: Option<File>,
+    _lock: Option<Lock>,
+}
+
+/// What keeps other routers out.
+#[derive(Debug)]
+enum Lock {
+    Own(#[expect(dead_code, reason = "held")] File),
+    /// That of the folder above.
+    Above(#[expect(dead_code, reason = "held")] Arc<Directory>),
 }
 
 /// Why there is no folder.
@@ -166,6 +239,20 @@ pub enum DirectoryError {
 }
 
 impl Directory {
+    /// The folder of a shard below its router's.
+    fn below(root: Arc<Directory>, shard: usize) -> Result<Directory, DirectoryError> {
+        let path = of_shard(&root.path, shard);
+        let mut builder = std::fs::DirBuilder::new();
+        if let Err(error) = builder.recursive(true).mode(0o700).create(&path) {
+            let why = format!("{}: {error}", path.display());
+            return Err(DirectoryError::Unwritable(vec![why]));
+        }
+        Ok(Directory {
+            path,
+            _lock: Some(Lock::Above(root)),
+        })
+    }
+
     /// Takes the first of `candidates` that can be written. Another router has `patience` to let go of it.
     ///
     /// # Errors
@@ -177,7 +264,7 @@ impl Directory {
                 Ok(Some(lock)) => {
                     return Ok(Directory {
                         path: path.clone(),
-                        _lock: Some(lock),
+                        _lock: Some(Lock::Own(lock)),
                     });
                 }
                 Ok(None) => return Err(DirectoryError::Used(path.clone())),
@@ -245,6 +332,23 @@ mod tests {
         assert!(one.starts_with("nodes-") && one.len() == 14, "{one}");
         assert_ne!(one, state_name(Some(Path::new("/srv/flumen/nodes.conf"))));
         assert_eq!(state_name(None), "command-line");
+    }
+
+    #[test]
+    fn shards_have_their_folders_below_their_routers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = StateRoot::new(vec![folder.path().to_owned()]);
+        assert!(root.shards().is_empty());
+        let paths =
+            [0, 1, 12].map(|shard| root.of_shard(shard).get().expect("a folder").path.clone());
+        assert_eq!(paths[0], folder.path());
+        assert_eq!(paths[2], folder.path().join("shard-12"));
+        assert_eq!(root.shards(), BTreeSet::from([1, 12]));
+        let other = StateRoot::new(vec![folder.path().to_owned()]).of_shard(1);
+        assert!(matches!(
+            other.claim_at_start(),
+            Err(DirectoryError::Used(_))
+        ));
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl Storage {
         let limit = limit.map_or(usize::MAX, |bytes| bytes as usize / 2);
         let share = match self.memory.limit() {
             0 => usize::MAX,
-            memory => (memory / 4 * 3 / self.outputs().max(1)).max(SHARE_MIN),
+            memory => {
+                let holders = self.outputs().max(1) * self.settings.shards;
+                (memory / 4 * 3 / holders).max(SHARE_MIN)
+            }
         };
         share.min(limit).min(input)
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use monitor::Watched;
 use plugin::{Level, Log};
-use record::Budget;
 
 use super::{DeadLetters, Open, StateDirectory, Storage, StorageSettings, Way, encoding};
 use crate::builder::Seat;
@@ -14,6 +13,7 @@ use crate::output_task::RunningOutput;
 use crate::oversight::{Leftover, Order};
 use crate::pipeline::{PipelineError, Running};
 use crate::plan::Plan;
+use crate::shards::Member;
 
 /// How long an output may take to give back what it holds.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -47,7 +47,7 @@ pub fn claim(plan: &Plan, state: &StateDirectory) -> Result<(), PipelineError> {
     if plan.service.storage_path.is_none() || plan.replays_into.is_some() {
         return Ok(());
     }
-    let taken = state.get_at_start().map(|_| ());
+    let taken = state.claim_at_start();
     taken.map_err(|error| PipelineError(vec![format!("[storage] {error}")]))
 }
 
@@ -56,12 +56,13 @@ pub fn of_plan(
     plan: &Plan,
     level: Level,
     state: &Rc<StateDirectory>,
-    memory: &Arc<Budget>,
+    member: &Member,
 ) -> (Option<Rc<Storage>>, DeadLetters) {
     let log = Log::new("storage", level);
     let dead_letters = DeadLetters::of(plan, state, log.clone());
-    let settings = StorageSettings::new(&plan.service, state);
-    let new = || Rc::new(Storage::new(settings, Arc::clone(memory), log));
+    let settings = StorageSettings::new(&plan.service, state, member);
+    let memory = Arc::clone(&member.shards.memory.records);
+    let new = || Rc::new(Storage::new(settings, memory, log));
     (plan.replays_into.is_none().then(new), dead_letters)
 }
 

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use buffer::wal::Durability;
 use config::{ServiceOptions, StorageSync, StorageType};
 
-use super::StateDirectory;
+use super::{ChunksOfAll, StateDirectory};
+use crate::shards::Member;
 
 /// How records are kept.
 #[derive(Debug)]
@@ -23,11 +24,19 @@ pub struct StorageSettings {
     pub fluent_bit: Option<PathBuf>,
     /// `storage.delete_irrecoverable_chunks`.
     pub deletes_bad_chunks: bool,
+    /// How many shards share the memory.
+    pub shards: usize,
+    /// What all their logs know of chunks.
+    pub chunks: ChunksOfAll,
 }
 
 impl StorageSettings {
     /// What a configuration says.
-    pub fn new(service: &ServiceOptions, state: &Rc<StateDirectory>) -> StorageSettings {
+    pub fn new(
+        service: &ServiceOptions,
+        state: &Rc<StateDirectory>,
+        member: &Member,
+    ) -> StorageSettings {
         StorageSettings {
             state: Rc::clone(state),
             durability: match service.storage_sync {
@@ -36,8 +45,11 @@ impl StorageSettings {
             },
             backlog_bytes: usize::try_from(service.backlog_mem_limit.0).unwrap_or(usize::MAX),
             is_flushed_on_stop: service.backlog_flush_on_shutdown.0,
-            fluent_bit: service.storage_path.clone(),
+            // One reads them.
+            fluent_bit: service.storage_path.clone().filter(|_| member.index == 0),
             deletes_bad_chunks: service.delete_irrecoverable_chunks.0,
+            shards: member.shards.count(),
+            chunks: member.shards.chunks.clone(),
         }
     }
 }

@@ -48,6 +48,8 @@ impl Rig {
             is_flushed_on_stop: false,
             fluent_bit: Some(folder.to_owned()),
             deletes_bad_chunks: false,
+            shards: 1,
+            chunks: ChunksOfAll::default(),
         };
         let (mut exits, mut receivers, mut counters) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
@@ -491,6 +493,8 @@ fn a_log_that_cannot_be_listed_may_hold_something() {
             is_flushed_on_stop: false,
             fluent_bit: None,
             deletes_bad_chunks: false,
+            shards: 1,
+            chunks: ChunksOfAll::default(),
         };
         let log = Log::new("storage", Level::Off);
         Storage::new(settings, Budget::new(MIB), log)

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use super::notices::Notices;
 use super::passed_on::{self, Passed};
 use super::seats::{Seat, Seats};
+use super::shards::Share;
 use super::socket::{Place, Plain, Socket};
 use super::stream::Stream;
 use super::tls;
@@ -35,10 +36,14 @@ const CONNECTIONS_MAX: usize = 16_384;
 /// A listening socket and what stands behind it.
 pub struct Door {
     socket: Socket,
+    /// Its part in it, if several shards accept.
+    share: Option<Share>,
     /// Connections of the instance before, which come in first.
     passed: RefCell<VecDeque<Passed>>,
     tls: Option<TlsAcceptor>,
     seats: Seats,
+    /// How many shards share the places.
+    shards: usize,
     handshakes: Rc<Seats>,
     notices: Rc<Notices>,
     turned_away: Counter,
@@ -81,14 +86,16 @@ impl Door {
         mut handover: Handover,
     ) -> Result<Door, BuildError> {
         let tls = tls::acceptor(options, protocols, &context.log)?;
-        let passed = passed_on::take(&mut handover).into();
-        let socket = Socket::bind(place, handover)?;
+        let passed = passed_on::take_all(&mut handover, context.shard).into();
+        let (socket, share) = Socket::bind(place, handover, context)?;
         context.log.info(format_args!("listening on {socket}"));
         Ok(Door {
             socket,
+            share,
             passed: RefCell::new(passed),
             tls,
-            seats: Seats::new(connections_max()),
+            seats: Seats::new(connections_max().div_ceil(context.shard.count)),
+            shards: context.shard.count,
             handshakes: Rc::new(Seats::new(HANDSHAKES_MAX)),
             notices: Rc::new(Notices::new(&context.log)),
             turned_away: context.metrics.counter(
@@ -101,7 +108,8 @@ impl Door {
 
     /// At most `limit` connections at once, if that is fewer.
     pub fn with_limit(mut self, limit: usize) -> Door {
-        self.seats = Seats::new(limit.min(connections_max()));
+        let limit = limit.min(connections_max()).div_ceil(self.shards);
+        self.seats = Seats::new(limit);
         self
     }
 
@@ -123,6 +131,9 @@ impl Door {
 
     /// The next connection. May be cancelled: a pause goes on afterwards.
     pub async fn accept(&self) -> Arrival {
+        if let Some(share) = &self.share {
+            share.begin();
+        }
         while let Some(passed) = self.next_passed() {
             match self.admit(passed.plain, Some(passed.rest)) {
                 Some(arrival) => return arrival,
@@ -133,7 +144,7 @@ impl Door {
             if let Some((until, _)) = self.pause.get() {
                 sleep_until(until).await;
             }
-            let plain = match self.socket.accept().await {
+            let plain = match self.next_new().await {
                 Ok(plain) => plain,
                 Err(error) => {
                     self.take_pause(&error);
@@ -143,6 +154,21 @@ impl Door {
             self.pause.set(None);
             if let Some(arrival) = self.admit(plain, None) {
                 return arrival;
+            }
+        }
+    }
+
+    /// The next connection that comes in, if it is this shard's turn.
+    async fn next_new(&self) -> io::Result<Plain> {
+        let Some(share) = &self.share else {
+            return self.socket.accept().await;
+        };
+        loop {
+            share.turn().await;
+            tokio::select! {
+                biased;
+                accepted = self.socket.accept() => return accepted,
+                () = share.end_of_turn() => {}
             }
         }
     }
@@ -160,6 +186,8 @@ impl Door {
                 .warn(format_args!("a connection is turned away: there are as many as there may be, and all wait for the router"));
             return None;
         };
+        let counted = self.share.as_ref().map(Share::count);
+        let seat = seat.counted(counted);
         Some(Arrival {
             plain,
             tls: self.tls.clone(),

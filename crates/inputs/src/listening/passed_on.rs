@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use plugin::Handover;
+use plugin::{Handover, Shard};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 
@@ -107,6 +107,19 @@ impl Drop for Reading {
         self.0.reading.set(self.0.reading.get() - 1);
         self.0.changed.notify_one();
     }
+}
+
+/// The same out of everything that a shard gets: the connections of its own, and for the first one those of shards that are
+/// no more.
+pub fn take_all(handover: &mut Handover, shard: Shard) -> Vec<Passed> {
+    let mut passed = take(handover);
+    for (number, given) in &mut handover.of_others {
+        let of_other = take(given);
+        if shard.index == 0 && *number >= shard.count {
+            passed.extend(of_other);
+        }
+    }
+    passed
 }
 
 /// Takes the connections out of `handover`. What cannot be understood is closed: its sender connects again.

@@ -7,6 +7,8 @@ use std::rc::{Rc, Weak};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::shards::Counted;
+
 /// Places for connections.
 pub struct Seats {
     limit: usize,
@@ -24,7 +26,11 @@ struct Place {
 }
 
 /// A place that one connection has; given back on drop.
-pub struct Seat(Rc<Place>);
+pub struct Seat {
+    place: Rc<Place>,
+    /// Where it counts among the shards.
+    _counted: Option<Counted>,
+}
 
 impl Seats {
     /// At most `limit` places.
@@ -52,7 +58,10 @@ impl Seats {
             leave: Notify::new(),
         });
         taken.push(Rc::downgrade(&place));
-        Some(Seat(place))
+        Some(Seat {
+            place,
+            _counted: None,
+        })
     }
 
     /// Asks the connection that has been silent longest to leave; whether there is one.
@@ -84,20 +93,26 @@ fn ask_one_to_leave(taken: &[Weak<Place>]) -> bool {
 }
 
 impl Seat {
+    /// The same, counted among the shards.
+    pub fn counted(mut self, counted: Option<Counted>) -> Seat {
+        self._counted = counted;
+        self
+    }
+
     /// Its sender was heard of.
     pub fn note_heard(&self) {
-        self.0.heard.set(Instant::now());
+        self.place.heard.set(Instant::now());
     }
 
     /// Whether it is the router that keeps the connection waiting, or that owes it something.
     pub fn set_busy(&self, is_busy: bool) {
-        self.0.is_busy.set(is_busy);
+        self.place.is_busy.set(is_busy);
     }
 
     /// Completes when the connection must leave.
     pub async fn must_leave(&self) {
-        while !self.0.is_asked_to_leave.get() {
-            self.0.leave.notified().await;
+        while !self.place.is_asked_to_leave.get() {
+            self.place.leave.notified().await;
         }
     }
 }
@@ -109,7 +124,7 @@ mod tests {
     use super::*;
 
     fn is_asked(seat: &Seat) -> bool {
-        seat.0.is_asked_to_leave.get()
+        seat.place.is_asked_to_leave.get()
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,9 +7,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use plugin::{BuildError, Handover};
+use plugin::{BuildError, Handover, InputContext};
 use rustix::net::sockopt;
 use tokio::net::{TcpStream, UnixStream};
+
+use super::shards::{self, Share};
 
 /// What the sockets of a handover are named after: followed by where they listen if an instance gave them up, alone if a
 /// supervisor (systemd) opened them, whatever the options say.
@@ -46,21 +48,32 @@ pub enum Plain {
 
 impl Socket {
     /// Listens at `place`, or takes over the socket that the instance before gave up, if it listened there.
-    pub fn bind(place: &Place, handover: Handover) -> Result<Socket, BuildError> {
+    /// In a router with several shards they share it; what the other shards of the process before gave up is good, too.
+    pub fn bind(
+        place: &Place,
+        handover: Handover,
+        context: &InputContext,
+    ) -> Result<(Socket, Option<Share>), BuildError> {
         let name = format!("{SOCKET} {place}");
-        let inherited = handover
-            .descriptors
-            .into_iter()
+        let others = handover.of_others.into_iter();
+        let others = others.flat_map(|(_, given)| given.descriptors);
+        let mut all = handover.descriptors.into_iter().chain(others);
+        let inherited = all
             .find(|(known, _)| *known == name || known == SOCKET)
             .map(|(_, socket)| socket);
-        let kind = match place {
-            Place::Tcp(address, port) => tcp(&format!("{address}:{port}"), inherited),
-            Place::Unix(path, mode) => unix(path, *mode, inherited),
+        let bound = match context.shard.has_others() {
+            false => bound(place, inherited).map(|socket| (socket, None)),
+            true => {
+                let name = format!("{} {place}", context.name);
+                let joined = shards::join(name, context.shard, || bound(place, inherited));
+                joined.map(|(socket, share)| (socket, Some(share)))
+            }
         };
-        match kind {
-            Ok(kind) => Ok(Socket { kind, name }),
-            Err(error) => Err(BuildError(format!("cannot listen on {place}: {error}"))),
-        }
+        let socket = bound.and_then(|(socket, share)| {
+            let kind = Kind::of(place, socket)?;
+            Ok((Socket { kind, name }, share))
+        });
+        socket.map_err(|error| BuildError(format!("cannot listen on {place}: {error}")))
     }
 
     /// The next connection.
@@ -86,7 +99,7 @@ impl Socket {
                 .into_iter()
                 .map(|socket| (self.name.clone(), socket))
                 .collect(),
-            state: Vec::new(),
+            ..Handover::default()
         }
     }
 
@@ -123,35 +136,42 @@ impl fmt::Display for Place {
     }
 }
 
-fn tcp(address: &str, inherited: Option<OwnedFd>) -> io::Result<Kind> {
-    let listener = match inherited {
-        Some(socket) => std::net::TcpListener::from(socket),
-        None => std::net::TcpListener::bind(address)?,
-    };
-    listener.set_nonblocking(true)?;
-    let bound = listener.local_addr()?;
-    Ok(Kind::Tcp(
-        tokio::net::TcpListener::from_std(listener)?,
-        bound,
-    ))
-}
-
-fn unix(path: &Path, mode: Option<u32>, inherited: Option<OwnedFd>) -> io::Result<Kind> {
-    let listener = match inherited {
-        Some(socket) => std::os::unix::net::UnixListener::from(socket),
-        None => {
+/// The socket that was inherited, or a new one.
+fn bound(place: &Place, inherited: Option<OwnedFd>) -> io::Result<OwnedFd> {
+    let socket = match (inherited, place) {
+        (Some(socket), _) => socket,
+        (None, Place::Tcp(address, port)) => {
+            std::net::TcpListener::bind(format!("{address}:{port}"))?.into()
+        }
+        (None, Place::Unix(path, _)) => {
             remove_old_socket(path)?;
-            std::os::unix::net::UnixListener::bind(path)?
+            std::os::unix::net::UnixListener::bind(path)?.into()
         }
     };
-    if let Some(mode) = mode {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    if let Place::Unix(path, Some(mode)) = place {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(*mode))?;
     }
-    listener.set_nonblocking(true)?;
-    Ok(Kind::Unix(
-        tokio::net::UnixListener::from_std(listener)?,
-        path.to_owned(),
-    ))
+    Ok(socket)
+}
+
+impl Kind {
+    fn of(place: &Place, socket: OwnedFd) -> io::Result<Kind> {
+        match place {
+            Place::Tcp(..) => {
+                let listener = std::net::TcpListener::from(socket);
+                listener.set_nonblocking(true)?;
+                let bound = listener.local_addr()?;
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                Ok(Kind::Tcp(listener, bound))
+            }
+            Place::Unix(path, _) => {
+                let listener = std::os::unix::net::UnixListener::from(socket);
+                listener.set_nonblocking(true)?;
+                let listener = tokio::net::UnixListener::from_std(listener)?;
+                Ok(Kind::Unix(listener, path.clone()))
+            }
+        }
+    }
 }
 
 /// A socket that a process before left behind is in the way; anything else at that path is not ours to remove.

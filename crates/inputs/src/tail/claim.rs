@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use record::Origin;
 
+use super::siblings;
+
 /// A router that is just ending has so long to let go.
 const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -69,12 +71,21 @@ pub fn take(database: &Path, patterns: &[String]) -> Result<Option<Arc<Claim>>, 
 
 /// The file whose bytes are locked. It stays: removing it would let two have a file of that name each.
 fn beside(database: &Path) -> PathBuf {
-    let whole = std::fs::canonicalize(database);
-    let mut name = whole
-        .unwrap_or_else(|_| database.to_owned())
-        .into_os_string();
+    let mut name = whole(database).into_os_string();
     name.push("-lock");
     PathBuf::from(name)
+}
+
+/// The path of the database from the root on: the same before it is made and afterwards.
+fn whole(database: &Path) -> PathBuf {
+    let there = std::fs::canonicalize(database);
+    there.unwrap_or_else(|_| {
+        let folder = std::fs::canonicalize(siblings::directory(database));
+        match (folder, database.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => database.to_owned(),
+        }
+    })
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -115,6 +126,16 @@ fn lock(file: &File, byte: i64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_that_is_made_meanwhile_is_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("link")).expect("a link");
+        let database = folder.path().join("link/tail.db");
+        let before = beside(&database);
+        std::fs::write(&database, "").expect("written");
+        assert_eq!(beside(&database), before);
+    }
 
     #[test]
     fn the_same_files_in_the_same_database_are_one_routers() {

@@ -37,6 +37,7 @@ use super::lines::Lines;
 use super::multiline::Multiline;
 use super::options::Options;
 use super::parked::{Parked, ParkedFile};
+use super::shards::Share;
 use super::tag::TagSource;
 use super::watch::{Watch, WatchId};
 use copies::Doubtful;
@@ -73,6 +74,7 @@ pub struct Setup {
     pub budget: Arc<Budget>,
     /// How long records may wait.
     pub flush: Duration,
+    pub share: Share,
 }
 
 /// What an earlier run left.
@@ -326,6 +328,7 @@ impl Follower {
         self.take_over(now);
         self.scan(Phase::Start, now);
         self.state.had_files = !self.files.is_empty();
+        self.setup.share.note_start(self.state.had_files);
         self.times.check = now + self.check_interval();
         self.save(now);
         // The first answers are written at once: whoever crashes at each start must get on all the same.
@@ -438,7 +441,13 @@ impl Follower {
     /// Whether every file that was there at the start was read to its end and answered for.
     pub fn start_is_done(&self) -> bool {
         let mut first = self.files.values().filter(|file| file.flags.at_start);
-        self.state.had_files && self.archived.is_idle() && first.all(Followed::is_done)
+        let had_files = self.state.had_files || self.setup.share.had_files();
+        had_files && self.archived.is_idle() && first.all(Followed::is_done)
+    }
+
+    /// Whether other shards follow other files of the instance.
+    pub fn has_others(&self) -> bool {
+        self.setup.share.has_others()
     }
 
     /// No more is read from now on.

@@ -68,7 +68,11 @@ pub fn give(files: Vec<Handed>, scanned: Option<SystemTime>) -> Handover {
             descriptors.push((format!("file.{}", descriptors.len()), OwnedFd::from(open)));
         }
     }
-    Handover { descriptors, state }
+    Handover {
+        descriptors,
+        state,
+        ..Handover::default()
+    }
 }
 
 /// Takes a handover apart; `None` when it is in a form that is not understood. Nothing at all is a first start.
@@ -303,11 +307,11 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_not_understood_is_no_panic(state in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = take(Handover { descriptors: Vec::new(), state: state.clone() });
-            let _ = take(Handover { descriptors: Vec::new(), state: [&[VERSION][..], &state].concat() });
+            let _ = take(Handover { state: state.clone(), ..Handover::default() });
+            let _ = take(Handover { state: [&[VERSION][..], &state].concat(), ..Handover::default() });
             let mut whole = give(vec![handed(3, None, None, false)], None).state;
             whole.truncate(state.len());
-            let _ = take(Handover { descriptors: Vec::new(), state: whole });
+            let _ = take(Handover { state: whole, ..Handover::default() });
         }
     }
 }

@@ -151,8 +151,8 @@ impl Input for Probe {
             }
         }
         let handover = || Handover {
-            descriptors: Vec::new(),
             state: next.to_le_bytes().to_vec(),
+            ..Handover::default()
         };
         let is_early = options.gives == "early";
         if is_early {

@@ -15,6 +15,7 @@ use super::super::descriptor::{self, Descriptor, Opened};
 use super::super::file::{Again, Flags, Followed, Place, is_older, real_name};
 use super::super::glob::{self, Trouble};
 use super::super::identity::{self, FileId};
+use super::super::shards::Content;
 use super::super::siblings;
 use super::{Follower, Number, Phase};
 
@@ -65,9 +66,28 @@ impl Follower {
         // At last: what is known of other files tells which of these are copies.
         self.adopt_found(now);
         self.departed = Vec::new();
+        self.publish();
+        self.setup.share.note_scan(began);
         self.scanned = Some(began);
         self.times.last_scan = now;
         self.times.scan = now + self.setup.options.refresh_interval.0;
+    }
+
+    /// Tells other shards which files are this one's.
+    fn publish(&self) {
+        if self.setup.share.has_others() {
+            let followed = self.files.values();
+            let followed = followed.map(|file| {
+                let content = Content::new(file.id, file.birth);
+                (file.id.inode, content, &*file.origin)
+            });
+            let parked = self.parked.iter();
+            let parked = parked.map(|file| {
+                let content = Content::of(&file.position);
+                (file.position.inode, content, file.origin())
+            });
+            self.setup.share.publish(followed.chain(parked));
+        }
     }
 
     fn tell_trouble(&mut self, pattern: &str, trouble: Trouble) {
@@ -112,6 +132,9 @@ impl Follower {
 
     /// Follows what was found at `path`, if it is new and wanted.
     pub(super) fn consider(&mut self, path: &Path, phase: Phase, now: Instant) {
+        if !self.setup.share.owns(path) {
+            return;
+        }
         let log = &self.setup.log;
         let Ok(metadata) = std::fs::metadata(path) else {
             log.debug(format_args!("skip (invalid) entry={}", path.display()));
@@ -130,7 +153,9 @@ impl Follower {
             log.debug(format_args!("excluded={}", path.display()));
             return;
         }
-        if self.by_id.contains_key(&FileId::of(&metadata)) {
+        let id = FileId::of(&metadata);
+        let content = Content::new(id, identity::birth(&metadata));
+        if self.by_id.contains_key(&id) || self.setup.share.is_elsewhere(id.inode, content) {
             return;
         }
         if siblings::is_compressed(path) {
@@ -290,6 +315,11 @@ impl Follower {
             }
         };
         let id = opened.id();
+        let content = Content::new(id, identity::birth(&opened.metadata));
+        if !self.setup.share.claim(id.inode, content) {
+            // It was renamed by rotation, and is read by the shard that followed it.
+            return None;
+        }
         let real = real_name(&opened.file).unwrap_or_else(|| entry.name.clone());
         let mut followed = Followed {
             id,

@@ -194,7 +194,8 @@ impl Follower {
     /// The name that the tag of a file at `path` is made from, if such a file is asked for.
     fn origin_of(&self, path: &Path) -> Option<Arc<Path>> {
         let options = &self.setup.options;
-        let is_asked_for = options.path.0.iter().any(|p| glob::finds(p, path))
+        let is_asked_for = self.setup.share.owns(path)
+            && options.path.0.iter().any(|p| glob::finds(p, path))
             && !self.setup.exclusions.iter().any(|e| e.matches(path));
         match is_asked_for {
             true => Some(Arc::from(path)),

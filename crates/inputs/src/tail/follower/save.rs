@@ -76,7 +76,9 @@ impl Follower {
         }
         if !self.changes.is_empty() {
             let instance = self.setup.options.path.0.join(",");
-            self.changes.scan = self.scanned.map(|scanned| (instance, scanned));
+            let scanned = self.scanned;
+            let scanned = scanned.and_then(|own| self.setup.share.scanned_by_all(own));
+            self.changes.scan = scanned.map(|scanned| (instance, scanned));
             writer.write(std::mem::take(&mut self.changes));
         }
         replaced.into_iter().for_each(|number| self.look_at(number));

@@ -213,6 +213,8 @@ pub struct Bench {
     text: String,
     tag: String,
     pub budget: Arc<Budget>,
+    /// The shard that it runs in.
+    pub shard: plugin::Shard,
     pub metrics: Metrics,
     pub road: Rc<Road>,
     pub follower: Option<Follower>,
@@ -234,6 +236,7 @@ impl Bench {
             text,
             tag: "t.*".to_owned(),
             budget: Budget::new(0),
+            shard: plugin::Shard::ONLY,
             metrics: Metrics::default(),
             road: Rc::default(),
             follower: None,
@@ -266,6 +269,7 @@ impl Bench {
             budget: Arc::clone(&self.budget),
             flush: Duration::from_secs(1),
             config_dir: self.directory.path().to_owned(),
+            shard: self.shard,
         }
     }
 
