@@ -146,7 +146,7 @@ mod tests {
         let (mut rhythm, start) = rhythm(FLUSH);
         wait(&mut rhythm, start + ROUND, 1000);
         let mut waits = Vec::new();
-        for bytes in [100 << 10, 300 << 10, 300 << 10, 10 << 20, 10 << 20, 1 << 10] {
+        for bytes in [50 << 10, 150 << 10, 150 << 10, 10 << 20, 10 << 20, 1 << 10] {
             let now = rhythm.next();
             waits.push(wait(&mut rhythm, now, bytes));
         }
