@@ -8,9 +8,8 @@ use config::LogLevel;
 use engine::{Handovers, Member, Pipeline, PipelineError, Plan, Shards};
 use monitor::Watched;
 use plugin::Log;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 use tokio::sync::oneshot;
-use tokio::task::LocalSet;
 
 /// The exit status of a process that ends with a panic.
 const PANICKED: i32 = 101;
@@ -35,12 +34,13 @@ struct Part {
     member: Member,
 }
 
-/// A runtime for one shard.
-pub fn runtime() -> std::io::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+/// A runtime for one shard. Not one with a `LocalSet`: there, each task that wakes another writes to an event descriptor and
+/// looks for events once more.
+pub fn runtime() -> std::io::Result<LocalRuntime> {
+    Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
-        .build()
+        .build_local(LocalOptions::default())
 }
 
 impl Crew {
@@ -150,8 +150,7 @@ fn work(
         handovers,
         member,
     } = part;
-    let local = LocalSet::new();
-    runtime.block_on(local.run_until(async move {
+    runtime.block_on(async move {
         let pipeline = match Pipeline::of_shard(plan, level, handovers, member) {
             Ok(pipeline) => pipeline,
             Err(error) => {
@@ -165,5 +164,5 @@ fn work(
             // Another one could not be built.
             Err(_) => Handovers::new(),
         }
-    }))
+    })
 }

@@ -13,7 +13,6 @@ use config::{
 use engine::{Handovers, Pipeline, PipelineError, Plan, Shards};
 use parsers::Definitions;
 use plugin::Log;
-use tokio::task::LocalSet;
 
 use crate::crew::{self, Crew};
 use crate::help;
@@ -181,7 +180,7 @@ fn start(plan: Plan, operator: Operator, handovers: Handovers) -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    runtime.block_on(LocalSet::new().run_until(run(plan, operator, handovers, level)))
+    runtime.block_on(run(plan, operator, handovers, level))
 }
 
 /// Runs one pipeline after the other: another one only if the process could not go on as another binary.

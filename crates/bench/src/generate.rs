@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::line::{Kind, Wrap};
+use crate::line::{Kind, Lines, Wrap};
 use crate::quantity;
 use crate::report::Sent;
 pub use forward::Mode;
@@ -53,6 +53,9 @@ pub struct GenerateCommand {
     /// Give each line a write of its own, at its exact time
     #[arg(long)]
     pub each_line: bool,
+    /// Write into each line when it was made: the sink then says how long lines took to it
+    #[arg(long)]
+    pub stamp: bool,
     /// Append to this file; with several writers to NAME-1.EXT, NAME-2.EXT …
     #[arg(long, value_name = "FILE")]
     pub path: Option<PathBuf>,
@@ -108,6 +111,7 @@ impl GenerateCommand {
             count: None,
             duration: None,
             each_line: false,
+            stamp: false,
             path: None,
             writers: 1,
             rotate_every: None,
@@ -156,10 +160,11 @@ impl GenerateCommand {
                 end: self.duration.map(|duration| start + duration),
                 progress: Arc::clone(&progress),
             };
-            let (kind, wrap, size) = (self.kind, self.wrap, self.size as usize);
+            let lines =
+                Lines::new(self.kind, self.wrap, self.size as usize, writer.id).stamped(self.stamp);
             let thread = std::thread::Builder::new()
                 .name(format!("writer {index}"))
-                .spawn(move || writer.run(kind, wrap, size));
+                .spawn(move || writer.run(lines));
             threads.push(thread.map_err(|error| format!("a thread cannot be started: {error}"))?);
         }
         Ok(Running { threads, start })

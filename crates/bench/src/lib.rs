@@ -6,6 +6,7 @@
 //! Invariants: it speaks with both ends of the road over their protocols only and knows no station; it keeps no record.
 
 mod faults;
+mod files;
 mod generate;
 mod line;
 mod mark;
@@ -39,6 +40,8 @@ pub enum BenchCommand {
     Matrix(matrix::MatrixCommand),
     /// Measures CPU and memory in the cases of AWS's post, for this program and its rivals
     Table(table::TableCommand),
+    /// Measures a router that follows many files of few lines
+    Files(files::FilesCommand),
     /// Does to a router what goes wrong in production, and says what was lost and what came twice
     Faults(faults::FaultsCommand),
     /// Kills a router again and again while it delivers to a lake, and looks through the lake's objects
@@ -54,6 +57,7 @@ impl BenchCommand {
             BenchCommand::Verify(verify) => verify.run(),
             BenchCommand::Matrix(matrix) => matrix.run(),
             BenchCommand::Table(table) => table.run(),
+            BenchCommand::Files(files) => files.run(),
             BenchCommand::Faults(faults) => faults.run(),
             BenchCommand::Kill(kill) => kill.run(),
         }

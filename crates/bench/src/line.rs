@@ -53,6 +53,8 @@ pub struct Lines {
     /// Bytes of a plain line, its newline included.
     size: usize,
     mark: Mark,
+    /// Whether each mark has the time behind it.
+    stamped: bool,
     random: fastrand::Rng,
     clock: Clock,
     /// Lines of a stack trace that are still to come.
@@ -68,11 +70,18 @@ impl Lines {
             wrap,
             size,
             mark: Mark { writer, seq: 0 },
+            stamped: false,
             random: fastrand::Rng::with_seed(u64::from(writer)),
             clock: Clock::default(),
             frames: 0,
             bare: Vec::new(),
         }
+    }
+
+    /// The same, each with the time when it was made behind its mark.
+    pub fn stamped(mut self, stamped: bool) -> Lines {
+        self.stamped = stamped;
+        self
     }
 
     /// How many lines were made.
@@ -122,14 +131,14 @@ impl Lines {
             Kind::Nginx => self.nginx(now, out),
             Kind::Json => self.json(now, out),
             Kind::Java => self.java(now, out),
-            Kind::Plain => self.plain(out),
+            Kind::Plain => self.plain(now, out),
         }
     }
 
-    fn plain(&mut self, out: &mut Vec<u8>) {
+    fn plain(&mut self, now: Timestamp, out: &mut Vec<u8>) {
         const FILL: &[u8] = b"the quick brown fox jumps over the lazy dog and ";
         let start = out.len();
-        self.mark.write(out);
+        self.put_mark(now, out);
         out.push(b' ');
         let end = start + self.size.saturating_sub(1);
         while out.len() < end {
@@ -145,7 +154,7 @@ impl Lines {
         out.extend_from_slice(b"] \"GET ");
         out.extend_from_slice(self.pick(&PATHS).as_bytes());
         out.extend_from_slice(b"?id=");
-        self.mark.write(out);
+        self.put_mark(now, out);
         let status = self.pick(&["200", "200", "200", "304", "404", "500"]);
         let size = self.random.u32(0..50_000);
         let agent = self.pick(&AGENTS);
@@ -167,7 +176,7 @@ impl Lines {
                  \"message\":\"order "
             ),
         );
-        self.mark.write(out);
+        self.put_mark(now, out);
         let (id, cents) = (self.random.u32(..), self.random.u32(0..100_000));
         push(
             out,
@@ -184,14 +193,14 @@ impl Lines {
             self.frames = self.random.u32(3..20);
             self.clock.java(now, out);
             out.extend_from_slice(b" ERROR [main] com.example.OrderService - request ");
-            self.mark.write(out);
+            self.put_mark(now, out);
             out.extend_from_slice(b" failed: java.lang.IllegalStateException: no connection");
             return;
         }
         self.frames -= 1;
         if self.frames == 0 {
             out.extend_from_slice(b"\t... 12 more ");
-            self.mark.write(out);
+            self.put_mark(now, out);
             return;
         }
         let (class, method) = (self.pick(&CLASSES), self.pick(&METHODS));
@@ -200,8 +209,17 @@ impl Lines {
             out,
             format_args!("\tat com.example.{class}.{method}({class}.java:{line}) ~[app.jar:"),
         );
-        self.mark.write(out);
+        self.put_mark(now, out);
         out.push(b']');
+    }
+
+    fn put_mark(&self, now: Timestamp, out: &mut Vec<u8>) {
+        match self.stamped {
+            false => self.mark.write(out),
+            true => self
+                .mark
+                .write_stamped(u64::try_from(now.as_microsecond()).unwrap_or(0), out),
+        }
     }
 
     fn pick(&mut self, of: &[&'static str]) -> &'static str {
@@ -324,6 +342,22 @@ mod tests {
             for line in lines(kind, Wrap::Json, 30) {
                 assert!(field(&line, "log").contains("fl-bench-00000007-"));
             }
+        }
+    }
+
+    #[test]
+    fn lines_say_when_they_were_made_if_they_are_to() {
+        let before = Timestamp::now().as_microsecond() as u64;
+        for kind in [Kind::Nginx, Kind::Json, Kind::Java, Kind::Plain] {
+            let mut out = Vec::new();
+            Lines::new(kind, Wrap::Docker, 1000, 7)
+                .stamped(true)
+                .push(&mut out);
+            let found: Vec<_> = mark::find_stamped(&out).collect();
+            let [(Mark { writer: 7, seq: 0 }, Some(at))] = found[..] else {
+                panic!("{kind:?}: {found:?}")
+            };
+            assert!(at >= before && at < before + 60_000_000, "{kind:?}");
         }
     }
 

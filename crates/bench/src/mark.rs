@@ -10,6 +10,10 @@ pub const LEN: usize = PREFIX.len() + WRITER_DIGITS + 1 + SEQ_DIGITS;
 const PREFIX: &[u8] = b"fl-bench-";
 const WRITER_DIGITS: usize = 8;
 const SEQ_DIGITS: usize = 12;
+/// Between a mark and the time behind it, if there is one,
+const STAMP: u8 = b'@';
+/// which has so many decimal digits: microseconds since 1970.
+const STAMP_DIGITS: usize = 16;
 
 /// A line's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,12 +32,14 @@ impl Mark {
             out.push(b"0123456789abcdef"[(self.writer >> (4 * digit)) as usize & 15]);
         }
         out.push(b'-');
-        let (start, mut rest) = (out.len(), self.seq);
-        out.resize(start + SEQ_DIGITS, b'0');
-        for digit in out[start..].iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
+        write_number(self.seq, SEQ_DIGITS, out);
+    }
+
+    /// The same, with the time behind it, in microseconds since 1970.
+    pub fn write_stamped(self, micros: u64, out: &mut Vec<u8>) {
+        self.write(out);
+        out.push(STAMP);
+        write_number(micros, STAMP_DIGITS, out);
     }
 
     /// The mark at the start of `text`.
@@ -57,6 +63,28 @@ pub fn find(text: &[u8]) -> impl Iterator<Item = Mark> {
     memmem::find_iter(text, PREFIX).filter_map(|at| Mark::read(&text[at..]))
 }
 
+/// Every mark in `text`, in order, with the time behind it if there is one.
+pub fn find_stamped(text: &[u8]) -> impl Iterator<Item = (Mark, Option<u64>)> {
+    memmem::find_iter(text, PREFIX)
+        .filter_map(|at| Some((Mark::read(&text[at..])?, stamp(&text[at + LEN..]))))
+}
+
+/// The time at the start of what follows a mark.
+fn stamp(text: &[u8]) -> Option<u64> {
+    let digits = text.strip_prefix(&[STAMP])?.get(..STAMP_DIGITS)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    digits.parse().ok()
+}
+
+fn write_number(mut number: u64, digits: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + digits, b'0');
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +104,18 @@ mod tests {
             let found: Vec<Mark> = find(text.as_bytes()).collect();
             assert_eq!(found, [Mark { writer, seq }]);
         }
+    }
+
+    #[test]
+    fn a_time_behind_a_mark_is_read_back() {
+        let mark = Mark { writer: 7, seq: 8 };
+        let mut out = Vec::new();
+        mark.write_stamped(1_795_000_000_123_456, &mut out);
+        mark.write(&mut out);
+        out.extend_from_slice(b"@17950000001234x6");
+        let found: Vec<_> = find_stamped(&out).collect();
+        assert_eq!(found, [(mark, Some(1_795_000_000_123_456)), (mark, None)]);
+        assert_eq!(find(&out).count(), 2);
     }
 
     #[test]

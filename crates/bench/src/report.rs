@@ -102,6 +102,22 @@ pub struct SinkCounts {
     pub replaced: u64,
     /// Objects that were replaced by another content: what they held is lost.
     pub overwritten: u64,
+    /// How long lines took to it, if they say when they were written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+}
+
+/// How long lines took from being written to being received, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How many lines said when they were written.
+    pub lines: u64,
+    /// Half of them took no longer,
+    pub p50: f64,
+    /// 99 of a hundred,
+    pub p99: f64,
+    /// and none of them.
+    pub max: f64,
 }
 
 impl Report {
@@ -184,6 +200,12 @@ impl Report {
             if count > 0 {
                 text.push_str(&format!("{count} {what}\n"));
             }
+        }
+        if let Some(latency) = self.sink.as_ref().and_then(|sink| sink.latency) {
+            text.push_str(&format!(
+                "written to received, {} lines: p50 {:.0} ms, p99 {:.0} ms, at most {:.0} ms\n",
+                latency.lines, latency.p50, latency.p99, latency.max
+            ));
         }
         if self.sent.is_none() {
             text.push_str("What was sent is not known (--sent FILE): lines that are missing at the end do not show.\n");

@@ -5,6 +5,7 @@ pub mod certificate;
 mod faults;
 mod firehose;
 mod kinesis;
+mod latencies;
 mod logs;
 mod logs_listing;
 mod record_id;

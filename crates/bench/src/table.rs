@@ -6,7 +6,7 @@ mod case;
 mod chart;
 mod configuration;
 mod contestant;
-mod destination;
+pub mod destination;
 mod interrupt;
 mod machine;
 mod measure;
@@ -16,7 +16,7 @@ mod published;
 mod result;
 mod router;
 mod text;
-mod usage;
+pub mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

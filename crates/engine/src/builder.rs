@@ -353,6 +353,7 @@ impl<'a> Builder<'a> {
                 0 => 0,
                 all => (all / shard.count).max(1),
             }),
+            flush: self.flush,
             config_dir: self.config_dir.clone(),
             shard,
         };

@@ -327,15 +327,28 @@ where
             let Some((id, records)) = self.waiting.pop_front() else {
                 break;
             };
-            self.awaited |= self.deliveries[id.0 as usize].batch.is_awaited();
+            let batch = &self.deliveries[id.0 as usize].batch;
+            self.awaited |= batch.is_awaited();
+            let noticed = batch.noticed();
             self.format(id, records);
             self.collect();
-            if self.flush_at.is_none() {
-                self.flush_at = Some(Instant::now() + self.settings.flush);
-            }
+            let due = self.due(noticed);
+            self.flush_at = Some(self.flush_at.map_or(due, |at| at.min(due)));
         }
         if self.awaited && self.waiting.is_empty() {
             self.seal();
+        }
+    }
+
+    /// When records must be sent that may have waited in their source since `noticed`. What had to wait for its turn here
+    /// waits a moment more for what comes with it: else each batch of a backlog would be a request of its own.
+    fn due(&self, noticed: Option<std::time::Instant>) -> Instant {
+        let (now, flush) = (Instant::now(), self.settings.flush);
+        match noticed {
+            None => now + flush,
+            Some(noticed) => {
+                (Instant::from_std(noticed) + flush).clamp(now + flush / 4, now + flush)
+            }
         }
     }
 

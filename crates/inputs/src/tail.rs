@@ -43,6 +43,7 @@ use std::time::SystemTime;
 use buffer::positions::{Position, Report, Store, Writer};
 use pattern::Pattern;
 use plugin::{BuildError, Emitter, Ended, Handover, Input, InputContext, InputPlugin, Log, Stop};
+use tokio::time::Instant;
 
 use claim::Claim;
 use follower::{Earlier, Follower, Pace, ROUND, Setup};
@@ -96,6 +97,7 @@ impl Input for Tail {
                 metrics: context.metrics,
                 parsers: context.parsers,
                 budget: context.budget,
+                flush: context.flush,
                 share,
             },
             writer,
@@ -124,9 +126,11 @@ impl Input for Tail {
         }
         follower.stop_reading();
         while !follower.drain() {
+            let save_at = follower.next_save().into_iter();
+            let deadline = save_at.fold(follower.deadline(), Instant::min);
             tokio::select! {
                 () = follower.answer() => {}
-                () = tokio::time::sleep_until(follower.deadline()) => {}
+                () = tokio::time::sleep_until(deadline) => {}
             }
         }
         follower.finish().await;
@@ -137,23 +141,33 @@ impl Input for Tail {
     }
 }
 
-/// Waits until the next round is due.
+/// Waits until the next round is due, and meanwhile takes note of what is answered for.
 async fn wait(follower: &mut Follower, pace: Pace, stop: &Stop, exits_on_eof: bool) {
     if let Pace::Starved(bytes) = pace {
         return wait_for_room(follower, bytes, stop).await;
     }
-    let deadline = follower.deadline();
-    let awaits_answers = pace == Pace::Idle && follower.awaits_answers();
-    tokio::select! {
-        biased;
-        () = stop.requested() => {}
-        () = tokio::task::yield_now(), if pace == Pace::More => {}
-        () = tokio::time::sleep(ROUND), if pace == Pace::Active => {}
-        () = follower.notice(), if pace == Pace::Idle => {}
-        () = follower.answer(), if exits_on_eof || awaits_answers => {}
-        // Other shards may have come to their end.
-        () = tokio::time::sleep(ROUND), if exits_on_eof && follower.has_others() => {}
-        () = tokio::time::sleep_until(deadline) => {}
+    let is_active = pace == Pace::Active;
+    loop {
+        let deadline = follower.deadline();
+        let save_at = follower.next_save();
+        let awaits_answers = pace != Pace::More && follower.awaits_answers();
+        tokio::select! {
+            biased;
+            () = stop.requested() => return,
+            () = tokio::task::yield_now(), if pace == Pace::More => return,
+            () = tokio::time::sleep(ROUND), if is_active && exits_on_eof => return,
+            () = follower.notice(is_active), if pace != Pace::More => return,
+            () = follower.answer(), if exits_on_eof || awaits_answers => {
+                if exits_on_eof {
+                    return;
+                }
+            }
+            // Other shards may have come to their end.
+            () = tokio::time::sleep(ROUND), if exits_on_eof && follower.has_others() => return,
+            () = tokio::time::sleep_until(deadline) => return,
+            () = tokio::time::sleep_until(save_at.unwrap_or(deadline)), if save_at.is_some() => {}
+        }
+        follower.account();
     }
 }
 

@@ -69,6 +69,7 @@ pub fn context(tag: Option<&str>, budget: &Arc<Budget>) -> InputContext {
         metrics: Metrics::default(),
         parsers: Arc::new(NoParsers),
         budget: Arc::clone(budget),
+        flush: std::time::Duration::from_secs(1),
         config_dir: PathBuf::new(),
         shard: plugin::Shard::ONLY,
     }

@@ -73,6 +73,7 @@ fn build(name: &str, options: &[(&str, &str)]) -> Box<dyn RunInput> {
         metrics: Metrics::default(),
         parsers: Arc::new(parsers::definitions()),
         budget: Budget::new(0),
+        flush: std::time::Duration::from_secs(1),
         config_dir: ".".into(),
         shard: Shard::ONLY,
     };

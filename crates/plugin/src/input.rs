@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::{Diagnostics, OptionSpec, Options, Section};
 use record::{Batch, Budget, Tag};
@@ -28,6 +29,9 @@ pub struct InputContext {
     /// The memory that may be held for what this input reads (`Mem_Buf_Limit` inside the process's limit): a permit is
     /// taken before reading and travels in the batch.
     pub budget: Arc<Budget>,
+    /// The longest that a record waits in an output's request that is not full (`Flush`). What was noticed for so long
+    /// should be handed over.
+    pub flush: Duration,
     /// The directory of the main configuration file, for relative paths that Fluent Bit resolves there.
     pub config_dir: PathBuf,
     /// The shard that it runs in.

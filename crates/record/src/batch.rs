@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -83,6 +84,7 @@ pub struct Batch {
     origin: Origin,
     emission: Emission,
     awaited: bool,
+    noticed: Option<Instant>,
 }
 
 impl Batch {
@@ -104,6 +106,7 @@ impl Batch {
             origin: Origin::NONE,
             emission: Emission::default(),
             awaited: false,
+            noticed: None,
         }
     }
 
@@ -164,6 +167,7 @@ impl Batch {
         sibling.origin = self.origin;
         sibling.emission = self.emission;
         sibling.awaited = self.awaited;
+        sibling.noticed = self.noticed;
         sibling
     }
 
@@ -199,6 +203,18 @@ impl Batch {
     #[inline]
     pub fn is_awaited(&self) -> bool {
         self.awaited
+    }
+
+    /// Says since when its records may have waited for their input to read them: outputs count that as waiting too.
+    pub fn with_noticed(mut self, noticed: Instant) -> Batch {
+        self.noticed = Some(noticed);
+        self
+    }
+
+    /// Since when its records may have waited in their source, if the input knows.
+    #[inline]
+    pub fn noticed(&self) -> Option<Instant> {
+        self.noticed
     }
 
     /// A number that no other batch of this process has: for caches of spans.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::target::{Block, Target};
 use super::{Pace, Progress};
-use crate::line::{Kind, Lines, Wrap};
+use crate::line::Lines;
 use crate::report::Sent;
 
 /// The most that goes out at once.
@@ -32,8 +32,7 @@ pub struct Writer {
 
 impl Writer {
     /// Writes until it is done or told to stop.
-    pub fn run(mut self, kind: Kind, wrap: Wrap, size: usize) -> Result<Sent, String> {
-        let mut lines = Lines::new(kind, wrap, size, self.id);
+    pub fn run(mut self, mut lines: Lines) -> Result<Sent, String> {
         let mut block = Block::default();
         let (mut done, mut bytes) = (0, 0);
         while !self.is_over(&lines) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use super::faults::{Fate, Faults};
+use super::latencies::Latencies;
 use super::record_id::Ids;
 use crate::mark::{self, Mark};
 use crate::report::{Report, Sent, SinkCounts};
@@ -29,6 +30,8 @@ pub struct State {
     pub uploads: HashMap<String, Upload>,
     /// What each object's content is.
     objects: HashMap<String, Fingerprint>,
+    /// How long lines took.
+    latencies: Latencies,
     started: Option<Instant>,
 }
 
@@ -102,6 +105,7 @@ impl State {
             scratch: Vec::new(),
             uploads: HashMap::new(),
             objects: HashMap::new(),
+            latencies: Latencies::default(),
             started: None,
         }
     }
@@ -109,7 +113,10 @@ impl State {
     /// What has arrived, and what was done.
     pub fn report(&self, sent: Option<&Sent>) -> Report {
         Report {
-            sink: Some(self.counts.clone()),
+            sink: Some(SinkCounts {
+                latency: self.latencies.summary(),
+                ..self.counts.clone()
+            }),
             ..self.tally.report(sent)
         }
     }
@@ -150,7 +157,14 @@ impl State {
         match record.starts_with(b"\x1f\x8b") {
             // What cannot be unpacked has no mark, and is counted as that.
             true => scan::document(record, &mut add).unwrap_or_default(),
-            false => mark::find(record).for_each(&mut add),
+            false => {
+                for (mark, stamp) in mark::find_stamped(record) {
+                    add(mark);
+                    if let Some(stamp) = stamp {
+                        self.latencies.add(stamp);
+                    }
+                }
+            }
         }
         self.counts.unmarked += u64::from(marks == 0);
     }

@@ -123,10 +123,13 @@ fn awaited_batch(ledger: &Arc<Ledger>, offsets: Range<u64>) -> Delivery {
 }
 
 fn delivery(ledger: &Arc<Ledger>, offsets: Range<u64>, awaited: bool) -> Delivery {
+    let batch = Batch::new(Tag::from("t"), Bytes::new()).with_awaited(awaited);
+    fill(batch, ledger, offsets)
+}
+
+fn fill(batch: Batch, ledger: &Arc<Ledger>, offsets: Range<u64>) -> Delivery {
     let obligation = ledger.open(offsets.clone());
-    let mut batch = Batch::new(Tag::from("t"), Bytes::new())
-        .with_obligation(obligation)
-        .with_awaited(awaited);
+    let mut batch = batch.with_obligation(obligation);
     for offset in offsets {
         batch.push_record(Record {
             position: Position { offset, len: 1 },
@@ -295,6 +298,45 @@ async fn awaited_records_that_had_to_wait_for_their_turn_do_not_wait_for_flush()
     );
     let sent = script.sent.borrow();
     assert_eq!(sent.last(), Some(&("8 9".to_owned(), 0)), "{sent:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_in_its_source_waits_that_much_less_but_for_what_comes_with_it() {
+    tokio::time::advance(Duration::from_secs(60)).await;
+    for (waited, waits) in [(600, 400), (0, 1000), (50_000, 250)] {
+        let script = Rc::new(Script::default());
+        let ledger = Ledger::new(0);
+        let counters = OutputCounters::new("fake.0".into(), Metrics::default());
+        let (_handle, stop) = StopHandle::new();
+        let settings = settings(RetryLimit::Unset, &counters, stop);
+        let (sender, mut receiver) = unbounded_channel();
+        let start = Instant::now();
+        let noticed = (start - Duration::from_millis(waited)).into_std();
+        let late = Batch::new(Tag::from("t"), Bytes::new()).with_noticed(noticed);
+        counters.routed.add(2);
+        for (offsets, batch) in [
+            (0..1, Batch::new(Tag::from("t"), Bytes::new())),
+            (1..2, late),
+        ] {
+            let delivery = fill(batch, &ledger, offsets);
+            sender.send(delivery).expect("open");
+        }
+        let ended = async {
+            while counters.answered() < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            drop(sender);
+            start.elapsed()
+        };
+        let output = output(4, 0, &script);
+        let (_, took) = tokio::join!(super::run(output, &settings, &mut receiver), ended);
+        let waits = Duration::from_millis(waits);
+        assert!(
+            took >= waits && took < waits + Duration::from_millis(5),
+            "{waited} ms: {took:?}"
+        );
+        assert_eq!(script.sent.borrow().len(), 1);
+    }
 }
 
 #[tokio::test(start_paused = true)]

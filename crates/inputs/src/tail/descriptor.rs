@@ -8,12 +8,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::identity::FileId;
 
 /// How many descriptors the instances of this process hold together.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 /// Counts uses, to tell which was the last.
 static CLOCK: AtomicU64 = AtomicU64::new(0);
+
+/// How many descriptors the process lets itself open, if it may.
+const RAISED_TO: u64 = 65_536;
 
 /// A file that was just opened.
 pub struct Opened {
@@ -141,12 +146,27 @@ pub fn excess(limit: usize) -> usize {
     OPEN.load(Ordering::Relaxed).saturating_sub(limit)
 }
 
-/// How many descriptors all instances together should hold.
+/// How many descriptors all instances together should hold. What the process may open is raised before to what it may be
+/// raised to: the usual soft limit of 1024 is meant for programs that know no more.
 pub fn limit() -> usize {
-    let allowed = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    match allowed {
+    match raise(getrlimit(Resource::Nofile)).current {
         None => usize::MAX,
         Some(allowed) => share(usize::try_from(allowed).unwrap_or(usize::MAX)),
+    }
+}
+
+fn raise(limits: Rlimit) -> Rlimit {
+    let most = limits.maximum.map_or(RAISED_TO, |most| most.min(RAISED_TO));
+    if limits.current.is_none_or(|current| current >= most) {
+        return limits;
+    }
+    let raised = Rlimit {
+        current: Some(most),
+        ..limits
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => raised,
+        Err(_) => limits,
     }
 }
 
@@ -165,6 +185,14 @@ pub fn is_short(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_soft_limit_is_raised_as_far_as_it_may_be() {
+        let raised = raise(getrlimit(Resource::Nofile));
+        let most = raised.maximum.map_or(RAISED_TO, |most| most.min(RAISED_TO));
+        assert!(raised.current.is_none_or(|current| current >= most));
+        assert_eq!(getrlimit(Resource::Nofile).current, raised.current);
+    }
 
     #[test]
     fn others_keep_a_share() {

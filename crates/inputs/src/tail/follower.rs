@@ -10,6 +10,7 @@ mod joined;
 mod notices;
 mod read;
 mod resume;
+mod rhythm;
 mod rotate;
 mod save;
 mod unpack;
@@ -41,10 +42,10 @@ use super::tag::TagSource;
 use super::watch::{Watch, WatchId};
 use copies::Doubtful;
 use entries::Entries;
+pub use rhythm::ROUND;
+use rhythm::Rhythm;
 use unpack::Archived;
 
-/// While files grow, they are looked at this often: one read takes what came meanwhile.
-pub const ROUND: Duration = Duration::from_millis(40);
 /// Without the kernel's notices, idle files are looked at this often.
 const POLL_MAX: Duration = Duration::from_millis(250);
 /// After something appeared in a watched directory, the patterns are looked up again after this time,
@@ -71,6 +72,8 @@ pub struct Setup {
     pub metrics: Metrics,
     pub parsers: Arc<dyn Parsers>,
     pub budget: Arc<Budget>,
+    /// How long records may wait.
+    pub flush: Duration,
     pub share: Share,
 }
 
@@ -140,6 +143,8 @@ pub struct Follower {
     archived: Archived,
     /// How many files all instances should have open.
     descriptor_limit: usize,
+    /// The first file that the next check looks at, if there are many.
+    checked_to: Number,
     to_look_at: Vec<Number>,
     to_read: VecDeque<Number>,
     /// Files of which something was refused.
@@ -155,6 +160,7 @@ pub struct Follower {
     scanned: Option<SystemTime>,
     clock: (SystemTime, Instant),
     times: Times,
+    rhythm: Rhythm,
     idle_rounds: u32,
     state: State,
 }
@@ -172,6 +178,8 @@ struct State {
     unwatched: bool,
     /// Nothing new is read any more.
     stopping: bool,
+    /// The kernel's notices were too many: some are lost.
+    overflowed: bool,
 }
 
 /// When things are due.
@@ -271,6 +279,7 @@ impl Follower {
             },
             counters: Counters::new(&setup.metrics),
             watch: watch(&setup),
+            rhythm: Rhythm::new(setup.flush, now),
             setup,
             emitter,
             writer,
@@ -289,6 +298,7 @@ impl Follower {
             doubtful: Doubtful::default(),
             archived: Archived::default(),
             descriptor_limit: descriptor::limit(),
+            checked_to: 0,
             to_look_at: Vec::new(),
             to_read: VecDeque::new(),
             refused: BTreeSet::new(),
@@ -328,6 +338,8 @@ impl Follower {
     /// Does what is due.
     pub fn round(&mut self) -> Pace {
         let now = Instant::now();
+        let calm = self.idle_rounds > 0 && self.watch.is_some() && !self.state.unwatched;
+        self.rhythm.begin(now, calm);
         self.tend(now);
         let pace = self.read_in_turns(now);
         self.spare_room = None;
@@ -373,7 +385,9 @@ impl Follower {
     pub fn deadline(&self) -> Instant {
         let now = Instant::now();
         let mut next = self.times.scan.min(self.times.check);
-        next = self.next_save().into_iter().fold(next, Instant::min);
+        if self.idle_rounds == 0 && !self.state.stopping {
+            next = next.min(self.rhythm.next());
+        }
         if !self.awaited.is_empty() || self.entries.is_expecting() {
             next = next.min(now + ROUND);
         }
@@ -383,19 +397,35 @@ impl Follower {
         for number in &self.refused {
             next = next.min(self.again_at(*number).max(now + ROUND));
         }
-        if self.state.unwatched {
+        if self.state.unwatched && self.idle_rounds > 0 {
             let wait = ROUND * (1 << self.idle_rounds.min(4));
             next = next.min(now + wait.min(POLL_MAX));
         }
         next
     }
 
-    /// Waits for a notice of the kernel.
-    pub async fn notice(&self) {
-        match &self.watch {
-            Some(watch) => watch.notice().await,
-            None => std::future::pending().await,
+    /// Waits for a notice of the kernel: about a file or a name, or, while files are `read` again and again anyway, about a name.
+    pub async fn notice(&self, read: bool) {
+        let Some(watch) = &self.watch else {
+            return std::future::pending().await;
+        };
+        match read {
+            false => tokio::select! {
+                () = watch.files.notice() => {}
+                () = watch.names.notice() => {}
+            },
+            true => {
+                watch.names.notice().await;
+                tokio::time::sleep_until(self.rhythm.earliest()).await;
+            }
         }
+    }
+
+    /// Takes answers and writes positions, between two rounds.
+    pub fn account(&mut self) {
+        let now = Instant::now();
+        self.take_answers(now);
+        self.save_if_due(now);
     }
 
     /// What permits to read are taken from.

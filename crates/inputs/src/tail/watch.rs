@@ -47,8 +47,15 @@ pub enum Entry {
     Removed,
 }
 
-/// A set of watched files and directories.
+/// A set of watched files, and one of watched directories: apart, so that names can be waited for while every line that is
+/// appended meanwhile wakes nobody up.
 pub struct Watch {
+    pub files: Notices,
+    pub names: Notices,
+}
+
+/// Notices of one kind.
+pub struct Notices {
     inotify: OwnedFd,
 }
 
@@ -56,10 +63,12 @@ impl Watch {
     /// A watch without files.
     ///
     /// # Errors
-    /// When the kernel has no inotify instance left.
+    /// When the kernel has no two inotify instances left.
     pub fn new() -> io::Result<Watch> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Watch { inotify })
+        Ok(Watch {
+            files: Notices::new()?,
+            names: Notices::new()?,
+        })
     }
 
     /// Watches an open file, whatever name it has.
@@ -72,7 +81,7 @@ impl Watch {
             | WatchFlags::MOVE_SELF
             | WatchFlags::ATTRIB
             | WatchFlags::DELETE_SELF;
-        Ok(inotify::add_watch(&self.inotify, path, flags)?)
+        Ok(inotify::add_watch(&self.files.inotify, path, flags)?)
     }
 
     /// Watches the names in a directory.
@@ -86,12 +95,19 @@ impl Watch {
             | WatchFlags::ATTRIB
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
-        Ok(inotify::add_watch(&self.inotify, path, flags)?)
+        Ok(inotify::add_watch(&self.names.inotify, path, flags)?)
     }
 
-    /// Watches no longer. A watch ends by itself when its file is gone.
+    /// Watches a file no longer. A watch ends by itself when its file is gone.
     pub fn remove(&self, id: WatchId) {
-        let _ = inotify::remove_watch(&self.inotify, id);
+        let _ = inotify::remove_watch(&self.files.inotify, id);
+    }
+}
+
+impl Notices {
+    fn new() -> io::Result<Notices> {
+        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Notices { inotify })
     }
 
     /// Hands every notice that has arrived to `take`.

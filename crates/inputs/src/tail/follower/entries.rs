@@ -151,6 +151,13 @@ impl Follower {
             renamed: false,
             since: now,
         };
+        if !matches!(change, Change::Made | Change::Changed)
+            && let Some(&number) = self.by_name.get(&path)
+        {
+            // Of a symbolic link that is gone its file has no notice.
+            self.look_at(number);
+            self.check_path(number, now);
+        }
         match change {
             Change::Made | Change::Changed => {
                 if let Some(origin) = self.origin_of(&path) {

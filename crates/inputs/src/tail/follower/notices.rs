@@ -4,48 +4,60 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::super::file::{Followed, Place};
 use super::super::watch::Notice;
 use super::{Follower, Number};
 
 /// A clock that went back by less counts as even.
 const CLOCK_STEP: Duration = Duration::from_millis(500);
+/// Of files that the kernel tells about, so many are checked at once all the same.
+const CHECKED_AT_ONCE: usize = 1000;
 
 impl Follower {
+    /// Takes what the kernel said about names and files.
     pub(super) fn take_notices(&mut self, now: Instant) {
         let Some(watch) = &self.watch else {
             return;
         };
-        let mut notices = Vec::new();
-        watch.drain(|notice| notices.push(notice));
-        for notice in notices {
+        let (mut names, mut files) = (Vec::new(), Vec::new());
+        watch.names.drain(|notice| names.push(notice));
+        watch.files.drain(|notice| files.push(notice));
+        self.rhythm.noticed(files.len());
+        for notice in names {
             match notice {
-                Notice::Changed(id) => {
-                    if let Some(&number) = self.by_watch.get(&id) {
-                        self.look_at(number);
-                    }
-                }
-                Notice::Moved(id) => {
-                    if let Some(&number) = self.by_watch.get(&id) {
-                        self.look_at(number);
-                        self.check_path(number, now);
-                    } else {
-                        self.directory_changed(id, now);
-                    }
-                }
+                Notice::Changed(id) | Notice::Moved(id) => self.directory_changed(id, now),
                 Notice::Entry(id, name, change) => self.take_entry(id, &name, change, now),
                 Notice::Directory(_) => self.scan_soon(now),
                 Notice::Ended(id) => self.directory_ended(id, now),
-                Notice::Overflow => {
-                    let log = &self.setup.log;
-                    log.warn(format_args!(
-                        "inotify event queue overflow, reconciling files"
-                    ));
-                    self.times.check = now;
-                    self.times.scan = now;
+                Notice::Overflow => self.reconcile(now),
+            }
+        }
+        for notice in files {
+            let (Notice::Changed(id) | Notice::Moved(id)) = notice else {
+                if notice == Notice::Overflow {
+                    self.reconcile(now);
+                }
+                continue;
+            };
+            if let Some(&number) = self.by_watch.get(&id) {
+                self.look_at(number);
+                if notice == Notice::Moved(id) {
+                    self.check_path(number, now);
                 }
             }
         }
         self.look_at_entries(now);
+    }
+
+    /// Notices were lost: everything is looked at.
+    fn reconcile(&mut self, now: Instant) {
+        let log = &self.setup.log;
+        log.warn(format_args!(
+            "inotify event queue overflow, reconciling files"
+        ));
+        self.state.overflowed = true;
+        self.times.check = now;
+        self.times.scan = now;
     }
 
     /// When the clock was set back, files that are made now seem older than those that were found before.
@@ -64,14 +76,33 @@ impl Follower {
         self.scanned = self.scanned.and_then(|scanned| scanned.checked_sub(back));
     }
 
-    /// Looks at every file and its path.
+    /// Looks at every file and its path; if there are many of which the kernel tells, at some of them.
     pub(super) fn check_all(&mut self, now: Instant) {
-        let numbers: Vec<Number> = self.files.keys().copied().collect();
-        for number in numbers {
+        for number in self.due_for_check() {
             self.look_at(number);
             self.check_path(number, now);
             self.close_if_finished(number, now);
         }
+    }
+
+    /// What is checked now: all that no notice is expected of, and of the others so many, in turn.
+    fn due_for_check(&mut self) -> Vec<Number> {
+        let all = std::mem::take(&mut self.state.overflowed);
+        if all || self.files.len() <= CHECKED_AT_ONCE {
+            return self.files.keys().copied().collect();
+        }
+        let is_told = |file: &Followed| file.watch.is_some() && file.place == Place::Here;
+        let from = self.checked_to;
+        let turn = self.files.range(from..).chain(self.files.range(..from));
+        let turn = turn.filter(|(_, file)| is_told(file));
+        let mut numbers: Vec<Number> = turn
+            .map(|(number, _)| *number)
+            .take(CHECKED_AT_ONCE)
+            .collect();
+        self.checked_to = numbers.last().map_or(0, |last| last + 1);
+        let others = self.files.iter().filter(|(_, file)| !is_told(file));
+        numbers.extend(others.map(|(number, _)| *number));
+        numbers
     }
 
     pub(super) fn look_at(&mut self, number: Number) {

@@ -61,10 +61,11 @@ impl Follower {
                 return Pace::More;
             }
         }
-        match read {
-            0 => Pace::Idle,
-            _ => Pace::Active,
+        if read == 0 {
+            return Pace::Idle;
         }
+        self.rhythm.end(read);
+        Pace::Active
     }
 
     /// Gives up descriptors when there are too many.
@@ -196,6 +197,7 @@ impl Follower {
             };
             self.lines.begin(number, reading);
             let (mut batch, count, used) = batch_of(&mut self.lines, file, &piece, &self.setup);
+            batch = batch.with_noticed(self.rhythm.noticed_at());
             let is_all = used == piece.bytes.len();
             let end = match is_all {
                 true => piece.covers.end,

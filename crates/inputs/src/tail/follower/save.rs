@@ -30,15 +30,16 @@ impl Follower {
     }
 
     /// When a round is due for the sake of positions alone.
-    pub(super) fn next_save(&self) -> Option<Instant> {
+    pub fn next_save(&self) -> Option<Instant> {
         // As long as something is read, rounds follow each other soon enough.
-        let is_calm = self.idle_rounds > 0 || self.state.stopping;
+        let is_calm = self.idle_rounds > 0 || self.rhythm.is_slow() || self.state.stopping;
         (self.state.unsaved && is_calm).then_some(self.times.save)
     }
 
-    /// Whether a round is due as soon as something is answered for.
+    /// Whether positions are to be written as soon as something is answered for.
     pub fn awaits_answers(&self) -> bool {
-        self.state.owing && !self.state.unsaved && self.writer.is_some()
+        let is_calm = self.idle_rounds > 0 || self.rhythm.is_slow();
+        is_calm && self.state.owing && !self.state.unsaved && self.writer.is_some()
     }
 
     /// Gives the writer what changed.

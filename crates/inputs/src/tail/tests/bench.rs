@@ -267,6 +267,7 @@ impl Bench {
             metrics: self.metrics.clone(),
             parsers: Arc::new(Definitions),
             budget: Arc::clone(&self.budget),
+            flush: Duration::from_secs(1),
             config_dir: self.directory.path().to_owned(),
             shard: self.shard,
         }
