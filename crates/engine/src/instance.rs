@@ -16,7 +16,10 @@ impl Clone for TagMatcher {
     fn clone(&self) -> TagMatcher {
         TagMatcher {
             wildcard: self.wildcard.clone(),
-            regex: self.regex.as_ref().map(|(pattern, _)| with_matcher(pattern)),
+            regex: self
+                .regex
+                .as_ref()
+                .map(|(pattern, _)| with_matcher(pattern)),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::{Diagnostics, SectionKind};
-use plugin::{Emit, Emitter, Handover, InputContext, Level, Log, Metrics, RunInput, Shard, StopHandle};
+use plugin::{
+    Emit, Emitter, Handover, InputContext, Level, Log, Metrics, RunInput, Shard, StopHandle,
+};
 use record::msgpack::write;
 use record::{Batch, Budget, Time};
 use tempfile::TempDir;
