@@ -515,16 +515,6 @@ impl Follower {
         }
     }
 
-    fn check_interval(&self) -> Duration {
-        let options = &self.setup.options;
-        if self.watch.is_none() {
-            return POLL_MAX;
-        }
-        let nanos = u64::try_from(options.progress_check_interval_nsec).unwrap_or(0);
-        let progress = options.progress_check_interval.0 + Duration::from_nanos(nanos);
-        progress.min(options.watcher_interval.0).max(POLL_MAX)
-    }
-
     fn mark_unsaved(&mut self, number: Number) {
         if let Some(file) = self.files.get_mut(&number) {
             file.flags.unsaved = true;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::super::file::{Followed, Place};
 use super::super::watch::Notice;
-use super::{Follower, Number};
+use super::{Follower, Number, POLL_MAX};
 
 /// A clock that went back by less counts as even.
 const CLOCK_STEP: Duration = Duration::from_millis(500);
@@ -74,6 +74,17 @@ impl Follower {
             file.found = file.found.checked_sub(back).unwrap_or(file.found);
         }
         self.scanned = self.scanned.and_then(|scanned| scanned.checked_sub(back));
+    }
+
+    /// How often files are checked.
+    pub(super) fn check_interval(&self) -> Duration {
+        let options = &self.setup.options;
+        if self.watch.is_none() {
+            return POLL_MAX;
+        }
+        let nanos = u64::try_from(options.progress_check_interval_nsec).unwrap_or(0);
+        let progress = options.progress_check_interval.0 + Duration::from_nanos(nanos);
+        progress.min(options.watcher_interval.0).max(POLL_MAX)
     }
 
     /// Looks at every file and its path; if there are many of which the kernel tells, at some of them.
