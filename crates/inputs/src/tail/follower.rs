@@ -3,6 +3,7 @@
 //! The follower is synchronous: [`Follower::round`] does what is due and says what to wait for. `tail.rs` waits.
 
 mod copies;
+mod counters;
 mod discover;
 mod entries;
 mod handover;
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use buffer::positions::{Changes, Position, Writer};
-use plugin::{Counter, Emitter, Log, Metrics, Parsers};
+use plugin::{Emitter, Log, Metrics, Parsers};
 use record::{Budget, Ledger, Permit};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -41,6 +42,7 @@ use super::shards::Share;
 use super::tag::TagSource;
 use super::watch::{Watch, WatchId};
 use copies::Doubtful;
+use counters::Counters;
 use entries::Entries;
 pub use rhythm::ROUND;
 use rhythm::Rhythm;
@@ -190,18 +192,6 @@ struct Times {
     save: Instant,
 }
 
-struct Counters {
-    opened: Counter,
-    closed: Counter,
-    rotated: Counter,
-    long_skipped: Counter,
-    long_truncated: Counter,
-    long_split: Counter,
-    dropped_long: Counter,
-    dropped_truncated: Counter,
-    dropped_deleted: Counter,
-}
-
 /// A content that is not in its file any more.
 struct Orphan {
     ledger: Arc<Ledger>,
@@ -236,27 +226,6 @@ impl Answers {
     fn ledger(self: &Arc<Answers>, start: u64) -> Arc<Ledger> {
         let answers = Arc::clone(self);
         Ledger::with_notice(start, move || answers.note())
-    }
-}
-
-impl Counters {
-    fn new(metrics: &Metrics) -> Counters {
-        Counters {
-            opened: metrics.counter("files_opened_total", "Files that were opened."),
-            closed: metrics.counter("files_closed_total", "Files that were closed."),
-            rotated: metrics.counter("files_rotated_total", "Files that were rotated."),
-            long_skipped: metrics
-                .counter("long_line_skipped_total", "Long lines that were dropped."),
-            long_truncated: metrics
-                .counter("long_line_truncated_total", "Long lines that were cut."),
-            long_split: metrics.counter(
-                "long_line_split_total",
-                "Records that are parts of a long line.",
-            ),
-            dropped_long: metrics.dropped("long_line"),
-            dropped_truncated: metrics.dropped("truncated"),
-            dropped_deleted: metrics.dropped("deleted"),
-        }
     }
 }
 
