@@ -306,9 +306,8 @@ async fn what_waited_in_its_source_waits_that_much_less_but_for_what_comes_with_
     for (waited, waits) in [(600, 400), (0, 1000), (50_000, 250)] {
         let script = Rc::new(Script::default());
         let ledger = Ledger::new(0);
-        let counters = OutputCounters::new("fake.0".into(), Metrics::default());
-        let (_handle, stop) = StopHandle::new();
-        let settings = settings(RetryLimit::Unset, &counters, stop);
+        let settings = settings(RetryLimit::Unset);
+        let counters = settings.counters.clone();
         let (sender, mut receiver) = unbounded_channel();
         let start = Instant::now();
         let noticed = (start - Duration::from_millis(waited)).into_std();
