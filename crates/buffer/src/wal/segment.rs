@@ -26,8 +26,8 @@ pub struct Segment {
     pub len: u64,
     /// The sequence number after the last record.
     pub end: u64,
-    /// Up to where the disk has it: length and sequence number.
-    synced: (u64, u64),
+    /// Up to where the disk has it.
+    synced: Synced,
     /// For each output what lies here for it.
     pub routes: BTreeMap<Arc<str>, Share>,
     /// The chunks that were completed here.
@@ -39,6 +39,15 @@ pub struct Segment {
     pub holds_lost: bool,
     /// An earlier start wrote it anew and synced it, and nothing was added since.
     pub is_sealed: bool,
+}
+
+/// How much of a segment the disk has.
+#[derive(Clone, Copy)]
+struct Synced {
+    len: u64,
+    end: u64,
+    /// How many of its chunks.
+    chunks: usize,
 }
 
 /// What lies in a segment for one output.
@@ -97,7 +106,11 @@ impl Segment {
             file,
             len: HEADER as u64,
             end: first,
-            synced: (HEADER as u64, first),
+            synced: Synced {
+                len: HEADER as u64,
+                end: first,
+                chunks: 0,
+            },
             routes: BTreeMap::new(),
             chunks: Vec::new(),
             marks: Vec::new(),
@@ -126,7 +139,7 @@ impl Segment {
             }
             segment.note_found(&found);
         });
-        segment.synced = (segment.len, segment.end);
+        segment.synced = segment.whole();
         Ok(Ok(Opened {
             segment,
             damages,
@@ -203,11 +216,11 @@ impl Segment {
 
     /// Waits until everything is on the disk. After an error nothing since the last success may be relied on.
     pub fn sync(&mut self) -> io::Result<()> {
-        if self.synced.0 < self.len
+        if self.synced.len < self.len
             && let Some(file) = &mut self.file
         {
             file.sync()?;
-            self.synced = (self.len, self.end);
+            self.synced = self.whole();
         }
         Ok(())
     }
@@ -217,14 +230,22 @@ impl Segment {
         self.file = None;
     }
 
+    fn whole(&self) -> Synced {
+        Synced {
+            len: self.len,
+            end: self.end,
+            chunks: self.chunks.len(),
+        }
+    }
+
     /// Whether something waits for the disk.
     pub fn is_unsynced(&self) -> bool {
-        self.synced.0 < self.len
+        self.synced.len < self.len
     }
 
     /// How many numbers were given since the disk had everything.
     pub fn unsynced_numbers(&self) -> u64 {
-        self.end - self.synced.1
+        self.end - self.synced.end
     }
 
     /// The frames that were not synced, as far as they are intact.
@@ -232,7 +253,7 @@ impl Segment {
     /// # Errors
     /// When the system cannot read them now. It is asked a few times at once, because it may drop them when the process ends.
     pub fn unsynced(&self) -> io::Result<Vec<Frame>> {
-        let (mut at, mut frames) = (self.synced.0, Vec::new());
+        let (mut at, mut frames) = (self.synced.len, Vec::new());
         let Some(file) = &self.file else {
             return Ok(frames);
         };
@@ -253,7 +274,9 @@ impl Segment {
     pub fn forget_unsynced(&mut self) {
         self.file = None;
         self.holds_lost = true;
-        (self.len, self.end) = self.synced;
+        (self.len, self.end) = (self.synced.len, self.synced.end);
+        // They are chunks of the other file: should this one go first, nobody may think that they were taken.
+        self.chunks.truncate(self.synced.chunks);
         self.marks.retain(|(_, offset)| *offset < self.len);
         for share in self.routes.values_mut() {
             share.end = share.end.min(self.end);
@@ -263,7 +286,7 @@ impl Segment {
     /// Closes the file for writing with everything in it, although it is not certain that the disk has it.
     pub fn leave_unsynced(&mut self) {
         self.file = None;
-        self.synced = (self.len, self.end);
+        self.synced = self.whole();
     }
 
     /// What a copy of the file holds: what counts, and a seal.

@@ -274,6 +274,37 @@ pub fn with_unsynced_chunk(fs: &Memory, chunk: [u8; 16]) {
 }
 
 #[test]
+fn a_chunk_that_is_nowhere_on_the_disk_is_not_known_because_the_file_that_lost_it_went() {
+    let (fs, chunk) = (Memory::default(), [3; 16]);
+    let (mut log, _) = open(&fs);
+    log.append(&frame(0, 1, &["a"], b"first")).unwrap();
+    log.sync().expect("the disk is well");
+    let mut with_chunk = Frame::clone(&frame(1, 1, &["a"], b"second"));
+    with_chunk.chunks.push(chunk);
+    log.append(&Arc::new(with_chunk)).unwrap();
+    // Neither its file can be synced, nor another one be made.
+    fs.fail_syncs(2);
+    assert!(log.sync().is_err());
+    // Now there is another one, which is not synced yet; the first record is delivered, and its file goes.
+    log.append(&frame(2, 1, &["a"], b"third")).unwrap();
+    let progress = Progress {
+        prefix: 1,
+        ..Progress::default()
+    };
+    log.advance(&Arc::from("a"), progress).unwrap();
+    assert!(log.release());
+    drop(log);
+    fs.lose_power();
+    let (log, _) = open(&fs);
+    assert_eq!(bodies(&log, "a", 1), []);
+    assert_eq!(
+        log.chunks().state(&chunk),
+        ChunkState::New,
+        "its sender has it"
+    );
+}
+
+#[test]
 fn a_file_that_could_not_be_written_anew_is_not_taken_for_synced_by_the_run_after() {
     let (fs, chunk) = (Memory::default(), [3; 16]);
     with_unsynced_chunk(&fs, chunk);
