@@ -9,6 +9,7 @@ mod cast;
 mod chains;
 mod dialect;
 mod like;
+mod names;
 mod naming;
 mod parse;
 mod rewrite;

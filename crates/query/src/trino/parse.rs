@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use crate::error::{Error, ErrorKind, Position, Result};
 
 use super::dialect::AthenaDialect;
+use super::names;
 
 const BACK_QUOTES: &str =
     "names are quoted with \"double quotes\" in queries, back-quotes are for DDL";
@@ -70,6 +71,7 @@ fn parser_of(text: &str) -> Result<Parser<'static>> {
     for token in &mut tokens {
         lower_case(token);
     }
+    names::check(&tokens)?;
     Ok(Parser::new(&AthenaDialect)
         .with_recursion_limit(MAX_DEPTH)
         .with_tokens_with_locations(tokens))
@@ -210,7 +212,7 @@ fn finish(parser: &mut Parser<'_>, text: &str) -> Result<()> {
     }
 }
 
-fn position(location: Location) -> Position {
+pub(super) fn position(location: Location) -> Position {
     Position {
         line: location.line as usize,
         column: location.column as usize,
