@@ -34,6 +34,17 @@ fn raise(sum: &Gauge, gauge: &Gauge) {
     sum.set(sum.get() + gauge.get());
 }
 
+/// A gauge of 0 or 1: whether it is so in any of them.
+fn any(sum: &Gauge, gauge: &Gauge) {
+    sum.set(sum.get().max(gauge.get()));
+}
+
+/// The first of moments in Unix time, of which 0 is none.
+fn earliest(sum: &Gauge, gauge: &Gauge) {
+    let moments = [sum.get(), gauge.get()].into_iter();
+    sum.set(moments.filter(|moment| *moment > 0).min().unwrap_or(0));
+}
+
 /// The one that `is_it`, made anew if there is none.
 fn find<T>(all: &mut Vec<T>, is_it: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> &mut T {
     let place = all.iter().position(is_it).unwrap_or_else(|| {
@@ -52,8 +63,8 @@ fn add_input(all: &mut Vec<InputCounters>, one: &InputCounters) {
     add(&sum.unrouted, &one.unrouted);
     raise(&sum.mem_size, &one.mem_size);
     raise(&sum.mem_limit, &one.mem_limit);
-    raise(&sum.is_paused, &one.is_paused);
-    raise(&sum.waits_for_storage, &one.waits_for_storage);
+    any(&sum.is_paused, &one.is_paused);
+    any(&sum.waits_for_storage, &one.waits_for_storage);
     add_own(&sum.own, &one.own);
 }
 
@@ -97,6 +108,10 @@ fn add_own(sum: &Metrics, own: &Metrics) {
             (Number::Counter(counter), None) => {
                 add(&sum.counter(metric.name, metric.help), counter);
             }
+            // What Prometheus calls moments; their sum would be one of another century.
+            (Number::Gauge(gauge), _) if metric.name.ends_with("_timestamp_seconds") => {
+                earliest(&sum.gauge(metric.name, metric.help), gauge);
+            }
             (Number::Gauge(gauge), _) => raise(&sum.gauge(metric.name, metric.help), gauge),
         }
     }
@@ -105,6 +120,31 @@ fn add_own(sum: &Metrics, own: &Metrics) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_and_states_are_no_sums() {
+        let with = |end: u64, is_paused: u64| {
+            let own = Metrics::default();
+            own.gauge("expiry_timestamp_seconds", "The end.").set(end);
+            let input = InputCounters::new("tail.0".into(), own);
+            input.is_paused.set(is_paused);
+            input.waits_for_storage.set(1);
+            Pipeline {
+                inputs: vec![input],
+                ..Pipeline::default()
+            }
+        };
+        for (ends, first) in [([0, 0], 0), ([0, 9], 9), ([9, 7], 7), ([7, 0], 7)] {
+            let all = sum(&ends.map(|end| with(end, 1)));
+            let input = &all.inputs[0];
+            assert_eq!(input.own.all()[0].number.get(), first, "{ends:?}");
+            assert_eq!(
+                (input.is_paused.get(), input.waits_for_storage.get()),
+                (1, 1)
+            );
+        }
+        assert_eq!(sum(&[with(1, 0), with(1, 0)]).inputs[0].is_paused.get(), 0);
+    }
 
     fn shard(name: &str, records: u64) -> Pipeline {
         let (own, output) = (Metrics::default(), Metrics::default());
