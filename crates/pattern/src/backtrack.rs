@@ -21,6 +21,9 @@ const STEPS_MAX: [(usize, usize); 3] = [
 ];
 /// Bytes that each delegated part may take when compiled.
 const DELEGATE_BYTES_MAX: usize = 1 << 20;
+/// Instructions of a program. A call is written out where it stands, nineteen times for each group that calls itself, so that
+/// two calls inside each other would fill gibibytes.
+const INSTRUCTIONS_MAX: usize = 1 << 15;
 
 /// A backtracking program.
 #[derive(Debug)]
@@ -74,6 +77,7 @@ fn compile(text: &str, steps: usize) -> Result<Regex, fancy_regex::Error> {
         .backtrack_limit(steps)
         .delegate_size_limit(DELEGATE_BYTES_MAX)
         .delegate_dfa_size_limit(DELEGATE_BYTES_MAX)
+        .max_prog_size(INSTRUCTIONS_MAX)
         .build()
 }
 
