@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::road::{Delivery, Exit, Road, Source};
 use names::{kept_for, numbered, sent_as};
+use patience::Patience;
 use resent::IsPending;
 
 mod chunks_up;
@@ -39,6 +40,7 @@ mod held;
 mod import;
 mod lagging;
 mod names;
+mod patience;
 mod report;
 mod resent;
 mod running;
@@ -73,6 +75,8 @@ pub struct Way {
     up: Arc<Held>,
     /// Whether it has a feeder.
     is_fed: Cell<bool>,
+    /// Of inputs that wait for it.
+    patience: RefCell<Patience>,
 }
 
 /// See the module's documentation.
@@ -187,6 +191,7 @@ impl Storage {
             held: Arc::default(),
             up: Arc::default(),
             is_fed: Cell::new(false),
+            patience: RefCell::new(Patience::new(Instant::now())),
         });
         ways.push(Rc::clone(&way));
         way
@@ -553,6 +558,17 @@ fn may_hold(found: std::io::Result<bool>) -> bool {
 impl Way {
     fn is_attached(&self) -> bool {
         self.deliveries.borrow().is_some()
+    }
+
+    /// The most bytes that it may hold whatever room there is: half of what may wait for it in files.
+    fn limit(&self) -> usize {
+        let limit = self.bytes_max.get();
+        limit.map_or(usize::MAX, |bytes| bytes as usize / 2)
+    }
+
+    /// When it must be looked after next, if inputs wait for it.
+    fn next_look(&self) -> Option<Instant> {
+        self.patience.borrow().until()
     }
 
     fn route(&self) -> wal::Route {

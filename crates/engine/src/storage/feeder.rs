@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use buffer::wal::{Stored, StoredFrames};
 use record::{Budget, Obligation, Origin, Receipt};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Open, Storage, Way, encoding};
 
@@ -24,18 +25,20 @@ pub async fn feed(storage: Rc<Storage>, way: Rc<Way>) {
         budget,
     };
     loop {
-        let Some(open) = feeder.storage.opened() else {
-            feeder.way.held.has_changed().await;
-            feeder.storage.look_after_inputs(&feeder.way);
-            continue;
-        };
         feeder.storage.look_after_inputs(&feeder.way);
-        if !feeder.has_room(&open) || !feeder.step(&open).await {
-            tokio::select! {
-                biased;
-                () = feeder.way.held.has_changed() => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-            }
+        let open = feeder.storage.opened();
+        if let Some(open) = &open
+            && feeder.has_room(open)
+            && feeder.step(open).await
+        {
+            continue;
+        }
+        let looks = open.is_some().then(|| Instant::now() + LOOK_EVERY);
+        let next = feeder.way.next_look().or(looks);
+        tokio::select! {
+            biased;
+            () = feeder.way.held.has_changed() => {}
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
         }
     }
 }

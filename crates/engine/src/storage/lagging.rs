@@ -1,15 +1,22 @@
 //! Which outputs fall behind, and when inputs wait for them instead.
 //!
-//! An output is *full* when it holds more than its share of the memory. While another output gets on, a full one falls
+//! An output is *full* when it holds more than its share of the memory. While another output gets on, and memory is
+//! scarce, inputs wait for a full one for a moment (see [`patience`](super::patience)). If that does not help, it falls
 //! behind: what comes for it waits on the disk, because otherwise it would stop the other one. While none gets on there is
 //! none that could be stopped: whoever hands over records then is held back, as by `Mem_Buf_Limit`, until one does.
+//!
+//! Memory is scarce once what is in use comes to two shares, or to half of it. Until then one output may hold much more than
+//! its share, as one with large requests does. All outputs but one may be dead and hold what they may: the first of them the
+//! two shares, each further one a share of its own. That leaves the last one a quarter.
 //!
 //! All outputs count, not only those that the records in question go to: what the input would read next may go to another
 //! one.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use record::Budget;
+use tokio::time::Instant;
 
 use super::{SHARE_MIN, Storage, Way};
 
@@ -32,9 +39,70 @@ impl Storage {
             most = FLOOD;
         }
         for way in routes.iter().map(|route| self.way(*route)) {
-            if way.held.bytes() / most > self.share_of(&way) && !self.is_behind(&way) {
-                let Some(open) = self.log() else { return };
-                self.fall_behind(&open, &way);
+            let is_full = way.held.bytes() / most > self.share_of(&way);
+            if !is_full || self.is_behind(&way) || !self.is_scarce(&way, room) {
+                continue;
+            }
+            if most == FLOOD || !self.waits_for(&way, room) {
+                self.give_up_waiting(&way);
+            }
+        }
+    }
+
+    /// Whether what an output holds beyond its share may be what others want. `room` is the memory of an input; that is not
+    /// known of records which a filter held: then it may be any input's.
+    fn is_scarce(&self, way: &Way, room: Option<&Arc<Budget>>) -> bool {
+        let Some(room) = room else { return true };
+        let is_scarce = |budget: &Budget| {
+            let limit = budget.limit();
+            let two_shares = limit / 4 * 3 / self.outputs().max(1) * 2;
+            limit > 0 && budget.used() > two_shares.min(limit / 2)
+        };
+        is_scarce(&self.memory) || is_scarce(room) || way.held.bytes() > way.limit()
+    }
+
+    /// Lets the input wait whose memory `room` is. Returns whether it does.
+    fn waits_for(&self, way: &Way, room: Option<&Arc<Budget>>) -> bool {
+        let Some(room) = room.filter(|_| self.is_started()) else {
+            return false;
+        };
+        let (now, held) = (Instant::now(), way.held.bytes());
+        let excess = self.share_of(way) / 4;
+        let mut patience = way.patience.borrow_mut();
+        let waits = patience.wait(now, room, held, excess);
+        drop(patience);
+        // The feeder looks after the end of the wait.
+        way.held.changed();
+        waits
+    }
+
+    /// An output holds too much, and inputs no longer wait for it.
+    fn give_up_waiting(&self, way: &Way) {
+        if let Some(open) = self.log() {
+            self.fall_behind(&open, way);
+        }
+        self.let_waiting_on(way);
+    }
+
+    /// Lets the inputs on that wait for this output.
+    fn let_waiting_on(&self, way: &Way) {
+        let rooms = way.patience.borrow_mut().end(Instant::now());
+        rooms.iter().for_each(|room| self.reopen(room));
+    }
+
+    /// Ends waits for outputs that hold no more than they may now, or took too long.
+    fn look_after_waits(&self) {
+        let ways = self.ways.borrow().clone();
+        for way in ways {
+            let Some(until) = way.patience.borrow().until() else {
+                continue;
+            };
+            let rooms = way.patience.borrow().rooms().to_vec();
+            let must = |room: &Arc<Budget>| self.is_scarce(&way, Some(room));
+            if !way.is_attached() || !self.is_full(&way) || !rooms.iter().any(must) {
+                self.let_waiting_on(&way);
+            } else if Instant::now() >= until {
+                self.give_up_waiting(&way);
             }
         }
     }
@@ -68,8 +136,6 @@ impl Storage {
     pub(super) fn share_of(&self, way: &Way) -> usize {
         let input = self.input_bytes.get();
         let input = input.map_or(usize::MAX, |bytes| bytes / 4 * 3 / self.outputs().max(1));
-        let limit = way.bytes_max.get();
-        let limit = limit.map_or(usize::MAX, |bytes| bytes as usize / 2);
         let share = match self.memory.limit() {
             0 => usize::MAX,
             memory => {
@@ -77,12 +143,14 @@ impl Storage {
                 (memory / 4 * 3 / holders).max(SHARE_MIN)
             }
         };
-        share.min(limit).min(input)
+        share.min(way.limit()).min(input)
     }
 
     /// Lets all inputs on.
     pub(super) fn let_inputs_on(&self) {
         self.let_held_back_on();
+        let ways = self.ways.borrow().clone();
+        ways.iter().for_each(|way| self.let_waiting_on(way));
         self.resume_all();
     }
 
@@ -97,6 +165,7 @@ impl Storage {
     /// Lets inputs on if this output has worked off enough of what it held.
     pub(super) fn look_after_inputs(&self, way: &Way) {
         self.resume();
+        self.look_after_waits();
         let has_room = || way.held.bytes() <= self.share_of(way) / 2;
         if !self.held_back.borrow().is_empty()
             && way.is_attached()
@@ -116,7 +185,11 @@ impl Storage {
     /// Opens the memory of an input again, unless it waits for something else.
     pub(super) fn reopen(&self, room: &Arc<Budget>) {
         let held_back = self.held_back.borrow();
-        if !self.is_paused(room) && !held_back.iter().any(|held| Arc::ptr_eq(held, room)) {
+        let waits = |way: &Rc<Way>| way.patience.borrow().holds_back(room);
+        if !self.is_paused(room)
+            && !held_back.iter().any(|held| Arc::ptr_eq(held, room))
+            && !self.ways.borrow().iter().any(waits)
+        {
             room.reopen();
         }
     }
