@@ -97,14 +97,25 @@ impl Storage {
             let Some(until) = way.patience.borrow().until() else {
                 continue;
             };
+            let now = Instant::now();
+            way.patience
+                .borrow_mut()
+                .note(now, self.is_another_idle(&way));
             let rooms = way.patience.borrow().rooms().to_vec();
             let must = |room: &Arc<Budget>| self.is_scarce(&way, Some(room));
             if !way.is_attached() || !self.is_full(&way) || !rooms.iter().any(must) {
                 self.let_waiting_on(&way);
-            } else if Instant::now() >= until {
+            } else if now >= until {
                 self.give_up_waiting(&way);
             }
         }
+    }
+
+    /// Whether an output other than `way` has delivered all that it got, and may get more only from inputs.
+    fn is_another_idle(&self, way: &Way) -> bool {
+        let ways = self.ways.borrow();
+        let mut others = ways.iter().filter(|other| other.index != way.index);
+        others.any(|other| other.is_attached() && other.held.bytes() == 0 && !self.is_behind(other))
     }
 
     /// Whether an output takes what comes for it.

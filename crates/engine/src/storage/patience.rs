@@ -2,8 +2,9 @@
 //!
 //! What goes through the disk is encoded, written, read and decoded once more, and an output that went there once is not
 //! back soon. Most outputs that hold too much have only a large request under way: to wait for its answer costs nothing
-//! where it comes at once. How long that may be is bounded twice: each wait, so that a dead output stops no live one, and
-//! all of them together, so that a slow one does not set the pace of the others.
+//! as long as the other outputs have something to do. How long waits may be is bounded twice: each of them, so that a dead
+//! output stops no live one, and the time in all of them together during which another output has nothing to do, so that a
+//! slow one does not set the pace of the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +13,14 @@ use record::Budget;
 use tokio::time::Instant;
 
 /// The longest wait.
-const WAIT_MAX: Duration = Duration::from_millis(100);
-/// Waits together: so much at once, and in the long run this part of the time.
+const WAIT_MAX: Duration = Duration::from_millis(250);
+/// Of waits together, what they cost: so much at once, and in the long run this part of the time.
 const SAVED_MAX: Duration = Duration::from_secs(5);
 const EARNED_IN: u32 = 12;
 
 /// What inputs have waited for one output and may still wait.
 pub struct Patience {
-    /// How long they may wait, as it was at `since`.
+    /// What waits may still cost, as it was at `since`.
     saved: Duration,
     /// When a wait began or ended last.
     since: Instant,
@@ -30,6 +31,8 @@ struct Wait {
     until: Instant,
     /// The output may hold no more: an input that does not wait must not fill the memory.
     bytes_max: usize,
+    /// Since when another output has nothing to do, if one has not.
+    costs_since: Option<Instant>,
     /// The memory of the inputs that wait.
     rooms: Vec<Arc<Budget>>,
 }
@@ -53,6 +56,7 @@ impl Patience {
             self.wait = (self.saved >= WAIT_MAX).then(|| Wait {
                 until: now + WAIT_MAX,
                 bytes_max: held.saturating_add(excess),
+                costs_since: None,
                 rooms: Vec::new(),
             });
         }
@@ -83,13 +87,26 @@ impl Patience {
         self.wait.as_ref().map_or(&[], |wait| &wait.rooms)
     }
 
+    /// During a wait: whether another output has nothing to do from now on.
+    pub fn note(&mut self, now: Instant, is_other_idle: bool) {
+        let Some(wait) = &mut self.wait else { return };
+        match (wait.costs_since, is_other_idle) {
+            (None, true) => wait.costs_since = Some(now),
+            (Some(since), false) => {
+                wait.costs_since = None;
+                self.saved = self.saved.saturating_sub(now.duration_since(since));
+            }
+            _ => {}
+        }
+    }
+
     /// Ends the wait. Returns the memory of the inputs that waited.
     pub fn end(&mut self, now: Instant) -> Vec<Arc<Budget>> {
+        self.note(now, false);
         let Some(wait) = self.wait.take() else {
             return Vec::new();
         };
-        let waited = now.duration_since(self.since);
-        (self.saved, self.since) = (self.saved.saturating_sub(waited), now);
+        self.since = now;
         wait.rooms
     }
 }
@@ -109,6 +126,7 @@ mod tests {
             assert!(!patience.wait(now + WAIT_MAX, &room, 10, 5), "it is over");
             assert!(!patience.wait(now, &room, 16, 5), "the input goes on");
             assert!(patience.wait(now, &room, 15, 0));
+            patience.note(now, true);
             now = patience.until().expect("a wait");
             assert_eq!(patience.end(now).len(), 1);
             assert!(!patience.holds_back(&room));
@@ -121,6 +139,14 @@ mod tests {
         now += WAIT_MAX * 2;
         assert!(patience.wait(now, &room, 10, 5));
         patience.end(now);
+        let saved = patience.saved;
+        // What costs nothing may go on.
+        assert!(patience.wait(now, &room, 10, 5));
+        patience.note(now + WAIT_MAX / 4, true);
+        patience.note(now + WAIT_MAX / 2, false);
+        now += WAIT_MAX;
+        patience.end(now);
+        assert_eq!(patience.saved, saved - WAIT_MAX / 4);
         now += SAVED_MAX * EARNED_IN * 2;
         assert!(patience.wait(now, &room, 10, 5));
         assert_eq!(patience.saved, SAVED_MAX);
