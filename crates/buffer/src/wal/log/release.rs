@@ -79,8 +79,11 @@ impl Log {
     pub fn close(&mut self) -> io::Result<()> {
         let synced = self.sync();
         if synced.is_ok() {
-            self.is_writing = false;
+            let is_usable = std::mem::take(&mut self.is_writing);
             self.release();
+            if is_usable && let Some(last) = self.segments.last_mut() {
+                last.close();
+            }
         }
         synced.and_then(|()| self.cursors.sync())
     }
