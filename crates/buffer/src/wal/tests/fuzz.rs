@@ -86,7 +86,11 @@ fn repaired(bytes: &[u8]) -> Vec<u8> {
 fn fuzz_log() {
     let (segment, _) = used();
     ::fuzz::Target::new("log")
-        .seeds([&segment[..], include_bytes!("../golden/v1.wal")])
+        .seeds([
+            &segment[..],
+            include_bytes!("../golden/v1.wal"),
+            include_bytes!("../golden/v1-closed.wal"),
+        ])
         .run(|bytes| {
             check(&[("0000000000000000.wal", bytes)]);
             check(&[
