@@ -163,6 +163,21 @@ fn assert_same(fs: &Memory, name: &str) {
 }
 
 #[test]
+fn a_summary_may_be_long() {
+    let fs = Memory::default();
+    let (mut log, _) = open(&fs);
+    let mut with_chunks = Frame::clone(&frame(0, 1, &["a"], b"first"));
+    with_chunks.chunks = (0..2_000_u32)
+        .map(|n| std::array::from_fn(|at| n.to_le_bytes()[at % 4]))
+        .collect();
+    log.append(&Arc::new(with_chunks)).unwrap();
+    log.close().unwrap();
+    let content = fs.content(FIRST);
+    assert!(content.len() - before_summary(&content) > 32_000);
+    assert_same(&fs, FIRST);
+}
+
+#[test]
 fn a_seal_without_a_summary_is_one() {
     let (fs, _) = closed();
     let mut content = fs.content(FIRST);
