@@ -7,9 +7,11 @@ use monitor::Watched;
 /// How often it is looked whether there was a record.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Gives memory back to the system when a period passed without a record, be it the first one after the start; and after
-/// that one in any case what only the start needed of the program.
+/// Gives memory back to the system when a period passed without a record, be it the first one after the start; and at once
+/// and after the first one in any case what only the start needed of the program.
 pub async fn trim_when_idle(watched: Watched) {
+    // A drain would have reached its peak before the first period is over.
+    release_program();
     let mut period = tokio::time::interval(PERIOD);
     period.tick().await;
     let (mut last, mut trimmed) = (0, false);
