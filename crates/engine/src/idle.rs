@@ -7,11 +7,9 @@ use monitor::Watched;
 /// How often it is looked whether there was a record.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// Gives memory back to the system when a period passed without a record, be it the first one after the start; and at once
-/// and after the first one in any case what only the start needed of the program.
+/// Gives memory back to the system when a period passed without a record, be it the first one after the start; and after
+/// that one in any case what only the start needed of the program.
 pub async fn trim_when_idle(watched: Watched) {
-    // A drain would have reached its peak before the first period is over.
-    release_program();
     let mut period = tokio::time::interval(PERIOD);
     period.tick().await;
     let (mut last, mut trimmed) = (0, false);
@@ -43,7 +41,7 @@ fn trim_heap() {
 /// Takes the program's own pages out of the resident set: code, constants, and what the loader has read. Most of it was
 /// used once, for the start or for the last burst; the kernel keeps it resident until memory is short, and a cluster's
 /// dashboards count it on every node until then. What is needed again comes from the page cache, without reading the disk.
-fn release_program() {
+pub fn release_program() {
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
     for (start, end) in unchanged(&maps) {
         #[cfg(target_os = "linux")]
