@@ -290,7 +290,7 @@ fn configuration(files: &Path, state: &Path, port: Option<u16>) -> String {
     format!(
         "[SERVICE]\n    Parsers_File {files}/parsers.conf\n[INPUT]\n    Name           tail\n    Tag            kube.*\n    \
          Path           {files}/logs/*.log\n    Parser         docker\n    DB             {state}/flb_kube.db\n    \
-         Read_from_Head On\n    Exit_on_Eof    On\n[FILTER]\n    Name     parser\n    Match    **\n    \
+         Read_from_Head On\n    Exit_on_Eof    On\n    File_Cache_Advise Off\n[FILTER]\n    Name     parser\n    Match    **\n    \
          Parser   nginx\n    Key_Name log\n[OUTPUT]\n    Match **\n{output}",
         files = files.display(),
         state = state.display(),
