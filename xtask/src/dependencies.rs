@@ -22,6 +22,8 @@ pub fn direct(root: &Path) -> Result<Direct, String> {
         root,
         &[
             "--workspace",
+            // Or a package that was printed as the dependency of another has none.
+            "--no-dedupe",
             "--depth",
             "1",
             "--prefix",

@@ -12,6 +12,10 @@
 //! the start: a file of a newer version, because nobody knows what may be done to it, and a file that the system cannot
 //! read now, because it may be read again later.
 //!
+//! A segment that is closed says at its end what is in it, once the disk has everything before that. So a start reads whole
+//! only what was open when the run before it ended; what is damaged in the others is found, put beside and told when it is
+//! read for an output.
+//!
 //! [`Log`] is the log itself: it blocks, knows no time and no threads, and can stand on a simulated file system.
 //! [`Writer`] is the thread that owns one while the router runs.
 

@@ -81,11 +81,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("datafusion", &["query"]),
     // Through DataFusion's re-exports, so that there is never a second version of them.
     ("arrow", &[]),
-    ("object_store", &[]),
     ("sqlparser", &[]),
+    // The query side has it through DataFusion, whose version this is.
+    ("object_store", &["lake"]),
     // The slim program writes Parquet, and the sink looks into it, without DataFusion; the version is DataFusion's.
     ("parquet", &["bench", "outputs"]),
-    ("fancy-regex", &["pattern"]),
+    // Ruby's patterns in the router, Java's in SQL.
+    ("fancy-regex", &["pattern", "query"]),
     ("rusqlite", &["buffer"]),
     ("s3s", &["lake"]),
 ];

@@ -14,6 +14,9 @@
 //! | CRC-32C of all before | 4 | | the body | |
 //! | zero | 4 | | | |
 //!
+//! A seal says that the file before it was synced before the seal was written, or before the file got its name. What
+//! follows it, if anything, sums up the file (see `segment::summary`); programs that know no seals pass over both.
+//!
 //! Checksums of frames start from the segment's uuid, so that what lies in the wrong file, or in the text of a record, is
 //! no frame there.
 
@@ -31,8 +34,8 @@ pub const FRAME_MAGIC: [u8; 4] = *b"FLRM";
 const MAGIC: [u8; 8] = *b"FLUMENWL";
 /// A range of numbers that nothing has to be stored for any more.
 const FLAG_VOID: u32 = 1;
-/// The file up to here was synced before it got its name. Always with [`FLAG_VOID`], so that programs that know no seals
-/// pass over it.
+/// The file up to here was synced before this was written, or before the file got its name. Always with [`FLAG_VOID`], so
+/// that programs that know no seals pass over it.
 const FLAG_SEAL: u32 = 2;
 
 /// What a file of this format holds.
@@ -242,9 +245,10 @@ impl Head {
         }
     }
 
-    /// The seal of a file whose last record is before `end`: all of it was synced before it got its name.
-    pub fn seal(end: u64) -> Head {
+    /// The seal of a file whose last record is before `end`, with `len` bytes that sum it up.
+    pub fn seal(end: u64, len: u32) -> Head {
         Head {
+            len,
             flags: FLAG_VOID | FLAG_SEAL,
             ..Head::void(end, 0)
         }
@@ -253,6 +257,11 @@ impl Head {
     /// Whether it is a seal.
     pub fn is_seal(&self) -> bool {
         self.flags & FLAG_SEAL != 0
+    }
+
+    /// Whether what follows sums up the file.
+    pub fn is_summary(&self) -> bool {
+        self.is_seal() && self.is_void() && self.len > 0 && self.routing == 0 && self.records == 0
     }
 
     /// Whether it stands for numbers without content.

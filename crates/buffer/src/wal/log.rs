@@ -16,6 +16,7 @@ use super::{Durability, Gap, OpenError, Settings};
 /// After a failed sync, how often it is tried to read what may be lost, before the disk is left alone with it.
 const UNREAD_TRIES: u32 = 20;
 
+mod beside;
 mod reading;
 mod release;
 mod start;
@@ -295,7 +296,8 @@ impl Log {
     /// The segment that the frame with the number `first` is appended to.
     fn writable(&mut self, first: u64) -> io::Result<&mut Segment> {
         let is_full = |last: &Segment| last.len >= self.settings.segment_bytes;
-        if !self.is_writing || self.segments.last().is_some_and(is_full) {
+        let is_usable = self.is_writing;
+        if !is_usable || self.segments.last().is_some_and(is_full) {
             // What stays behind in a file must not be waited for any more: also where the file can take no more because a
             // write failed.
             if let Some(last) = self.segments.last_mut() {
@@ -303,7 +305,11 @@ impl Log {
                     self.abandon();
                     return Err(error);
                 }
-                last.finish();
+                if is_usable {
+                    last.close();
+                } else {
+                    last.finish();
+                }
             }
             self.unsynced.clear();
             self.is_writing = false;

@@ -94,9 +94,13 @@ fn next_frame(file: &[u8], from: usize, uuid: &[u8; 16]) -> Option<usize> {
 }
 
 /// Whether the end of a file is what is left of a write that did not come to its end: too short, or room without content.
+/// So is a summary that is not whole: no record was ever in it.
 fn is_torn(rest: &[u8], uuid: &[u8; 16]) -> bool {
     let is_short = match Head::read(rest, uuid) {
-        Some(head) => (rest.len() as u64) < head.stored_len(),
+        Some(head) => {
+            let len = rest.len() as u64;
+            len < head.stored_len() || len == head.stored_len() && head.is_summary()
+        }
         None => rest.len() < FRAME_HEADER,
     };
     is_short || rest.iter().all(|byte| *byte == 0)

@@ -11,6 +11,8 @@ use crate::fs::{File, Fs, read_to_end};
 use super::format::{BadHeader, ChunkId, FRAME_HEADER, Frame, HEADER, Head, Header, Kind, Outline};
 use super::scan::{self, Damage, Found};
 
+mod summary;
+
 /// How many bytes lie between the places that are remembered for reading.
 const MARK_EVERY: u64 = 128 << 10;
 /// How much is read at first of a frame: mostly enough to see whose it is.
@@ -37,7 +39,7 @@ pub struct Segment {
     /// It could not be synced, and what it may have lost is not written elsewhere yet: until then the system has that here
     /// alone, so the file must stay.
     pub holds_lost: bool,
-    /// An earlier start wrote it anew and synced it, and nothing was added since.
+    /// It was synced before that was written into it, and nothing was added since.
     pub is_sealed: bool,
 }
 
@@ -119,8 +121,25 @@ impl Segment {
         }
     }
 
-    /// Reads a whole file; `bytes` is room for it.
+    /// Reads what a file says of itself if it was closed, and else the whole file; `bytes` is room for that.
     pub fn open(
+        fs: &dyn Fs,
+        path: &Path,
+        bytes: &mut Vec<u8>,
+    ) -> io::Result<Result<Opened, BadHeader>> {
+        // Whatever prevents the short way may not prevent the long one.
+        if let Ok(Some(segment)) = Segment::open_closed(fs, path) {
+            return Ok(Ok(Opened {
+                segment,
+                damages: Vec::new(),
+                holes: Vec::new(),
+            }));
+        }
+        Segment::open_whole(fs, path, bytes)
+    }
+
+    /// Reads a whole file; `bytes` is room for it.
+    pub fn open_whole(
         fs: &dyn Fs,
         path: &Path,
         bytes: &mut Vec<u8>,
@@ -302,7 +321,7 @@ impl Segment {
         if chunks != self.chunks || bytes.len() as u64 != self.len {
             return Err(io::Error::other("the file has changed since it was read"));
         }
-        Head::seal(self.end).write(&self.header.uuid, &[], &mut bytes);
+        bytes.extend(self.seal().1);
         Ok(bytes)
     }
 
@@ -311,12 +330,12 @@ impl Segment {
         fs.open(&self.path)?.truncate(self.len)
     }
 
-    /// Where to start looking for the frame of `number`.
-    pub fn place_before(&self, number: u64) -> u64 {
+    /// Where to start looking for the frame of `number`: the number of the frame there, and its place.
+    pub fn place_before(&self, number: u64) -> (u64, u64) {
         let after = self.marks.partition_point(|(first, _)| *first <= number);
         match after.checked_sub(1) {
-            Some(index) => self.marks[index].1,
-            None => HEADER as u64,
+            Some(index) => self.marks[index],
+            None => (self.header.first, HEADER as u64),
         }
     }
 
@@ -340,16 +359,16 @@ impl Segment {
         })
     }
 
-    /// Where an intact frame starts behind damage at `offset`.
-    pub fn behind_damage(&self, file: &dyn File, offset: u64) -> io::Result<Option<u64>> {
+    /// The number and the place of the next intact frame behind damage at `offset`; if there is none, of the end.
+    pub fn behind_damage(&self, file: &dyn File, offset: u64) -> io::Result<(u64, u64)> {
         let bytes = bytes_of(file, &(0..self.len))?;
         let mut next = None;
         scan::scan(&bytes, &self.header.uuid, |found| {
             if found.offset > offset {
-                next.get_or_insert(found.offset);
+                next.get_or_insert((found.head.first, found.offset));
             }
         });
-        Ok(next)
+        Ok(next.unwrap_or((self.end, self.len)))
     }
 
     /// The head and the payload of the frame at `offset`. The payload stays unread, and empty, when it is not `wanted`.

@@ -12,6 +12,7 @@ mod disk_errors;
 mod fuzz;
 mod leftovers;
 mod memory;
+mod summaries;
 mod writer;
 
 use memory::Memory;

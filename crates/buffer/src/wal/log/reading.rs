@@ -6,8 +6,9 @@ use std::ops::Range;
 use super::super::Gap;
 use super::super::format::Frame;
 use super::super::segment::{At, Segment};
+use super::beside::put_beside;
 use super::{Log, Stored, StoredFrames};
-use crate::fs::{File, Fs};
+use crate::fs::Fs;
 
 impl Log {
     /// The frames for `route` with numbers in `range`, until they have `bytes_max` bytes; at least one, if there is one.
@@ -32,8 +33,12 @@ impl Log {
             answer: &mut answer,
         };
         for segment in &self.segments {
-            if !reading.read(segment)? {
-                return Ok(answer);
+            match reading.read(segment) {
+                Ok(true) => {}
+                Ok(false) => return Ok(answer),
+                // Damage is told once. The next call comes to the error.
+                Err(_) if !reading.answer.gaps.is_empty() => return Ok(answer),
+                Err(error) => return Err(error),
             }
         }
         for frame in &self.lost {
@@ -45,14 +50,21 @@ impl Log {
         Ok(answer)
     }
 
-    /// How many records of `range` are for `route`, and how many bytes they have.
+    /// How many records of `range` are for `route`, and how many bytes they have. What turns out to be damaged is added to
+    /// `gaps`, and counts as nothing.
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn count(&self, route: &str, range: Range<u64>) -> io::Result<(u64, u64)> {
+    pub fn count(
+        &self,
+        route: &str,
+        range: Range<u64>,
+        gaps: &mut Vec<Gap>,
+    ) -> io::Result<(u64, u64)> {
         let (mut records, mut bytes, mut from) = (0, 0, range.start);
         while from < range.end {
-            let read = self.read(route, from..range.end, 1 << 20)?;
+            let mut read = self.read(route, from..range.end, 1 << 20)?;
+            gaps.append(&mut read.gaps);
             for stored in &read.frames {
                 let first = stored.frame.first.max(from);
                 records += stored.frame.end().min(range.end).saturating_sub(first);
@@ -91,7 +103,8 @@ impl Reading<'_> {
             }
             file => file?,
         };
-        let mut offset = segment.place_before(from);
+        // The number of the next record if none is missing.
+        let (mut number, mut offset) = segment.place_before(from);
         loop {
             match segment.look(&*file, offset, self.route, self.answer.next)? {
                 At::End => {
@@ -100,15 +113,19 @@ impl Reading<'_> {
                 }
                 At::Other(end, next) => {
                     self.answer.next = self.answer.next.max(end);
-                    offset = next;
+                    (number, offset) = (end, next);
                 }
                 At::Frame(frame, next) => {
+                    (number, offset) = (frame.end(), next);
                     if !self.take(frame, segment.header.origin) {
                         return Ok(false);
                     }
-                    offset = next;
                 }
-                At::Damage => offset = self.pass_damage(segment, &*file, offset)?,
+                At::Damage => {
+                    let (after, next) = segment.behind_damage(&*file, offset)?;
+                    self.pass_damage(segment, number..after, offset..next);
+                    (number, offset) = (after, next);
+                }
             }
             if self.answer.next >= self.end {
                 return Ok(false);
@@ -128,16 +145,17 @@ impl Reading<'_> {
         self.answer.next < self.end
     }
 
-    fn pass_damage(&mut self, segment: &Segment, file: &dyn File, offset: u64) -> io::Result<u64> {
-        let next = segment.behind_damage(file, offset)?;
-        let end = next.unwrap_or(segment.len);
-        self.answer.gaps.push(Gap {
-            file: segment.path.clone(),
-            numbers: None,
-            bytes: end - offset,
-            kept_in: None,
-        });
-        Ok(end)
+    /// What a start would have found, had it read the file: it is put beside and told of, once.
+    fn pass_damage(&mut self, segment: &Segment, numbers: Range<u64>, bytes: Range<u64>) {
+        let beside = put_beside(self.fs, &segment.path, &bytes);
+        if !beside.is_known {
+            self.answer.gaps.push(Gap {
+                file: segment.path.clone(),
+                numbers: (!numbers.is_empty()).then_some(numbers),
+                bytes: bytes.end - bytes.start,
+                kept_in: beside.kept_in,
+            });
+        }
     }
 
     /// Adds a frame to the answer. Returns whether there is room for another.

@@ -77,12 +77,14 @@ impl Log {
     /// # Errors
     /// When something may not be safe.
     pub fn close(&mut self) -> io::Result<()> {
-        let synced = self.sync();
-        if synced.is_ok() {
-            self.is_writing = false;
-            self.release();
+        self.sync()?;
+        let is_usable = std::mem::take(&mut self.is_writing);
+        self.release();
+        let noted = self.cursors.sync();
+        if is_usable && let Some(last) = self.segments.last_mut() {
+            last.close();
         }
-        synced.and_then(|()| self.cursors.sync())
+        noted
     }
 
     /// What lies in the log for each output.

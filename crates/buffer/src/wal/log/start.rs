@@ -1,12 +1,12 @@
 //! How the log of an earlier run is taken over.
 
 use std::io;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::format::{BadHeader, Header, Kind};
-use super::super::segment::{Opened, Segment, bytes_of, head_of};
+use super::super::segment::{Opened, Segment, head_of};
 use super::super::{Durability, Gap, NewerVersion, OpenError};
+use super::beside::{put_beside, write_file};
 use super::{Log, Recovered, segment_path};
 use crate::fs::Fs;
 
@@ -84,20 +84,18 @@ impl Log {
                 }
                 continue;
             }
-            let beside = damaged_path(&segment.path, damage.bytes.start);
-            let known = self.fs.open(&beside).is_ok();
-            let kept = known || self.copy(&segment, &damage.bytes, &beside).is_ok();
+            let beside = put_beside(&*self.fs, &segment.path, &damage.bytes);
             let is_last = damage.bytes.end > segment.len;
-            if is_last && kept {
+            if is_last && beside.kept_in.is_some() {
                 let _ = segment.truncate(&*self.fs);
             }
             let numbers = if is_last { None } else { holes.next() };
-            if !known {
+            if !beside.is_known {
                 recovered.gaps.push(Gap {
                     file: segment.path.clone(),
                     numbers,
                     bytes: damage.bytes.end - damage.bytes.start,
-                    kept_in: kept.then_some(beside),
+                    kept_in: beside.kept_in,
                 });
             }
         }
@@ -144,7 +142,7 @@ impl Log {
         let bytes = segment.sealed(&*self.fs)?;
         let copy = segment.path.with_extension(COPY);
         let _ = self.fs.remove(&copy);
-        let written = self.write_file(&bytes, &copy);
+        let written = write_file(&*self.fs, &bytes, &copy);
         let renamed = written.and_then(|()| self.fs.rename(&copy, &segment.path));
         if let Err(error) = renamed {
             // It only takes room, which the disk may not have.
@@ -173,18 +171,6 @@ impl Log {
                 let _ = self.fs.remove(&self.settings.folder.join(name));
             }
         }
-    }
-
-    fn copy(&self, segment: &Segment, bytes: &Range<u64>, to: &Path) -> io::Result<()> {
-        let bytes = bytes_of(&*self.fs.open(&segment.path)?, bytes)?;
-        self.write_file(&bytes, to)
-    }
-
-    fn write_file(&self, bytes: &[u8], to: &Path) -> io::Result<()> {
-        let mut file = self.fs.create(to)?;
-        file.append(bytes)?;
-        file.sync()?;
-        self.fs.sync_dir(&self.settings.folder)
     }
 }
 
@@ -224,10 +210,6 @@ pub(super) fn refuse_newer(fs: &dyn Fs, folder: &Path, indexes: &[u64]) -> Resul
         }
     }
     Ok(())
-}
-
-fn damaged_path(segment: &Path, offset: u64) -> PathBuf {
-    segment.with_extension(format!("{offset:x}.damaged"))
 }
 
 pub(super) fn segment_indexes(fs: &dyn Fs, folder: &Path) -> io::Result<Vec<u64>> {

@@ -82,13 +82,34 @@ fn repaired(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A segment whose summary is `content`, with good checksums.
+fn summed_up(content: &[u8]) -> Vec<u8> {
+    let mut segment = include_bytes!("../golden/v1.wal").to_vec();
+    let uuid: [u8; 16] = segment[16..32].try_into().expect("a header");
+    let len = (content.len() + 4) as u32;
+    let stored = (len + format::FRAME_HEADER as u32).to_le_bytes();
+    let head = format::Head::seal(46, len);
+    head.write(&uuid, &[content, &stored], &mut segment);
+    segment
+}
+
 #[test]
 fn fuzz_log() {
     let (segment, _) = used();
+    let golden = include_bytes!("../golden/v1-closed.wal");
+    let seal = include_bytes!("../golden/v1.wal").len();
+    let summary = &golden[seal + format::FRAME_HEADER..golden.len() - 4];
+    assert_eq!(summed_up(summary), golden);
     ::fuzz::Target::new("log")
-        .seeds([&segment[..], include_bytes!("../golden/v1.wal")])
+        .seeds([
+            &segment[..],
+            include_bytes!("../golden/v1.wal"),
+            golden,
+            summary,
+        ])
         .run(|bytes| {
             check(&[("0000000000000000.wal", bytes)]);
+            check(&[("0000000000000000.wal", &summed_up(bytes))]);
             check(&[
                 ("0000000000000000.wal", &segment),
                 ("0000000000000001.wal", &repaired(bytes)),

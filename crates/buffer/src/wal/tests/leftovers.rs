@@ -1,7 +1,7 @@
 //! What a start leaves that was killed in the middle.
 
 use super::super::*;
-use super::{Memory, bodies, open, three_frames};
+use super::{Memory, bodies, frame, open, three_frames};
 
 const COPY: &str = "0000000000000000.anew";
 
@@ -80,4 +80,23 @@ fn a_start_that_has_no_room_for_a_copy_leaves_nothing_behind() {
         !fs.names().iter().any(|name| name == COPY),
         "no room is lost"
     );
+}
+
+/// What programs before summaries do with what they do not know: a void frame is passed over with all that follows it.
+#[test]
+fn a_void_frame_may_be_followed_by_something() {
+    let fs = Memory::default();
+    let (name, _) = three_frames(&fs);
+    let mut content = fs.content(&name);
+    let uuid: [u8; 16] = content[16..32].try_into().expect("a header");
+    let more = [7; 5000];
+    let mut head = format::Head::void(6, 0);
+    head.len = more.len() as u32;
+    head.write(&uuid, &[&more], &mut content);
+    frame(6, 1, &["a"], b"behind it").write(&uuid, &mut content);
+    fs.put(&name, &content);
+    let (log, recovered) = open(&fs);
+    assert!(recovered.gaps.is_empty() && log.next() == 7);
+    let numbers: Vec<u64> = bodies(&log, "a", 0).iter().map(|(n, _)| *n).collect();
+    assert_eq!(numbers, [0, 2, 4, 6]);
 }

@@ -21,6 +21,8 @@ struct State {
     failing_reads: usize,
     /// How many reads succeed before they fail.
     good_reads: usize,
+    /// How many bytes were read so far.
+    bytes_read: usize,
 }
 
 type Content = Arc<Mutex<Bytes>>;
@@ -49,6 +51,11 @@ impl Memory {
         self.0.lock().unwrap().failing_syncs = count;
     }
 
+    /// How many bytes were read so far.
+    pub fn bytes_read(&self) -> usize {
+        self.0.lock().unwrap().bytes_read
+    }
+
     /// So many reads fail from now on.
     pub fn fail_reads(&self, count: usize) {
         let mut state = self.0.lock().unwrap();
@@ -73,6 +80,17 @@ impl Memory {
             let mut content = content.lock().unwrap();
             let synced = content.synced;
             content.seen.truncate(synced);
+        }
+    }
+
+    /// Of what was not synced the end is there, and before that there is room without content.
+    pub fn lose_power_out_of_order(&self) {
+        let state = self.0.lock().unwrap();
+        for content in state.files.values() {
+            let mut content = content.lock().unwrap();
+            let (synced, len) = (content.synced, content.seen.len());
+            content.seen[synced..synced + (len - synced) / 2].fill(0);
+            content.synced = len;
         }
     }
 
@@ -180,6 +198,8 @@ impl File for MemoryFile {
         let rest = content.seen.get(offset as usize..).unwrap_or_default();
         let count = rest.len().min(into.len());
         into[..count].copy_from_slice(&rest[..count]);
+        drop(content);
+        self.fs.0.lock().unwrap().bytes_read += count;
         Ok(count)
     }
     fn len(&self) -> io::Result<u64> {

@@ -315,9 +315,10 @@ impl<R: Fn(Report<'_>)> Worker<R> {
                 continue;
             };
             let (mut bytes, mut from) = (waiting.bytes, behind);
+            let mut gaps = Vec::new();
             while bytes > bytes_max
                 && let Some(end) = self.log.end_of_oldest(&route.name, from)
-                && let Ok((records, dropped)) = self.log.count(&route.name, from..end)
+                && let Ok((records, dropped)) = self.log.count(&route.name, from..end, &mut gaps)
                 && self.give_up(index, from..end)
             {
                 bytes = bytes.saturating_sub(dropped.max(1));
@@ -326,6 +327,9 @@ impl<R: Fn(Report<'_>)> Worker<R> {
                     route: &route.name,
                     records,
                 });
+            }
+            for gap in &gaps {
+                (self.report)(Report::Gap(gap));
             }
         }
     }
