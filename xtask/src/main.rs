@@ -8,6 +8,7 @@ mod cases;
 mod dependencies;
 mod fuzz;
 mod instructions;
+mod order;
 mod peers;
 mod report;
 mod run;
@@ -35,6 +36,8 @@ Commands:
   instructions
              counts the instructions of the hot paths with valgrind and fails when one has grown by more than 3 %;
              with UPDATE=1 in the environment, writes them down, and NOTE says why some have grown
+  order      runs the slim router under valgrind and writes down which functions run while it works, for the linker to
+             put them next to each other (crates/app/at_work.ld)
   tidy       checks the tree: documentation, file lengths, which crate may use which, and what must not slip in
   peers      sets up the peers and prints the variables by which tests find them:
                eval \"$(cargo xtask peers)\" && cargo test --release -p flumen --test peers
@@ -47,6 +50,7 @@ enum Chore {
     Cases(cases::Options),
     Fuzz(fuzz::Options),
     Instructions,
+    Order,
     Tidy,
     Peers,
     Help,
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Cases(options) => cases::run(&root, &options),
         Chore::Fuzz(options) => fuzz::run(&root, &options),
         Chore::Instructions => instructions::run(&root),
+        Chore::Order => order::run(&root),
         Chore::Tidy => tidy::run(&root),
         Chore::Peers => peers::print_variables(&root),
         Chore::Help => {
@@ -99,6 +104,7 @@ fn parse(arguments: &[String]) -> Result<Chore, String> {
         "cases" => parse_cases(rest).map(Chore::Cases),
         "fuzz" => fuzz::parse(rest).map(Chore::Fuzz),
         "instructions" => no_more(rest).map(|()| Chore::Instructions),
+        "order" => no_more(rest).map(|()| Chore::Order),
         "tidy" => no_more(rest).map(|()| Chore::Tidy),
         "peers" => no_more(rest).map(|()| Chore::Peers),
         "help" | "-h" | "--help" => Ok(Chore::Help),
@@ -187,6 +193,7 @@ mod tests {
             Ok(Chore::Fuzz(asked))
         );
         assert_eq!(parse_line("instructions"), Ok(Chore::Instructions));
+        assert_eq!(parse_line("order"), Ok(Chore::Order));
         assert_eq!(parse_line("tidy"), Ok(Chore::Tidy));
         assert_eq!(parse_line("--help"), Ok(Chore::Help));
     }

@@ -19,6 +19,7 @@ mod sink;
 mod table;
 mod tally;
 mod verify;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ pub enum BenchCommand {
     Table(table::TableCommand),
     /// Measures a router that follows many files of few lines
     Files(files::FilesCommand),
+    /// Compares numbers of workers: lines a second, and CPU time per line
+    Workers(workers::WorkersCommand),
     /// Does to a router what goes wrong in production, and says what was lost and what came twice
     Faults(faults::FaultsCommand),
     /// Kills a router again and again while it delivers to a lake, and looks through the lake's objects
@@ -58,6 +61,7 @@ impl BenchCommand {
             BenchCommand::Matrix(matrix) => matrix.run(),
             BenchCommand::Table(table) => table.run(),
             BenchCommand::Files(files) => files.run(),
+            BenchCommand::Workers(workers) => workers.run(),
             BenchCommand::Faults(faults) => faults.run(),
             BenchCommand::Kill(kill) => kill.run(),
         }

@@ -97,6 +97,11 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// How it has ended, if it has. What it used cannot be read any more then.
+    pub fn end(&mut self) -> Result<Option<ExitStatus>, String> {
+        self.child.try_wait().map_err(|error| error.to_string())
+    }
+
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
         let read = |name: &str| {

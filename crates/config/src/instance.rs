@@ -72,7 +72,8 @@ pub struct InputCommon {
     /// Whether the records go to outputs at all.
     #[option(name = "routable", default = "true", bad_value = "default")]
     pub routable: bool,
-    /// The input pauses when this many bytes of its records wait in memory; 0 is no limit.
+    /// The input pauses when this many bytes of its records wait in memory; 0 is no limit but that of the process. For
+    /// `tail` with a single output it is 4 MiB then: the file keeps what is not read yet.
     #[option(name = "mem_buf_limit", default = "0")]
     pub mem_buf_limit: SizeLimit,
     /// Where records wait until they are delivered; by default what the service says, or memory.

@@ -24,6 +24,11 @@ use crate::runner::RunnerSettings;
 use crate::shards::Member;
 use crate::storage::{DeadLetters, DefaultStorage, StateDirectory};
 
+/// How far an input whose source keeps what is not read yet reads ahead of a single output, in bytes that its batches take,
+/// if `Mem_Buf_Limit` does not say: ten requests of Firehose under way, of 500 lines of an access log each. More would be
+/// held for nothing while a file is drained.
+const READ_AHEAD: usize = 4 << 20;
+
 /// An input that can be built, also a second time.
 #[derive(Clone)]
 pub struct Seat {
@@ -159,6 +164,8 @@ pub struct Builder<'a> {
     backoff: Backoff,
     escape_unicode: bool,
     nan_to_null: bool,
+    /// Whether back-pressure of the output is all that inputs need to heed.
+    has_one_output: bool,
     /// What could not be built, and why.
     pub failures: Vec<String>,
 }
@@ -193,6 +200,7 @@ impl<'a> Builder<'a> {
             },
             escape_unicode: service.escape_unicode.0,
             nan_to_null: service.nan_to_null.0,
+            has_one_output: plan.outputs.len() == 1,
             failures: Vec::new(),
         }
     }
@@ -331,9 +339,11 @@ impl<'a> Builder<'a> {
             database,
             common,
             spreads,
+            source_keeps,
             build,
         } = planned;
         let counters = self.counts.input(&identity);
+        let is_stored = self.default_storage.is_stored(common.storage_type);
         let shard = match spreads {
             true => self.shared.member.shard(),
             false => Shard::ONLY,
@@ -350,6 +360,8 @@ impl<'a> Builder<'a> {
             metrics: counters.own.clone(),
             parsers: Arc::clone(&self.parsers),
             budget: self.shared.memory.records.child(match bytes_max {
+                // With several outputs each may hold its share, which is more; what is stored need not be held at all.
+                0 if source_keeps && self.has_one_output && !is_stored => READ_AHEAD,
                 0 => 0,
                 all => (all / shard.count).max(1),
             }),
@@ -362,7 +374,7 @@ impl<'a> Builder<'a> {
             context,
             counters,
             database,
-            is_stored: self.default_storage.is_stored(common.storage_type),
+            is_stored,
             pauses: common.pause_on_chunks_overlimit,
             build,
         }

@@ -41,7 +41,7 @@ fn trim_heap() {
 /// Takes the program's own pages out of the resident set: code, constants, and what the loader has read. Most of it was
 /// used once, for the start or for the last burst; the kernel keeps it resident until memory is short, and a cluster's
 /// dashboards count it on every node until then. What is needed again comes from the page cache, without reading the disk.
-fn release_program() {
+pub fn release_program() {
     let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
     for (start, end) in unchanged(&maps) {
         #[cfg(target_os = "linux")]

@@ -273,6 +273,8 @@ impl Pipeline {
             mut events,
             ..
         } = self;
+        // What building needed and reading does not: a drain would reach its peak beside it.
+        idle::release_program();
         running.start(built_inputs, built_outputs);
         let trimming = spawn_local(idle::trim_when_idle(running.watched.clone()));
         let mut second = tokio::time::interval(SECOND);

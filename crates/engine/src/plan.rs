@@ -79,6 +79,8 @@ pub(crate) struct PlannedInput {
     pub common: InputCommon,
     /// Whether there is an instance in each shard.
     pub spreads: bool,
+    /// Whether its source keeps what is not read yet.
+    pub source_keeps: bool,
     pub build: Arc<BuildInput>,
 }
 
@@ -202,6 +204,7 @@ fn plan_inputs(
                 database: section.text("db").map(str::to_owned),
                 common,
                 spreads: plugin.spreads,
+                source_keeps: plugin.source_keeps,
                 build: Arc::new(build),
             });
         }

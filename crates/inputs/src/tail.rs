@@ -69,6 +69,7 @@ impl Input for Tail {
     type Options = Options;
 
     const SPREADS: bool = true;
+    const SOURCE_KEEPS: bool = true;
 
     fn build(
         options: Options,

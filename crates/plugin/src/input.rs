@@ -121,6 +121,10 @@ pub trait Input: Sized + 'static {
     /// Whether an instance in each shard reads its own part of the sources. Without, there is one, in the first shard.
     const SPREADS: bool = false;
 
+    /// Whether its source keeps what is not read yet, as files do: then reading further ahead than the output can have under
+    /// way gains nothing, and costs memory.
+    const SOURCE_KEEPS: bool = false;
+
     /// Builds the instance and binds what it listens on: after this nothing but I/O can fail. `handover` is what the same
     /// instance gave up before, empty on a first start.
     fn build(
@@ -156,6 +160,8 @@ pub struct InputPlugin {
     pub name: &'static str,
     /// Whether there is an instance in each shard.
     pub spreads: bool,
+    /// Whether its source keeps what is not read yet.
+    pub source_keeps: bool,
     /// Its options, without those of every input.
     pub options: fn() -> Vec<OptionSpec>,
     /// The text on top of its reference page.
@@ -170,6 +176,7 @@ impl InputPlugin {
         InputPlugin {
             name,
             spreads: I::SPREADS,
+            source_keeps: I::SOURCE_KEEPS,
             options: I::Options::table,
             about: I::Options::about,
             configure: |section, diagnostics| {

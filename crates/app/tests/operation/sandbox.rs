@@ -14,6 +14,16 @@ fn landlock_is_here() -> bool {
 
 #[test]
 fn what_is_not_named_cannot_be_touched() {
+    touch_what_is_not_named(&["--sandbox"]);
+}
+
+/// Landlock binds the thread that asks for it and those that it starts: all workers must be among them.
+#[test]
+fn several_workers_cannot_touch_it_either() {
+    touch_what_is_not_named(&["--sandbox", "--workers", "2"]);
+}
+
+fn touch_what_is_not_named(arguments: &[&str]) {
     if !landlock_is_here() {
         return;
     }
@@ -40,7 +50,7 @@ fn what_is_not_named_cannot_be_touched() {
         )
     };
     let file = Sender::to_file(folder.path().join("logs/in.log"));
-    let mut router = Router::start(folder.path(), &sections("logs/*.log", port), &["--sandbox"]);
+    let mut router = Router::start(folder.path(), &sections("logs/*.log", port), arguments);
     let tcp = Sender::to_port(port);
     // The same again, an upgrade, and what is not allowed.
     assert!(router.ask("POST", "/api/v2/reload", "").contains(" 200 OK"));

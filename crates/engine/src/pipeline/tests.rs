@@ -106,6 +106,24 @@ async fn what_is_the_same_runs_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_input_reads_further_ahead_than_a_single_output_can_use() {
+    let limit = async |sections: String| {
+        let local = LocalSet::new();
+        local
+            .run_until(async {
+                let pipeline = Pipeline::build(plan(&sections), Level::Off).expect("it can be");
+                pipeline.built_inputs[0].seat.context.budget.limit()
+            })
+            .await
+    };
+    assert_eq!(limit(probe("") + &sink("")).await, 4 << 20);
+    let own = probe("    Mem_Buf_Limit 9000000");
+    assert_eq!(limit(own + &sink("")).await, 9_000_000);
+    // Each may hold its share of the memory before it falls behind.
+    assert_eq!(limit(probe("") + &sink("") + &sink("")).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_without_work_takes_no_time() {
     with_pipeline(probe("    Most 5") + &sink(""), async |controller, _| {
         pass(1_000).await;

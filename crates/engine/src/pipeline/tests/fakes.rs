@@ -109,6 +109,8 @@ struct Probe {
 impl Input for Probe {
     type Options = ProbeOptions;
 
+    const SOURCE_KEEPS: bool = true;
+
     fn build(
         options: ProbeOptions,
         context: InputContext,
