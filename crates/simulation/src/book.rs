@@ -243,7 +243,11 @@ impl Book {
     pub fn panicked(&mut self, output: usize) {
         let files = self.sources.iter_mut().filter(|source| source.is_file);
         for record in files.flat_map(|source| &mut source.records) {
-            let held = std::mem::take(&mut record.routes[output].held);
+            let mut held = std::mem::take(&mut record.routes[output].held);
+            if record.doubled && !record.covered {
+                // What was answered may have been the copy from the log.
+                held = held.max(1);
+            }
             if held == 0 {
                 continue;
             }
