@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::frames::{Extent, FrameReader};
+use super::object::next_to;
 use super::parquet;
 use crate::compression::Compression;
 
@@ -109,7 +110,7 @@ impl Encoding {
     }
 
     fn write_file(&self, data: &Data, target: &Path) -> io::Result<u64> {
-        let next = target.with_extension("next");
+        let next = next_to(target);
         let written = (|| {
             let mut file = io::BufWriter::with_capacity(WRITE_BUFFER, File::create(&next)?);
             self.encode(data, &mut file)?;

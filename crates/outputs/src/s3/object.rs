@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -97,9 +98,17 @@ pub fn load<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
+/// A file beside `path` that becomes it when it is whole. Nobody else writes there: an upload that was given up may still
+/// write on its thread while the next one writes about the same object.
+pub fn next_to(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_extension(format!("{count}.next"))
+}
+
 /// Stores a value in place of the former one, whole or not at all.
 pub fn store<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let next = path.with_extension("next");
+    let next = next_to(path);
     let stored = write(&next, value).and_then(|()| std::fs::rename(&next, path));
     if stored.is_err() {
         let _ = std::fs::remove_file(&next);
@@ -119,7 +128,23 @@ fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn nobody_writes_to_the_same_next_file() {
+        let (body, upload) = (Path::new("a/00000007.body"), Path::new("a/00000007.upload"));
+        let all = [next_to(body), next_to(upload), next_to(body)];
+        assert_eq!(BTreeSet::from(all.clone()).len(), 3);
+        let name = |path: &PathBuf| path.to_str().expect("text").to_owned();
+        for name in all.iter().map(name) {
+            assert!(
+                name.starts_with("a/00000007.") && name.ends_with(".next"),
+                "{name}"
+            );
+        }
+    }
 
     #[test]
     fn progress_survives_and_garbage_is_no_progress() {

@@ -230,12 +230,14 @@ fn run_leftovers(run: &Arc<Run>, adopted: &mut Adopted) -> io::Result<()> {
     for entry in std::fs::read_dir(&run.folder)? {
         let path = entry?.path();
         let number = path
-            .file_stem()
-            .and_then(|stem| stem.to_str()?.parse().ok());
+            .file_name()
+            .and_then(|name| name.to_str()?.split('.').next()?.parse().ok());
         match (number, path.extension().and_then(|end| end.to_str())) {
             (Some(number), Some(BUFFER)) => numbers.push(number),
             (Some(number), Some(DONE)) => done.push(number),
-            (Some(number), Some("upload" | "body" | "next")) => others.push((number, path)),
+            (Some(number), Some("upload" | "body")) => others.push((number, path)),
+            // It did not become whole.
+            (Some(_), Some("next")) => std::fs::remove_file(path)?,
             _ => {}
         }
     }

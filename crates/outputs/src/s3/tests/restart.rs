@@ -1,7 +1,10 @@
 //! What arrives in the bucket when the router is killed: everything that was acknowledged, once.
 
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 
+use super::super::object;
 use super::server::Fault;
 use super::*;
 
@@ -93,7 +96,7 @@ fn an_upload_in_parts_goes_on_after_a_restart() {
         for number in 0..11 {
             run.send("t", &large(number)).await;
         }
-        while bench.server.seen("PUT /t/") < 3 {
+        while bench.server.seen("PUT /t/") < 3 || parts_noted(bench.folder.path()) < 2 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         bench.kill(run).await;
@@ -166,13 +169,27 @@ fn compressed_objects_survive_too() {
     });
 }
 
-pub(super) fn buffers(folder: &Path) -> Vec<std::path::PathBuf> {
+pub(super) fn buffers(folder: &Path) -> Vec<PathBuf> {
+    paths(folder, "buffer")
+}
+
+/// How many parts the uploads below a folder have sent, as far as that is stored.
+fn parts_noted(folder: &Path) -> usize {
+    let stored = paths(folder, "upload").into_iter();
+    let progress = stored.filter_map(|path| object::load::<object::Progress>(&path));
+    progress
+        .filter_map(|progress| Some(progress.parts?.sent()))
+        .sum()
+}
+
+/// The files below a folder whose names end so, sorted.
+fn paths(folder: &Path, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
         if path.is_dir() {
-            found.append(&mut buffers(&path));
-        } else if path.extension().is_some_and(|end| end == "buffer") {
+            found.append(&mut paths(&path, end));
+        } else if path.extension().is_some_and(|found| found == end) {
             found.push(path);
         }
     }
