@@ -4,7 +4,7 @@
 
 mod case;
 mod chart;
-mod configuration;
+pub mod configuration;
 mod contestant;
 pub mod destination;
 mod interrupt;

@@ -15,22 +15,9 @@ use crate::generate::{GenerateCommand, Progress};
 use crate::line::{Kind, Wrap};
 use crate::process::Process;
 use crate::report::Sent;
+use crate::table::configuration::PARSERS;
 use crate::table::destination::{self, Destination};
 use crate::table::usage;
-
-const PARSERS: &str = r#"[PARSER]
-    Name        docker
-    Format      json
-    Time_Key    time
-    Time_Format %Y-%m-%dT%H:%M:%S.%L
-    Time_Keep   On
-[PARSER]
-    Name        nginx
-    Format      regex
-    Regex       ^(?<remote>[^ ]*) (?<host>[^ ]*) (?<user>[^ ]*) \[(?<time>[^\]]*)\] "(?<method>\S+)(?: +(?<path>[^\"]*?)(?: +\S*)?)?" (?<code>[^ ]*) (?<size>[^ ]*)(?: "(?<referer>[^\"]*)" "(?<agent>[^\"]*)")? \"-\"$
-    Time_Key    time
-    Time_Format %d/%b/%Y:%H:%M:%S %z
-"#;
 
 /// How long a run may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -85,9 +72,9 @@ struct Measured {
     cpu_seconds: f64,
     peak_kib: u64,
     lines: u64,
-    /// Of the worst run.
-    lost: u64,
-    repeated: u64,
+    /// Of the worst run; `None` where nobody counts what arrives.
+    lost: Option<u64>,
+    repeated: Option<u64>,
 }
 
 impl Measured {
@@ -101,7 +88,7 @@ impl Measured {
 }
 
 impl WorkersCommand {
-    /// Measures: 0 if every line arrived once, else 1.
+    /// Measures: 0 if every line arrived once where that is counted, else 1.
     pub fn run(self) -> ExitCode {
         match self.measure() {
             Ok(measured) => {
@@ -112,7 +99,8 @@ impl WorkersCommand {
                     ),
                     false => println!("{}", table(&measured)),
                 }
-                let wrong: u64 = measured.iter().map(|it| it.lost + it.repeated).sum();
+                let counted = measured.iter().flat_map(|it| [it.lost, it.repeated]);
+                let wrong: u64 = counted.flatten().sum();
                 ExitCode::from(u8::from(wrong > 0))
             }
             Err(message) => {
@@ -146,7 +134,7 @@ fn median(runs: &[Measured]) -> Option<Measured> {
         all.sort_by(f64::total_cmp);
         all.get(all.len() / 2).copied().unwrap_or_default()
     };
-    let worst = |figure: fn(&Measured) -> u64| runs.iter().map(figure).max().unwrap_or(0);
+    let worst = |figure: fn(&Measured) -> Option<u64>| runs.iter().filter_map(figure).max();
     Some(Measured {
         seconds: middle(|run| run.seconds),
         cpu_seconds: middle(|run| run.cpu_seconds),
@@ -171,6 +159,8 @@ fn table(measured: &[Measured]) -> Table {
         "lost",
         "repeated",
     ]);
+    let count =
+        |lines: Option<u64>| lines.map_or_else(|| "–".to_owned(), |lines| lines.to_string());
     for it in measured {
         let first = measured.iter().find(|other| other.to == it.to);
         let times = |figure: fn(&Measured) -> f64| {
@@ -185,8 +175,8 @@ fn table(measured: &[Measured]) -> Table {
             format!("{:.3}", it.cpu_per_million()),
             times(Measured::cpu_per_million),
             format!("{:.1}", it.peak_kib as f64 / 1024.0),
-            it.lost.to_string(),
-            it.repeated.to_string(),
+            count(it.lost),
+            count(it.repeated),
         ]);
     }
     table
@@ -240,8 +230,8 @@ impl Stage {
             cpu_seconds: cpu.as_secs_f64(),
             peak_kib,
             lines: self.sent.lines,
-            lost: report.as_ref().map_or(0, |report| report.lost),
-            repeated: report.as_ref().map_or(0, |report| report.repeated),
+            lost: report.as_ref().map(|report| report.lost),
+            repeated: report.as_ref().map(|report| report.repeated),
         })
     }
 }
@@ -309,8 +299,8 @@ mod tests {
             cpu_seconds,
             peak_kib: 2048,
             lines: 1_000_000,
-            lost: 0,
-            repeated: workers.into(),
+            lost: None,
+            repeated: Some(workers.into()),
         }
     }
 
@@ -322,8 +312,9 @@ mod tests {
             measured(1, 2.0, 2.0),
         ];
         let median = median(&runs).expect("three runs");
-        let figures = (median.seconds, median.cpu_seconds, median.repeated);
-        assert_eq!(figures, (2.0, 2.0, 2));
+        let figures = (median.seconds, median.cpu_seconds);
+        assert_eq!(figures, (2.0, 2.0));
+        assert_eq!((median.lost, median.repeated), (None, Some(2)));
         assert_eq!(super::median(&[]), None);
     }
 
@@ -340,6 +331,7 @@ mod tests {
             .collect();
         assert_eq!(rows[1][3..7], ["1000000", "2.00", "2.200", "1.10"]);
         assert_eq!(rows[2][3..7], ["1000000", "1.00", "2.200", "1.00"]);
+        assert_eq!(rows[2][8..10], ["–", "2"]);
     }
 
     #[test]

@@ -109,3 +109,14 @@ fn a_search_that_gives_up_finds_nothing_and_the_next_one_is_well() {
         assert!(matcher.captures(text.as_bytes()).is_some(), "{len}");
     }
 }
+
+#[test]
+fn groups_that_call_themselves_inside_each_other_are_refused() {
+    let text = r"(?<a>\((?:x|\g<a>)y(?<b>\((?:z|\g<a>)\))\))";
+    let error = Pattern::new(text).expect_err("a pattern without end");
+    let said = error.to_string();
+    assert!(said.contains("cannot be compiled"), "{said}");
+    // One that calls itself once is what people write.
+    let pattern = Pattern::new(r"(?<p>\((?:[^()]|\g<p>)*\))").expect("a pattern");
+    assert!(pattern.matcher().captures(b"a(b(c)d)e").is_some());
+}

@@ -6,6 +6,8 @@ mod fluent_bit;
 mod fluentd;
 mod vector;
 
+pub use fluent_bit::PARSERS;
+
 use std::path::{Path, PathBuf};
 
 use super::case::Case;
