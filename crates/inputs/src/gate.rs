@@ -3,10 +3,12 @@
 //! A connection takes room before it reads and keeps it for what it has read of a record; a finished record takes its
 //! room along in its batch. When there is no room everybody waits for deliveries. What records hold that are not finished
 //! is bounded by itself: however many senders stop in the middle of one, half of the memory stays for those who finish
-//! theirs, and among those who wait small records come first. But what is bounded may be held by halves of records which all wait for room, or a record may be larger
-//! than all room there is: then waiting would last for ever. So one connection at a time may go beyond the limit, if
-//! nothing that it sent on is still on its way: the excess is one record at most. An instance that is held back by others
-//! (a closed budget) goes on when they let it, so nobody goes beyond anything before.
+//! theirs, and among those who wait small records come first. But what is bounded may be held by halves of records which
+//! all wait for room, or a record may be larger than all room there is: then waiting would last for ever. So one connection
+//! at a time may go beyond the limit, if nothing that it sent on is still on its way: the excess is one record at most.
+//! Among those who could, small records come first here, too: a sender that stops in the middle of one keeps the others
+//! waiting until it is too slow, and would do so once for each such sender if they took turns. An instance that is held
+//! back by others (a closed budget) goes on when they let it, so nobody goes beyond anything before.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -15,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use record::{Budget, Permit};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use crate::listening::pace::Pace;
 use crate::listening::seats::Seat;
@@ -34,20 +36,35 @@ pub struct Gate {
     unfinished: Rc<Unfinished>,
     /// A permit of no bytes, from which others are made that may grow without waiting.
     seed: RefCell<Permit>,
-    /// The right to go beyond the limit.
-    excess: Arc<Semaphore>,
+    excess: Rc<Excess>,
 }
+
+/// Those who wait, smallest need first and then who came first.
+#[derive(Default)]
+struct Queue {
+    /// How many bytes they need, with numbers that tell them apart.
+    waiting: RefCell<BTreeSet<(usize, u64)>>,
+    numbers: Cell<u64>,
+    /// Somebody begins to wait or ceases to, or there is more of what they wait for.
+    changed: Notify,
+}
+
+/// The right to go beyond the limit, which one connection has.
+#[derive(Default)]
+struct Excess {
+    is_taken: Cell<bool>,
+    queue: Queue,
+}
+
+/// It, until this is dropped.
+struct Beyond(Rc<Excess>);
 
 /// What all unfinished records hold together. One alone may hold any amount.
 struct Unfinished {
     /// 0 is none.
     limit: usize,
     used: Cell<usize>,
-    /// How many bytes those who wait need, with numbers that tell them apart.
-    waiting: RefCell<BTreeSet<(usize, u64)>>,
-    numbers: Cell<u64>,
-    /// Somebody holds less, begins to wait or ceases to.
-    changed: Notify,
+    queue: Queue,
 }
 
 /// What of it is one connection's.
@@ -62,7 +79,7 @@ pub struct Room {
     permit: Option<Permit>,
     /// What of it is for an unfinished record.
     unfinished: Option<Share>,
-    excess: Option<OwnedSemaphorePermit>,
+    excess: Option<Beyond>,
     /// Something was read since the right to go beyond the limit was taken.
     excess_is_used: bool,
 }
@@ -72,6 +89,8 @@ pub struct Room {
 pub struct Need {
     /// How many bytes it wants to hold.
     pub bytes: usize,
+    /// How many it will want at least until its record is complete, as far as the record says so.
+    pub whole: usize,
     /// It is in the middle of a record.
     pub has_begun: bool,
     /// Nothing that it sent on is still on its way.
@@ -90,12 +109,10 @@ impl Gate {
             unfinished: Rc::new(Unfinished {
                 limit,
                 used: Cell::new(0),
-                waiting: RefCell::default(),
-                numbers: Cell::new(0),
-                changed: Notify::new(),
+                queue: Queue::default(),
             }),
             seed: RefCell::new(budget.take(0).await),
-            excess: Arc::new(Semaphore::new(1)),
+            excess: Rc::default(),
         }
     }
 
@@ -113,7 +130,7 @@ impl Gate {
     pub async fn wanted(&self) {
         tokio::select! {
             () = self.budget.wanted() => {}
-            () = self.unfinished.wanted() => {}
+            () = self.unfinished.queue.wanted() => {}
         }
     }
 
@@ -127,28 +144,25 @@ impl Gate {
         } else {
             let excess = async {
                 self.budget.opened().await;
-                Arc::clone(&self.excess).acquire_owned().await
+                Excess::take(&self.excess, need.whole).await
             };
             tokio::select! {
                 biased;
                 () = self.widen_within_limit(room, need) => return,
                 excess = excess, if need.is_settled => {
-                    room.excess = excess.ok();
+                    room.excess = Some(excess);
                     room.excess_is_used = false;
                 }
             }
         }
         let permit = room.permit.get_or_insert_with(|| self.nothing());
         permit.resize(need.bytes.max(permit.bytes()));
-        if need.has_begun {
-            self.share(room).set(need.bytes);
-        }
     }
 
     async fn widen_within_limit(&self, room: &mut Room, need: Need) {
         if need.has_begun {
             let share = self.share(room);
-            Unfinished::wait_for(share, need.bytes).await;
+            Unfinished::wait_for(share, need).await;
             share.set(need.bytes);
         }
         grow(&self.budget, &mut room.permit, need.bytes).await;
@@ -176,6 +190,11 @@ impl Gate {
     pub fn part(&self, room: &mut Room, bytes: usize, left: usize) -> Option<Permit> {
         match left {
             0 => room.unfinished = None,
+            // What goes beyond the limit takes no room from others.
+            left if room.is_in_excess() => {
+                let share = self.share(room);
+                share.set(left.min(share.bytes));
+            }
             // What has been read is there, whether or not there was room.
             left => self.share(room).set(left),
         }
@@ -197,25 +216,50 @@ impl Gate {
 }
 
 impl Unfinished {
-    /// Waits until `share` may be `bytes`. May be cancelled.
-    async fn wait_for(share: &Share, bytes: usize) {
+    /// Waits until `share` may be as much as is needed. May be cancelled.
+    async fn wait_for(share: &Share, need: Need) {
         let all = &share.of;
-        if all.has_room(share, bytes) && all.waiting.borrow().is_empty() {
-            return;
-        }
-        let waiting = Waiting::new(all, bytes);
-        while !(all.has_room(share, bytes) && waiting.is_first()) {
-            all.changed.notified().await;
-        }
+        all.queue
+            .wait_for(need.whole, || all.has_room(share, need))
+            .await;
     }
 
-    fn has_room(&self, share: &Share, bytes: usize) -> bool {
+    fn has_room(&self, share: &Share, need: Need) -> bool {
         let others = self.used.get() - share.bytes;
-        let limit = match bytes <= self.limit / SHARE_OF_SMALL {
+        let limit = match need.whole <= self.limit / SHARE_OF_SMALL {
             true => self.limit,
             false => self.limit - self.limit / KEPT_FOR_SMALL,
         };
-        self.limit == 0 || others == 0 || others + bytes <= limit
+        self.limit == 0 || others == 0 || others + need.bytes <= limit
+    }
+}
+
+impl Excess {
+    /// Waits until nobody has it, and nobody who needs less than `bytes` waits for it. May be cancelled.
+    async fn take(this: &Rc<Excess>, bytes: usize) -> Beyond {
+        this.queue.wait_for(bytes, || !this.is_taken.get()).await;
+        this.is_taken.set(true);
+        Beyond(Rc::clone(this))
+    }
+}
+
+impl Drop for Beyond {
+    fn drop(&mut self) {
+        self.0.is_taken.set(false);
+        self.0.queue.changed.notify_waiters();
+    }
+}
+
+impl Queue {
+    /// Waits for a need of `bytes` until `is_enough`, with nobody before it. May be cancelled.
+    async fn wait_for(&self, bytes: usize, is_enough: impl Fn() -> bool) {
+        if is_enough() && self.waiting.borrow().is_empty() {
+            return;
+        }
+        let waiting = Waiting::new(self, bytes);
+        while !(is_enough() && waiting.is_first()) {
+            self.changed.notified().await;
+        }
     }
 
     /// Completes when somebody waits.
@@ -228,29 +272,29 @@ impl Unfinished {
 
 /// Somebody waits, until it is dropped.
 struct Waiting<'a> {
-    all: &'a Unfinished,
+    queue: &'a Queue,
     need: (usize, u64),
 }
 
 impl<'a> Waiting<'a> {
-    fn new(all: &'a Unfinished, bytes: usize) -> Waiting<'a> {
-        let need = (bytes, all.numbers.get());
-        all.numbers.set(need.1 + 1);
-        all.waiting.borrow_mut().insert(need);
-        all.changed.notify_waiters();
-        Waiting { all, need }
+    fn new(queue: &'a Queue, bytes: usize) -> Waiting<'a> {
+        let need = (bytes, queue.numbers.get());
+        queue.numbers.set(need.1 + 1);
+        queue.waiting.borrow_mut().insert(need);
+        queue.changed.notify_waiters();
+        Waiting { queue, need }
     }
 
     /// Whether nobody who waits needs less.
     fn is_first(&self) -> bool {
-        self.all.waiting.borrow().first() == Some(&self.need)
+        self.queue.waiting.borrow().first() == Some(&self.need)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.all.waiting.borrow_mut().remove(&self.need);
-        self.all.changed.notify_waiters();
+        self.queue.waiting.borrow_mut().remove(&self.need);
+        self.queue.changed.notify_waiters();
     }
 }
 
@@ -260,7 +304,7 @@ impl Share {
         self.of.used.set(self.of.used.get() - self.bytes + bytes);
         self.bytes = bytes;
         if is_less {
-            self.of.changed.notify_waiters();
+            self.of.queue.changed.notify_waiters();
         }
     }
 }
@@ -329,6 +373,7 @@ mod tests {
     fn need(bytes: usize, has_begun: bool) -> Need {
         Need {
             bytes,
+            whole: bytes,
             has_begun,
             is_settled: false,
         }
@@ -356,6 +401,33 @@ mod tests {
                 gate.part(holder, 370, 0);
             }
         );
+        assert_eq!(*order.borrow(), [100, 200, 300]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_smallest_need_goes_beyond_the_limit_first() {
+        let budget = Budget::new(100);
+        let gate = Gate::open(&budget, 1).await;
+        let _held = budget.try_take(100).expect("empty");
+        let settled = |bytes| Need {
+            is_settled: true,
+            ..need(bytes, true)
+        };
+        let mut stopped = Room::default();
+        gate.widen(&mut stopped, settled(500)).await;
+        assert!(stopped.is_in_excess());
+        let order = RefCell::new(Vec::new());
+        let wait = async |bytes: usize| {
+            let mut room = Room::default();
+            gate.widen(&mut room, settled(bytes)).await;
+            assert!(room.is_in_excess());
+            order.borrow_mut().push(bytes);
+        };
+        tokio::join!(wait(300), wait(100), wait(200), async {
+            // They wait by now.
+            timeout(SOON, std::future::pending::<()>()).await.ok();
+            drop(stopped);
+        });
         assert_eq!(*order.borrow(), [100, 200, 300]);
     }
 
@@ -412,6 +484,13 @@ mod tests {
         let mut small = Room::default();
         gate.widen(&mut small, need(20, false)).await;
         gate.part(&mut small, 0, 20);
+        let beginning = Need {
+            whole: 300,
+            ..need(31, true)
+        };
+        timeout(SOON, gate.widen(&mut small, beginning))
+            .await
+            .expect_err("it will not stay small");
         timeout(SOON, gate.widen(&mut small, need(31, true)))
             .await
             .expect("it is small");

@@ -84,6 +84,8 @@ struct Connection {
     /// What was read of frames that are not complete.
     buffer: BytesMut,
     scan: Scan,
+    /// How many bytes at least are missing of the frame that is not complete.
+    missing: usize,
     /// How much the next read asks for.
     read_size: usize,
     room: Room,
@@ -125,6 +127,7 @@ impl Connection {
             shared,
             buffer,
             scan: Scan::new(),
+            missing: 0,
             read_size: READ_MIN,
             room: Room::default(),
             frames: Vec::new(),
@@ -157,8 +160,10 @@ impl Connection {
             }
             self.seat.set_busy(!is_settled);
             let in_excess = is_settled && self.room.is_in_excess();
+            let bytes = self.buffer.len() + self.read_size;
             let need = Need {
-                bytes: self.buffer.len() + self.read_size,
+                bytes,
+                whole: bytes.max(self.buffer.len() + self.missing),
                 has_begun,
                 is_settled,
             };
@@ -256,6 +261,7 @@ impl Connection {
     fn scan_frames(&mut self) -> (usize, Result<(), &'static str>) {
         let limit = self.shared.options.frame_limit();
         let mut at = 0;
+        self.missing = 0;
         while at < self.buffer.len() {
             match self.scan.advance(&self.buffer[at..], limit) {
                 Ok(Found::End(Extent { len, last })) => {
@@ -266,7 +272,10 @@ impl Connection {
                     at += len;
                     self.scan = Scan::new();
                 }
-                Ok(Found::Incomplete(_)) => break,
+                Ok(Found::Incomplete(missing)) => {
+                    self.missing = missing;
+                    break;
+                }
                 Err(reason) => return (at, Err(reason)),
             }
         }

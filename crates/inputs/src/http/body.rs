@@ -48,7 +48,13 @@ pub async fn read(
     let mut unpacked = Vec::new();
     loop {
         let held = packed.len() + unpacked.len() + STEP;
-        make_room(instance, room, held, true).await;
+        let need = Need {
+            bytes: held,
+            whole: held,
+            has_begun: true,
+            is_settled: true,
+        };
+        instance.gate.widen(room, need).await;
         if !unpacking
             .step(&mut unpacked, STEP)
             .map_err(Refusal::bad_request)?
@@ -69,6 +75,8 @@ async fn collect(
     room: &mut Room,
 ) -> Result<Bytes, Refusal> {
     let (mut bytes, pace) = (BytesMut::new(), Pace::new(Some(PATIENCE)));
+    // What its head says, if it does.
+    let whole = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
     loop {
         let in_excess = room.is_in_excess();
         let somebody_waits = || async move {
@@ -93,17 +101,15 @@ async fn collect(
         // It is in memory already, but nothing more is before there is room for it.
         pace.note(data.len());
         pace.hold_up(true);
-        make_room(instance, room, bytes.len() + data.len(), !bytes.is_empty()).await;
+        let held = bytes.len() + data.len();
+        let need = Need {
+            bytes: held,
+            whole: held.max(whole),
+            has_begun: !bytes.is_empty(),
+            is_settled: true,
+        };
+        instance.gate.widen(room, need).await;
         pace.hold_up(false);
         bytes.extend_from_slice(&data);
     }
-}
-
-async fn make_room(instance: &Instance, room: &mut Room, bytes: usize, has_begun: bool) {
-    let need = Need {
-        bytes,
-        has_begun,
-        is_settled: true,
-    };
-    instance.gate.widen(room, need).await;
 }

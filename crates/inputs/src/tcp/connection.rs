@@ -152,8 +152,11 @@ impl Connection {
             }
             self.seat.set_busy(!is_settled);
             let in_excess = is_settled && self.room.is_in_excess();
+            let bytes = self.buffer.len() + self.read_size;
             let need = Need {
-                bytes: self.buffer.len() + self.read_size,
+                bytes,
+                // A line says nothing about its length.
+                whole: bytes,
                 has_begun,
                 is_settled,
             };
