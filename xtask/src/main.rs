@@ -8,6 +8,7 @@ mod cases;
 mod dependencies;
 mod fuzz;
 mod instructions;
+mod notes;
 mod order;
 mod peers;
 mod report;

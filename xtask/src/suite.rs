@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::fuzz;
 use crate::instructions;
+use crate::notes::Notes;
 use crate::peers::{self, Peers};
 use crate::report::{self, Counts, Step};
 use crate::run::{COMPILING, TESTING, captured, watched};
@@ -137,7 +138,7 @@ impl Suite<'_> {
     ) -> Step {
         let start = begin(name);
         let mut counts = Counts::default();
-        let mut notes = Vec::new();
+        let mut notes = Notes::default();
         // Apart, because a compiler may be silent for longer than a test.
         let compiled = watched(
             self.cargo_test(peers).args(packages).arg("--no-run"),
@@ -152,12 +153,11 @@ impl Suite<'_> {
             }
             watched(run.args(packages).args(filter), TESTING, |line| {
                 counts.read_line(line);
-                if line.starts_with("skipped: ") || line.ends_with("... FAILED") {
-                    notes.push(line.to_owned());
-                }
+                notes.read_line(line);
             })
         });
         let counts = counts.settled(result.is_ok());
+        let mut notes = notes.into_lines();
         notes.extend(result.err());
         Step {
             name,
@@ -217,7 +217,8 @@ impl Suite<'_> {
             NAME,
             command
                 .current_dir(self.root)
-                .args(["check", "bans", "licenses", "sources"]),
+                .args(["check", "--hide-inclusion-graph"])
+                .args(["bans", "licenses", "sources"]),
         )
     }
 

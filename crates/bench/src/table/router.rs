@@ -171,10 +171,11 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "sleep 60 & echo $!; wait"]);
         let mut router = Router::start(command, folder.path().join("log")).unwrap();
-        while router.log().is_empty() {
+        // Just after its start a process may have nothing resident yet, as the kernel counts.
+        while router.log().is_empty() || router.steady_kib() == 0 {
             router.watch_for(LOOK).unwrap();
         }
-        assert!(router.steady_kib() > 0 && router.peak_kib() >= router.resident_kib());
+        assert!(router.peak_kib() >= router.steady_kib());
         let child: libc::pid_t = router.log().trim().parse().unwrap();
         drop(router);
         // Once it is gone or a zombie that nobody waits for.
