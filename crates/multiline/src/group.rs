@@ -113,7 +113,7 @@ impl Group {
     /// Adds a line. Whatever exceeds the limit of bytes goes into a record of its own: `true`, if that happened.
     pub fn add(
         &mut self,
-        part: Part,
+        part: &mut Part,
         glue: Glue,
         parser: &LineParser,
         limits: &Limits,
@@ -124,21 +124,17 @@ impl Group {
             self.flush(parser, place, out);
         }
         self.touched = place.now;
-        let Part {
-            mut line,
-            context,
-            metadata,
-            time,
-            mut owed,
-        } = part;
+        let line = &mut part.line;
         let mut truncated = false;
         loop {
             if self.lines == 0 {
                 self.since = place.now;
-                self.time = time;
-                self.context = context.clone();
+                self.time = part.time;
+                self.context = part.context.clone();
             }
-            self.metadata.add(place.batch, metadata);
+            if part.metadata != record::Fields::EMPTY {
+                self.metadata.add(place.batch, part.metadata);
+            }
             let glue_len = usize::from(glue != Glue::Nothing && self.text.len() > 0);
             let room = limits.bytes.saturating_sub(self.text.len() + glue_len);
             if line.span.len() <= room {
@@ -151,8 +147,8 @@ impl Group {
             };
             if cut > 0 {
                 self.text.add(place.batch, &line.slice(0..cut), glue);
-                self.owed.join(owed.cut(cut as u64));
-                line = line.slice(cut..line.span.len());
+                self.owed.join(part.owed.cut(cut as u64));
+                *line = line.slice(cut..line.span.len());
             }
             self.lines += 1;
             self.truncated = true;
@@ -160,9 +156,9 @@ impl Group {
             out.truncated += 1;
             self.flush(parser, place, out);
         }
-        self.text.add(place.batch, &line, glue);
+        self.text.add(place.batch, line, glue);
         self.lines += 1;
-        self.owed.join(owed);
+        self.owed.append(&mut part.owed);
         truncated
     }
 

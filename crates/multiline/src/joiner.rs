@@ -151,30 +151,25 @@ impl Joiner {
         place: &mut Place<'_>,
         out: &mut Joined,
     ) {
-        let line = Line {
-            span: place.batch.span(range.clone()),
-            range: Some(range),
-        };
-        let mut owed = owed;
-        for index in order(stream.last, self.parsers.len()) {
-            match self.try_line(index, stream, &line, owed, place, out) {
-                Ok(()) => {
-                    stream.last = Some(index);
-                    return;
-                }
-                Err(back) => owed = back,
-            }
-        }
-        // A line that belongs to nothing ends everything.
-        self.flush(stream, place, out);
-        let part = Part {
-            line,
+        let mut part = Part {
+            line: Line {
+                span: place.batch.span(range.clone()),
+                range: Some(range),
+            },
             context: Context::None,
             metadata: Fields::EMPTY,
             time: place.time,
             owed,
         };
-        self.alone(stream, part, place, out);
+        for index in order(stream.last, self.parsers.len()) {
+            if self.try_line(index, stream, &mut part, place, out) {
+                stream.last = Some(index);
+                return;
+            }
+        }
+        // A line that belongs to nothing ends everything.
+        self.flush(stream, place, out);
+        self.alone(stream, &mut part, place, out);
     }
 
     /// Takes a record of the batch.
@@ -188,12 +183,9 @@ impl Joiner {
     ) {
         let mut owed = owed;
         for index in order(stream.last, self.parsers.len()) {
-            match self.try_record(index, stream, record, owed, place, out) {
-                Ok(()) => {
-                    stream.last = Some(index);
-                    return;
-                }
-                Err(back) => owed = back,
+            if self.try_record(index, stream, record, &mut owed, place, out) {
+                stream.last = Some(index);
+                return;
             }
         }
         self.flush(stream, place, out);
@@ -241,7 +233,7 @@ impl Joiner {
     }
 
     /// Makes a record of one line. The first parser says how its field is called.
-    fn alone(&self, stream: &mut Stream, part: Part, place: &mut Place<'_>, out: &mut Joined) {
+    fn alone(&self, stream: &mut Stream, part: &mut Part, place: &mut Place<'_>, out: &mut Joined) {
         let index = self.group(0, stream, None, place, out);
         let group = &mut stream.groups[index];
         group.add(
@@ -255,59 +247,52 @@ impl Joiner {
         group.flush(&self.parsers[0], place, out);
     }
 
+    /// Whether a parser takes the line.
     fn try_line(
         &mut self,
         index: usize,
         stream: &mut Stream,
-        line: &Line,
-        owed: Owed,
+        part: &mut Part,
         place: &mut Place<'_>,
         out: &mut Joined,
-    ) -> Result<(), Owed> {
+    ) -> bool {
         let Some(parser) = &mut self.parsers[index].parser else {
-            let part = Part {
-                line: line.clone(),
-                context: Context::None,
-                metadata: Fields::EMPTY,
-                time: place.time,
-                owed,
-            };
-            let keys = Found::default();
-            return self.take(index, stream, part, keys, place, out);
+            return self.take(index, stream, part, &Found::default(), place, out);
         };
         let mark = place.batch.mark();
-        let Some(parsed) = parser.parse(place.batch, line.span) else {
-            return Err(owed);
+        let Some(parsed) = parser.parse(place.batch, part.line.span) else {
+            return false;
         };
         let record = Record {
             time: parsed.time.unwrap_or(place.time),
             body: parsed.body,
             ..Record::default()
         };
-        let result = self.take_fields(index, stream, &record, owed, place, out);
-        if result.is_err() {
+        let is_taken = self.take_fields(index, stream, &record, &mut part.owed, place, out);
+        if !is_taken {
             place.batch.rewind(mark);
         }
-        result
+        is_taken
     }
 
+    /// Whether a parser takes the record.
     fn try_record(
         &mut self,
         index: usize,
         stream: &mut Stream,
         record: &Record,
-        owed: Owed,
+        owed: &mut Owed,
         place: &mut Place<'_>,
         out: &mut Joined,
-    ) -> Result<(), Owed> {
+    ) -> bool {
         let LineParser { parser, keys, .. } = &mut self.parsers[index];
         let mut record = *record;
         if let (Some(parser), Some(key)) = (parser, &keys.content) {
             let Some((_, text)) = text_field(place.batch, record.body, key) else {
-                return Err(owed);
+                return false;
             };
             let Some(Parsed { body, time }) = parser.parse(place.batch, text) else {
-                return Err(owed);
+                return false;
             };
             record.body = body;
             record.time = time.unwrap_or(record.time);
@@ -315,45 +300,49 @@ impl Joiner {
         self.take_fields(index, stream, &record, owed, place, out)
     }
 
-    /// Takes a line that is fields, if one of them is the text.
+    /// Takes a line that is fields, if one of them is the text, and what is owed for it.
     fn take_fields(
         &mut self,
         index: usize,
         stream: &mut Stream,
         record: &Record,
-        owed: Owed,
+        owed: &mut Owed,
         place: &mut Place<'_>,
         out: &mut Joined,
-    ) -> Result<(), Owed> {
+    ) -> bool {
         let keys = &self.parsers[index].keys;
         let find = |key: &Option<Vec<u8>>| text_field(place.batch, record.body, key.as_ref()?);
         let Some((at, span)) = find(&keys.content) else {
-            return Err(owed);
+            return false;
         };
         let found = Found {
             pattern: find(&keys.pattern).map(|(_, span)| span),
             group: find(&keys.group).map(|(_, span)| span),
         };
-        let part = Part {
+        let mut part = Part {
             line: Line { span, range: None },
             context: Context::Here(record.body, at),
             metadata: record.metadata,
             time: record.time,
-            owed,
+            owed: std::mem::take(owed),
         };
-        self.take(index, stream, part, found, place, out)
+        let is_taken = self.take(index, stream, &mut part, &found, place, out);
+        if !is_taken {
+            *owed = part.owed;
+        }
+        is_taken
     }
 
-    /// Adds a line to its group, if it belongs to one or begins one.
+    /// Adds a line to its group, if it belongs to one or begins one: whether it does.
     fn take(
         &mut self,
         index: usize,
         stream: &mut Stream,
-        part: Part,
-        found: Found,
+        part: &mut Part,
+        found: &Found,
         place: &mut Place<'_>,
         out: &mut Joined,
-    ) -> Result<(), Owed> {
+    ) -> bool {
         let at = self.group(index, stream, found.group, place, out);
         let group = &mut stream.groups[at];
         let parser = &mut self.parsers[index];
@@ -363,7 +352,7 @@ impl Joiner {
             Kind::Rules(rules) => {
                 let step = rules.step(group.state, text);
                 let (rule, glue) = match step {
-                    Step::Nothing => return Err(part.owed),
+                    Step::Nothing => return false,
                     Step::Continues(rule) => (rule, Glue::Line),
                     Step::Starts(rule) => (rule, Glue::Nothing),
                 };
@@ -387,7 +376,7 @@ impl Joiner {
                     Kind::Rules(_) => None,
                 };
                 let Some(is_last) = is_last else {
-                    return Err(part.owed);
+                    return false;
                 };
                 let glue = match parser.ends_lines() {
                     true => Glue::LineEnd,
@@ -400,9 +389,10 @@ impl Joiner {
         if is_last {
             stream.groups[at].flush(&self.parsers[index], place, out);
         }
-        Ok(())
+        true
     }
 
+    #[inline]
     fn group(
         &self,
         parser: usize,
@@ -411,6 +401,13 @@ impl Joiner {
         place: &mut Place<'_>,
         out: &mut Joined,
     ) -> usize {
+        // Mostly there is one, without a name.
+        if let (None, Some(only)) = (name, stream.groups.first())
+            && only.parser == parser
+            && only.name.is_empty()
+        {
+            return 0;
+        }
         let name = name.map_or(&b""[..], |span| place.batch.bytes(span));
         match stream.group(parser, name, place.now) {
             Room::Found(index) => index,

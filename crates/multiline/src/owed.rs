@@ -44,7 +44,33 @@ impl Owed {
     }
 
     /// Takes over what is owed for one more line.
-    pub fn join(&mut self, other: Owed) {
+    #[inline]
+    pub fn join(&mut self, mut other: Owed) {
+        self.append(&mut other);
+    }
+
+    /// Takes over what is owed for one more line, leaving nothing in `other`.
+    #[inline]
+    pub(crate) fn append(&mut self, other: &mut Owed) {
+        // Mostly a line follows the one before it, in the same batch.
+        if let (Some(last), [next], Some(own), Some(span), []) = (
+            self.here.last_mut(),
+            &other.here[..],
+            &mut self.span,
+            &other.span,
+            &other.earlier[..],
+        ) && last.end == next.start
+        {
+            last.end = next.end;
+            *own = own.start.min(span.start)..own.end.max(span.end);
+            other.here.clear();
+            other.span = None;
+            return;
+        }
+        self.append_any(std::mem::take(other));
+    }
+
+    fn append_any(&mut self, other: Owed) {
         let Owed {
             here,
             earlier,

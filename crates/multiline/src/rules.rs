@@ -59,16 +59,22 @@ impl Rules {
 
     /// What `text` is after a line that `last` has matched.
     pub fn step(&mut self, last: Option<usize>, text: &[u8]) -> Step {
+        // Looked for once rather than by each rule.
+        let is_line = memchr::memchr(b'\n', text).is_none();
+        let is_match = |matcher: &mut Matcher| match is_line {
+            true => matcher.is_match_in_line(text),
+            false => matcher.is_match(text),
+        };
         if let Some(last) = last {
             for index in 0..self.0[last].next.len() {
                 let rule = self.0[last].next[index];
-                if self.0[rule].matcher.is_match(text) {
+                if is_match(&mut self.0[rule].matcher) {
                     return Step::Continues(rule);
                 }
             }
         }
         let mut rules = self.0.iter_mut();
-        match rules.position(|rule| rule.starts && rule.matcher.is_match(text)) {
+        match rules.position(|rule| rule.starts && is_match(&mut rule.matcher)) {
             Some(rule) => Step::Starts(rule),
             None => Step::Nothing,
         }

@@ -98,6 +98,15 @@ fn fuzz_patterns() {
             let engine = compiled.engine();
             let mut matcher = compiled.matcher();
             let is_match = matcher.is_match(text);
+            if !text.contains(&b'\n') {
+                assert_eq!(matcher.is_match_in_line(text), is_match);
+                // Lines that begin alike.
+                for len in 0..text.len().min(12) {
+                    let line = [&text[..len], b"\x80a "].concat();
+                    let expected = matcher.is_match(&line);
+                    assert_eq!(matcher.is_match_in_line(&line), expected, "{line:?}");
+                }
+            }
             let captures = matcher.captures(text);
             let found: Vec<_> = captures.map_or_else(Vec::new, |found| {
                 (0..=groups).map(|group| found.get(group)).collect()

@@ -3,7 +3,7 @@
 use crate::automaton::{General, GeneralCache, OnePassCache};
 use crate::captures::Slots;
 use crate::pattern::{Compilation, Fallback};
-use crate::scan::{Found, Stack};
+use crate::scan::{Beginning, Found, Stack};
 use crate::text::Repair;
 use crate::{Captures, Pattern};
 
@@ -19,6 +19,8 @@ enum Scratch {
     Scan {
         stack: Stack,
         fallback: Option<Box<GeneralCache>>,
+        /// How the last line began that matched, if that is enough to tell.
+        beginning: Option<Beginning>,
     },
     OnePass(Box<OnePassCache>),
     General(Box<GeneralCache>),
@@ -31,6 +33,7 @@ impl Matcher {
             Compilation::Scan { .. } => Scratch::Scan {
                 stack: Stack::default(),
                 fallback: None,
+                beginning: None,
             },
             Compilation::OnePass(onepass) => Scratch::OnePass(Box::new(onepass.cache())),
             Compilation::General(general) => Scratch::General(Box::new(general.cache())),
@@ -72,6 +75,38 @@ impl Matcher {
             Compilation::Scan { .. } => self.captures(text).is_some(),
             _ => self.search_characters(text, Wanted::Nothing),
         }
+    }
+
+    /// The same for a `line` that has no newline, for which many patterns cost no more than a look at its first byte.
+    #[inline]
+    pub fn is_match_in_line(&mut self, line: &[u8]) -> bool {
+        debug_assert!(!line.contains(&b'\n'), "one line");
+        if let (
+            Compilation::Scan { program, .. },
+            Scratch::Scan {
+                stack, beginning, ..
+            },
+        ) = (&self.pattern.compiled().program, &mut self.scratch)
+        {
+            if beginning.is_some_and(|beginning| beginning.is_of(line)) {
+                return true;
+            }
+            if !program.may_match(line) {
+                return false;
+            }
+            match program.search_line(line, stack, &mut self.slots) {
+                Found::Match => {
+                    let end = self.slots.get(0).map_or(usize::MAX, |found| found.end);
+                    if let Some(new) = program.beginning(line, end) {
+                        *beginning = Some(new);
+                    }
+                    return true;
+                }
+                Found::Nothing => return false,
+                Found::GaveUp => {}
+            }
+        }
+        self.search_characters(line, Wanted::Nothing)
     }
 
     /// Searches with an engine that wants UTF-8.

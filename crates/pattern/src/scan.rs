@@ -5,11 +5,13 @@
 //! follows it begin with different bytes, the next byte decides. The other steps leave a frame to come back to. The work that
 //! a search may do is bounded: a text that needs more is left to an automaton.
 
+mod beginning;
 mod compile;
 mod find;
 mod first;
 mod machine;
 mod program;
 
+pub(crate) use beginning::Beginning;
 pub(crate) use machine::{Found, Stack};
 pub(crate) use program::Program;

@@ -174,6 +174,9 @@ impl Lines {
         let Some(multiline) = &mut self.multiline else {
             return;
         };
+        if shared.path.is_none() && shared.offset_key.is_none() {
+            return;
+        }
         let form = multiline.form();
         multiline.change_bodies(batch, |batch, body, offset| {
             let position = Position { offset, len: 0 };

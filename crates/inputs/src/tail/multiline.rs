@@ -5,9 +5,11 @@
 
 mod docker_mode;
 mod first_line;
+mod key_hasher;
 mod options;
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use record::{Batch, Fields, Obligation, Origin, Permit, Position, Tag, Time};
 use super::follower::Number;
 use docker_mode::{DockerMode, Parts};
 use first_line::{FirstLine, Message};
+use key_hasher::KeyHasher;
 pub use options::Options;
 
 /// Whether a piece is read for the first time.
@@ -48,7 +51,7 @@ type Key = (Number, bool);
 /// How lines are joined, and what waits of each file.
 pub struct Multiline {
     way: Way,
-    waiting: HashMap<Key, Waiting>,
+    waiting: HashMap<Key, Waiting, BuildHasherDefault<KeyHasher>>,
     joined: Joined,
     /// Of those in `joined`, so many have their path and offset.
     changed: usize,
@@ -131,7 +134,7 @@ impl Multiline {
         };
         Ok(Some(Multiline {
             way,
-            waiting: HashMap::new(),
+            waiting: HashMap::default(),
             joined: Joined::default(),
             changed: 0,
             current: (0, false),

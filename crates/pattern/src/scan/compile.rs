@@ -7,7 +7,7 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look, Repetition};
 use super::find::Until;
 use super::first::{ByteSet, CharSet, First};
 use super::program::{
-    Branch, Entry, Field, Group, GroupRange, Limits, Pc, Program, Run, Step, Tables, Word,
+    Branch, Entry, Field, Gate, Group, GroupRange, Limits, Pc, Program, Run, Step, Tables, Word,
 };
 use crate::automaton::Anchor;
 
@@ -34,7 +34,8 @@ impl Program {
             // Attempts are made at the starts of lines only.
             compiler.steps.pop();
         }
-        Some(compiler.finish(entry))
+        let first = compiler.tables.gate(First::of(hir, First::ANYTHING));
+        Some(compiler.finish(entry, first))
     }
 }
 
@@ -305,7 +306,7 @@ impl Compiler {
         self.steps.len() as Pc - 1
     }
 
-    fn finish(mut self, entry: Entry) -> Program {
+    fn finish(mut self, entry: Entry, first: Gate) -> Program {
         let last = self.steps.len() as Pc - 1;
         self.steps.reverse();
         for step in &mut self.steps {
@@ -320,6 +321,7 @@ impl Compiler {
         }
         Program {
             entry,
+            first,
             steps: self.steps,
             tables: self.tables.into_tables(),
             literals: self.literals,

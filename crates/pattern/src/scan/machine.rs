@@ -67,7 +67,38 @@ enum Way {
     Fail(At),
 }
 
+impl Stack {
+    /// The search is over.
+    #[inline]
+    fn forget(&mut self) {
+        self.frames.clear();
+        if self.frames.capacity() > KEPT_FRAMES {
+            self.frames.shrink_to(KEPT_FRAMES);
+        }
+    }
+}
+
 impl Program {
+    /// Whether `line`, which has no newline, may have a match. Tells by its first byte, if matches begin with a line.
+    #[inline]
+    pub fn may_match(&self, line: &[u8]) -> bool {
+        match self.entry {
+            Entry::Anchor(_) => self.is_open(line, self.first, 0),
+            Entry::Literal(_) => true,
+        }
+    }
+
+    /// Searches `line`, which has no newline, so that a match that begins with a line can begin at its start only.
+    pub fn search_line(&self, line: &[u8], stack: &mut Stack, slots: &mut Slots) -> Found {
+        if matches!(self.entry, Entry::Literal(_)) || line.len() >= u32::MAX as usize {
+            return self.search(line, stack, slots);
+        }
+        stack.work = 0;
+        let found = self.attempt(line, 0, stack, slots.raw_mut());
+        stack.forget();
+        found
+    }
+
     /// Searches `text` for the first match.
     pub fn search(&self, text: &[u8], stack: &mut Stack, slots: &mut Slots) -> Found {
         if text.len() >= u32::MAX as usize {
@@ -77,16 +108,15 @@ impl Program {
         let mut from = 0;
         let mut found = Found::Nothing;
         while let Some(start) = self.next_start(text, from) {
-            found = self.attempt(text, start as At, stack, slots.raw_mut());
-            if found != Found::Nothing {
-                break;
+            if self.is_open(text, self.first, start as At) {
+                found = self.attempt(text, start as At, stack, slots.raw_mut());
+                if found != Found::Nothing {
+                    break;
+                }
             }
             from = start + 1;
         }
-        stack.frames.clear();
-        if stack.frames.capacity() > KEPT_FRAMES {
-            stack.frames.shrink_to(KEPT_FRAMES);
-        }
+        stack.forget();
         found
     }
 

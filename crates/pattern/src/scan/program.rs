@@ -176,6 +176,8 @@ pub(super) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(super) entry: Entry,
+    /// What every match needs where it begins.
+    pub(super) first: Gate,
     pub(super) steps: Vec<Step>,
     pub(super) tables: Vec<[bool; 256]>,
     pub(super) literals: Vec<u8>,
