@@ -28,6 +28,7 @@ use instructions::{Path, filters, inputs, outputs, parsers, records};
 #[bench::kinesis_body(outputs::kinesis())]
 #[bench::kinesis_aggregated(outputs::kinesis_aggregated())]
 #[bench::s3_lines(outputs::s3())]
+#[bench::s3_gzip(outputs::s3_gzip())]
 #[bench::s3_parquet(outputs::parquet())]
 fn hot_path(mut path: Path) -> (usize, Path) {
     // Given back: what it holds is freed when nobody counts.

@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn every_path_does_its_work_again_and_again() {
         // Each asserts itself how many records came to the end; a third run shows that none is used up.
-        let all: [(&str, fn() -> Path, usize); 19] = [
+        let all: [(&str, fn() -> Path, usize); 20] = [
             ("tail", inputs::tail, 20_000),
             ("forward_packed", inputs::forward_packed, RECORDS),
             ("forward_single", inputs::forward_single, RECORDS),
@@ -68,6 +68,7 @@ mod tests {
             ("kinesis_body", outputs::kinesis, RECORDS),
             ("kinesis_aggregated", outputs::kinesis_aggregated, RECORDS),
             ("s3_lines", outputs::s3, RECORDS),
+            ("s3_gzip", outputs::s3_gzip, RECORDS),
             ("s3_parquet", outputs::parquet, RECORDS),
         ];
         for (name, path, records) in all {

@@ -41,6 +41,18 @@ pub fn s3() -> Path {
     })
 }
 
+/// The lines of an object in gzip. There is little more to it than zlib-rs, with the instructions that the processor has.
+pub fn s3_gzip() -> Path {
+    let text = lines::text(lines::json, RECORDS);
+    let mut out = Vec::new();
+    Path::new(RECORDS, move || {
+        out.clear();
+        outputs::write_gzip(&mut text.as_bytes(), &mut out).expect("written");
+        assert!(out.starts_with(&[0x1f, 0x8b]) && out.len() < text.len() / 4);
+        RECORDS
+    })
+}
+
 /// The lines of an object as Parquet, a column for each field.
 pub fn parquet() -> Path {
     let text = Bytes::from(lines::text(lines::json, RECORDS));

@@ -21,6 +21,7 @@ use plugin::OutputPlugin;
 pub use aws_client::{Access, AwsOptions, ConnectionOptions};
 // For whoever counts what it costs.
 #[doc(hidden)]
+pub use s3::encoding::gzip as write_gzip;
 pub use s3::parquet::write as write_parquet;
 
 /// Every output.

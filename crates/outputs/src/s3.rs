@@ -10,7 +10,7 @@ mod bucket;
 mod buffers;
 mod claims;
 mod done;
-mod encoding;
+pub mod encoding;
 mod frames;
 mod key;
 mod memory;

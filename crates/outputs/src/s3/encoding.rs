@@ -131,11 +131,7 @@ impl Encoding {
             Encoding::Plain => {
                 io::copy(&mut reader, out)?;
             }
-            Encoding::Gzip => {
-                let mut encoder = flate2::write::GzEncoder::new(out, GZIP_LEVEL);
-                io::copy(&mut reader, &mut encoder)?;
-                encoder.finish()?;
-            }
+            Encoding::Gzip => gzip(&mut reader, out)?,
             Encoding::Zstd => {
                 let mut encoder = zstd::Encoder::new(out, ZSTD_LEVEL)?;
                 encoder.set_pledged_src_size(Some(data.extent.data))?;
@@ -156,6 +152,16 @@ impl Encoding {
         }
         Ok(())
     }
+}
+
+/// Writes `plain` to `out` as one gzip member.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn gzip(plain: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
+    let mut encoder = flate2::write::GzEncoder::new(out, GZIP_LEVEL);
+    io::copy(plain, &mut encoder)?;
+    encoder.finish().map(|_| ())
 }
 
 impl Body {

@@ -67,17 +67,6 @@ enum Way {
     Fail(At),
 }
 
-impl Stack {
-    /// The search is over.
-    #[inline]
-    fn forget(&mut self) {
-        self.frames.clear();
-        if self.frames.capacity() > KEPT_FRAMES {
-            self.frames.shrink_to(KEPT_FRAMES);
-        }
-    }
-}
-
 impl Program {
     /// Whether `line`, which has no newline, may have a match. Tells by its first byte, if matches begin with a line.
     #[inline]
@@ -89,18 +78,26 @@ impl Program {
     }
 
     /// Searches `line`, which has no newline, so that a match that begins with a line can begin at its start only.
+    #[inline]
     pub fn search_line(&self, line: &[u8], stack: &mut Stack, slots: &mut Slots) -> Found {
-        if matches!(self.entry, Entry::Literal(_)) || line.len() >= u32::MAX as usize {
-            return self.search(line, stack, slots);
-        }
-        stack.work = 0;
-        let found = self.attempt(line, 0, stack, slots.raw_mut());
-        stack.forget();
-        found
+        let is_anchored = matches!(self.entry, Entry::Anchor(_));
+        self.search_starts(line, is_anchored, stack, slots)
     }
 
     /// Searches `text` for the first match.
+    #[inline]
     pub fn search(&self, text: &[u8], stack: &mut Stack, slots: &mut Slots) -> Found {
+        self.search_starts(text, false, stack, slots)
+    }
+
+    /// Searches `text` for the first match, at the first place where one can begin or at all of them.
+    fn search_starts(
+        &self,
+        text: &[u8],
+        only_first: bool,
+        stack: &mut Stack,
+        slots: &mut Slots,
+    ) -> Found {
         if text.len() >= u32::MAX as usize {
             return Found::GaveUp;
         }
@@ -108,15 +105,16 @@ impl Program {
         let mut from = 0;
         let mut found = Found::Nothing;
         while let Some(start) = self.next_start(text, from) {
-            if self.is_open(text, self.first, start as At) {
-                found = self.attempt(text, start as At, stack, slots.raw_mut());
-                if found != Found::Nothing {
-                    break;
-                }
+            found = self.attempt(text, start as At, stack, slots.raw_mut());
+            if found != Found::Nothing || only_first {
+                break;
             }
             from = start + 1;
         }
-        stack.forget();
+        stack.frames.clear();
+        if stack.frames.capacity() > KEPT_FRAMES {
+            stack.frames.shrink_to(KEPT_FRAMES);
+        }
         found
     }
 
