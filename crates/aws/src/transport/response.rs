@@ -155,7 +155,10 @@ impl Response {
         let Framing::Length(length) = *framing else {
             return;
         };
-        if input.is_empty() || input.len() >= length || !head.status.is_success() {
+        if !head.status.is_success() {
+            self.enough = None;
+        }
+        if input.is_empty() || input.len() >= length {
             return;
         }
         if self.enough.take().is_some_and(|enough| enough(input)) {
@@ -174,6 +177,8 @@ impl Response {
             Framing::Length(length) if input.len() >= *length => {
                 Ok(Some(input.split_to(*length).freeze()))
             }
+            // Perhaps no room is needed for the most of it.
+            Framing::Length(_) if self.enough.is_some() => Ok(None),
             Framing::Length(length) => {
                 input.reserve(*length - input.len());
                 Ok(None)
