@@ -21,7 +21,7 @@ use crate::proxy::Proxy;
 use crate::service_error::ServiceError;
 use crate::signer::{PayloadHash, Signer};
 use crate::tls::{Tls, TlsError, TlsOptions};
-use crate::transport::{Answer, Connections, Reached, Transport};
+use crate::transport::{Answer, Connections, Enough, Reached, Transport};
 
 /// What the name of a server begins with that is a lake.
 const LAKE: &str = "flumen-lake/";
@@ -96,6 +96,7 @@ pub struct Request<'a> {
     body: &'a [u8],
     /// The body's hash, if it is known already.
     hash: Option<PayloadHash>,
+    enough: Option<Enough>,
 }
 
 impl<'a> Request<'a> {
@@ -108,6 +109,7 @@ impl<'a> Request<'a> {
             headers: HeaderMap::new(),
             body,
             hash: None,
+            enough: None,
         }
     }
 
@@ -129,6 +131,12 @@ impl<'a> Request<'a> {
     /// The same with the hash of its body, which is then not taken when it is signed.
     pub fn with_payload_hash(mut self, hash: PayloadHash) -> Self {
         self.hash = Some(hash);
+        self
+    }
+
+    /// The same with an answer whose body may end where it has said enough: what follows is received and forgotten.
+    pub fn with_enough(mut self, enough: Enough) -> Self {
+        self.enough = Some(enough);
         self
     }
 }
@@ -277,7 +285,7 @@ impl Client {
         }
         let answer = self
             .transport
-            .exchange(&head, request.body, connections)
+            .exchange_for(&head, request.body, connections, request.enough)
             .await;
         self.recycle(head);
         let answer = answer?;

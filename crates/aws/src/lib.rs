@@ -43,5 +43,5 @@ pub use net::{AddressFamily, NetOptions, TcpKeepalive};
 pub use service_error::ServiceError;
 pub use signer::{PayloadHash, Signer};
 pub use tls::{TlsError, TlsOptions, TlsVersion};
-pub use transport::{Answer, ExchangeError};
+pub use transport::{Answer, Enough, ExchangeError};
 pub use xml::text_of as xml_text;

@@ -29,6 +29,8 @@ use stream::Stream;
 
 /// A larger body is not an answer of any call made here.
 pub(crate) const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// So much is encrypted ahead of the socket: most requests to Firehose go with one call.
+const ENCRYPTED_BYTES: usize = 256 * 1024;
 /// Stands in for a `net.io_timeout` of zero.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 /// The longest time for a request and its answer, however busily bytes trickle: 5 MiB at 17 kB/s.
@@ -74,6 +76,10 @@ impl Answer {
         })
     }
 }
+
+/// Whether the beginning of the body of an answer with status 2xx, which need not be cut at any particular place, says all that
+/// matters of it.
+pub type Enough = fn(&[u8]) -> bool;
 
 /// No answer came.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +174,17 @@ impl Transport {
         body: &[u8],
         connections: Connections,
     ) -> Result<Answer, ExchangeError> {
+        self.exchange_for(head, body, connections, None).await
+    }
+
+    /// The same; once `enough` of the body is there, its rest is received and left out.
+    pub async fn exchange_for(
+        &self,
+        head: &Parts,
+        body: &[u8],
+        connections: Connections,
+        enough: Option<Enough>,
+    ) -> Result<Answer, ExchangeError> {
         let idle = match connections {
             Connections::KeptAlive => self.pool.take().await,
             Connections::Fresh => {
@@ -182,7 +199,7 @@ impl Transport {
                 .await
                 .map_err(|problem| self.error(Reached::NoConnection, problem))?,
         };
-        let answer = connection.exchange(head, body, &self.limits()).await;
+        let answer = connection.exchange(head, body, &self.limits(enough)).await;
         let answer = answer.map_err(|failure| self.error(failure.reached, failure.problem))?;
         if self.net.keepalive && connection.may_serve_again(self.net.keepalive_max_recycle) {
             self.pool.put(connection);
@@ -190,7 +207,7 @@ impl Transport {
         Ok(answer)
     }
 
-    fn limits(&self) -> Limits {
+    fn limits(&self, enough: Option<Enough>) -> Limits {
         let silence = if self.net.io_timeout.is_zero() {
             SILENCE_MAX
         } else {
@@ -200,6 +217,7 @@ impl Transport {
             silence,
             whole: EXCHANGE_MAX.max(silence),
             answer_bytes: ANSWER_BYTES_MAX,
+            enough,
         }
     }
 
@@ -230,9 +248,10 @@ impl Transport {
             .for_host(self.endpoint.host())
             .map_err(|error| Problem::Tls(io::Error::other(error)))?;
         let handshake = TlsConnector::from(config).connect(name, tcp);
-        let stream = net::in_time(handshake, &self.net, deadline)
+        let mut stream = net::in_time(handshake, &self.net, deadline)
             .await
             .map_err(Problem::Tls)?;
+        stream.get_mut().1.set_buffer_limit(Some(ENCRYPTED_BYTES));
         Ok(Stream::Tls(Box::new(stream)))
     }
 

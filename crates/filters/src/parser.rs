@@ -89,6 +89,9 @@ impl Filter for ParserFilter {
     fn filter(&mut self, batch: &mut Batch, _: &FilterCall<'_>) {
         for index in 0..batch.len() {
             let record = batch.records()[index];
+            if let Some(next) = batch.records().get(index + 1) {
+                batch.expect(next.body);
+            }
             let Some(parsed) = self.parse(batch, &record) else {
                 continue;
             };

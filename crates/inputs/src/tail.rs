@@ -18,6 +18,7 @@
 //! open until everything read from it is; a file is recognised by device, inode, birth and content; and whatever the
 //! kernel's notices miss is found by looking.
 
+mod advice;
 mod archive;
 mod claim;
 mod cursor;

@@ -97,7 +97,8 @@ struct Firehose {
 
 impl Firehose {
     async fn put(&self, request: &Request) -> Answer {
-        let call = Call::json(PUT_RECORD_BATCH, &request.body);
+        let call = Call::json(PUT_RECORD_BATCH, &request.body)
+            .with_enough(Operation::PutRecordBatch.enough());
         let call = match self.peer.introduce(&self.client, call, request).await {
             Ok(call) => call,
             Err(answer) => return answer,

@@ -149,7 +149,8 @@ struct Kinesis {
 
 impl Kinesis {
     async fn put(&self, request: &Request) -> Answer {
-        let call = Call::json(PUT_RECORDS, &request.body);
+        let call =
+            Call::json(PUT_RECORDS, &request.body).with_enough(Operation::PutRecords.enough());
         let call = match self.peer.introduce(&self.client, call, request).await {
             Ok(call) => call,
             Err(answer) => return answer,

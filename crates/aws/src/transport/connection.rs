@@ -14,17 +14,18 @@ use tokio::time::{Instant, sleep_until};
 
 use super::response::{Complete, Response};
 use super::stream::Stream;
-use super::{Answer, Problem, Reached};
+use super::{Answer, Enough, Problem, Reached};
 
 /// Room for what is read at once; an answer to 500 records (110 kB) announces its length and is made room for.
 const READ_BYTES: usize = 16 * 1024;
 
-/// How long and how large an exchange may get.
+/// How long and how large an exchange may get, and how much of its answer matters.
 #[derive(Debug)]
 pub(super) struct Limits {
     pub silence: Duration,
     pub whole: Duration,
     pub answer_bytes: usize,
+    pub enough: Option<Enough>,
 }
 
 /// An exchange that brought no answer.
@@ -97,7 +98,8 @@ impl Connection {
             flushed: false,
             write_error: None,
             read: 0,
-            response: Response::new(head.method == Method::HEAD, limits.answer_bytes),
+            response: Response::new(head.method == Method::HEAD, limits.answer_bytes)
+                .ending_with(limits.enough),
         };
         match exchange.run(limits).await {
             Ok(Complete {
@@ -219,8 +221,16 @@ impl Exchange<'_> {
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Complete, Problem>> {
         loop {
-            self.input.reserve(READ_BYTES);
-            let read = ready!(poll_read(self.stream, self.input, cx));
+            let read = match self.response.unwanted() {
+                0 => {
+                    self.input.reserve(READ_BYTES);
+                    ready!(poll_read(self.stream, self.input, cx))
+                }
+                unwanted => {
+                    let passed = ready!(self.stream.poll_pass(unwanted, self.input, cx));
+                    passed.inspect(|bytes| self.response.pass(*bytes))
+                }
+            };
             let closed = match read {
                 Ok(0) => true,
                 Ok(bytes) => {

@@ -6,7 +6,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::StatusCode;
 
-use super::{Answer, Problem};
+use super::{Answer, Enough, Problem};
 
 /// The services' headers take less than 1 kB.
 pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
@@ -19,6 +19,8 @@ const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 pub(super) struct Response {
     to_head: bool,
     bytes_max: usize,
+    /// Asked once, of what has come of the body with the first of its bytes.
+    enough: Option<Enough>,
     state: State,
 }
 
@@ -37,6 +39,8 @@ struct Head {
 /// Where the body ends.
 enum Framing {
     Length(usize),
+    /// It has said enough: what there is of it, and how many bytes follow.
+    Passing(Bytes, usize),
     Chunks(Chunks),
     UntilClosed,
 }
@@ -67,7 +71,36 @@ impl Response {
         Self {
             to_head,
             bytes_max,
+            enough: None,
             state: State::Head,
+        }
+    }
+
+    /// The same with bodies of announced length that end with what is `enough` of them.
+    pub fn ending_with(mut self, enough: Option<Enough>) -> Self {
+        self.enough = enough;
+        self
+    }
+
+    /// How many bytes come next that need not be kept.
+    pub fn unwanted(&self) -> usize {
+        match &self.state {
+            State::Body {
+                framing: Framing::Passing(_, left),
+                ..
+            } => *left,
+            _ => 0,
+        }
+    }
+
+    /// So many of them have come.
+    pub fn pass(&mut self, bytes: usize) {
+        if let State::Body {
+            framing: Framing::Passing(_, left),
+            ..
+        } = &mut self.state
+        {
+            *left -= bytes;
         }
     }
 
@@ -90,6 +123,7 @@ impl Response {
                     None => return Ok(None),
                 },
                 State::Body { head, mut framing } => {
+                    self.ask(&head, &mut framing, input);
                     return match self.read_body(&mut framing, input, closed)? {
                         Some(body) => Ok(Some(complete(head, framing, body))),
                         None if closed => Err(Problem::Closed),
@@ -116,6 +150,23 @@ impl Response {
         }
     }
 
+    /// Looks once whether what there is of the body is enough.
+    fn ask(&mut self, head: &Head, framing: &mut Framing, input: &mut BytesMut) {
+        let Framing::Length(length) = *framing else {
+            return;
+        };
+        if !head.status.is_success() {
+            self.enough = None;
+        }
+        if input.is_empty() || input.len() >= length {
+            return;
+        }
+        if self.enough.take().is_some_and(|enough| enough(input)) {
+            let left = length - input.len();
+            *framing = Framing::Passing(input.split().freeze(), left);
+        }
+    }
+
     fn read_body(
         &self,
         framing: &mut Framing,
@@ -126,10 +177,14 @@ impl Response {
             Framing::Length(length) if input.len() >= *length => {
                 Ok(Some(input.split_to(*length).freeze()))
             }
+            // Perhaps no room is needed for the most of it.
+            Framing::Length(_) if self.enough.is_some() => Ok(None),
             Framing::Length(length) => {
                 input.reserve(*length - input.len());
                 Ok(None)
             }
+            Framing::Passing(body, 0) => Ok(Some(std::mem::take(body))),
+            Framing::Passing(..) => Ok(None),
             Framing::Chunks(chunks) => chunks.read(input, self.bytes_max),
             Framing::UntilClosed if input.len() > self.bytes_max => Err(Problem::TooLarge),
             Framing::UntilClosed => Ok(closed.then(|| input.split().freeze())),
@@ -344,6 +399,50 @@ mod tests {
                 assert_eq!(read(text, *to_head, step), expected, "{text} by {step}");
             }
         }
+    }
+
+    /// The body of what is kept of an answer that comes in pieces of `step` bytes, where `abc` is enough, how many bytes were
+    /// passed, and whether the connection may be used again.
+    fn passed(text: &str, step: usize) -> Result<(String, usize, bool), String> {
+        let enough: Enough = |body| body.starts_with(b"abc");
+        let mut response = Response::new(false, 20).ending_with(Some(enough));
+        let (mut input, mut rest, mut passed) = (BytesMut::new(), text.as_bytes(), 0);
+        loop {
+            let unwanted = response.unwanted();
+            let most = if unwanted > 0 { unwanted } else { step };
+            let (piece, after) = rest.split_at(most.min(step).min(rest.len()));
+            rest = after;
+            if unwanted > 0 {
+                response.pass(piece.len());
+                passed += piece.len();
+            } else {
+                input.extend_from_slice(piece);
+            }
+            let read = response.read(&mut input, piece.is_empty());
+            if let Some(complete) = read.map_err(|problem| problem.to_string())? {
+                let body = String::from_utf8(complete.answer.body.to_vec()).expect("text");
+                let usable = complete.keeps_connection && input.is_empty() && rest.is_empty();
+                return Ok((body, passed, usable));
+            }
+        }
+    }
+
+    #[test]
+    fn what_follows_what_is_enough_is_passed() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+        let good = format!("{head}abcdefghi");
+        let all = |body: &str, passed, usable| Ok((body.to_owned(), passed, usable));
+        assert_eq!(passed(&good, head.len() + 4), all("abcd", 5, true));
+        assert_eq!(passed(&good, head.len() + 8), all("abcdefgh", 1, true));
+        assert_eq!(passed(&good, head.len()), all("abcdefghi", 0, true));
+        // It is asked once, of the first piece.
+        assert_eq!(passed(&good, 1), all("abcdefghi", 0, true));
+        let cut = passed(&good[..good.len() - 1], head.len() + 4);
+        assert!(cut.is_err_and(|problem| problem.contains("closed")));
+        let other = good.replace("200 OK", "500 No");
+        assert_eq!(passed(&other, head.len() + 4), all("abcdefghi", 0, true));
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n";
+        assert_eq!(passed(chunked, chunked.len() - 9), all("abcd", 0, true));
     }
 
     /// However an answer arrives, it is the same one, or fails the same way.

@@ -2,9 +2,10 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
@@ -14,6 +15,38 @@ pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
+
+impl Stream {
+    /// Receives up to `bytes` and forgets them: how many it were, none at the end of the stream. What is not decrypted goes
+    /// through the free room of `room`.
+    pub fn poll_pass(
+        &mut self,
+        bytes: usize,
+        room: &mut BytesMut,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(stream) => {
+                room.reserve(PASSED_BYTES.min(bytes));
+                let free = room.spare_capacity_mut();
+                let most = bytes.min(free.len());
+                let mut read = ReadBuf::uninit(&mut free[..most]);
+                ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+                Poll::Ready(Ok(read.filled().len()))
+            }
+            Stream::Tls(stream) => {
+                // From where it was decrypted, without a copy.
+                let mut stream = Pin::new(stream);
+                let passed = ready!(stream.as_mut().poll_fill_buf(cx))?.len().min(bytes);
+                stream.consume(passed);
+                Poll::Ready(Ok(passed))
+            }
+        }
+    }
+}
+
+/// Room for what is received and forgotten at once.
+const PASSED_BYTES: usize = 16 * 1024;
 
 impl AsyncRead for Stream {
     fn poll_read(

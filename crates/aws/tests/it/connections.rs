@@ -276,6 +276,34 @@ fn an_answer_of_the_largest_size_is_read() {
 }
 
 #[test]
+fn what_follows_what_is_enough_of_an_answer_is_left_out() {
+    let long = [&b"enough"[..], &[b'x'; 1_000_000]].concat();
+    let server = Server::start(move |_, number| {
+        let body = long.clone();
+        match number {
+            0..3 => Reply::ok(body),
+            _ => Reply::Answer(500, Vec::new(), body.into()),
+        }
+    });
+    let client = client(options(&server.url()));
+    let enough: aws::Enough = |body| body.starts_with(b"enough");
+    let all = 1_000_006;
+    on_a_shard(async {
+        for _ in 0..2 {
+            let call = aws::Request::json(TARGET, b"{}").with_enough(enough);
+            let answer = client.send(call).await.unwrap();
+            assert!(answer.body.starts_with(b"enough") && answer.body.len() < all);
+        }
+        let call = aws::Request::json(TARGET, b"{}").with_enough(|_| false);
+        assert_eq!(client.send(call).await.unwrap().body.len(), all);
+        let call = aws::Request::json(TARGET, b"{}").with_enough(enough);
+        let refused = client.send(call).await.unwrap_err();
+        assert_eq!(refused.delivery(), Delivery::Refused, "{refused}");
+    });
+    assert_eq!(server.connections(), 1, "it is read to its end");
+}
+
+#[test]
 fn headers_without_end_are_refused() {
     let server =
         Server::start(|_, _| Reply::Answer(200, vec![("x-long", "y".repeat(40_000))], "".into()));

@@ -12,6 +12,7 @@ use buffer::positions::{Facts, Fingerprint, Position, RowKey};
 use record::{Ledger, Origin, Tag};
 use tokio::time::Instant;
 
+use super::advice::Advice;
 use super::cursor::Cursor;
 use super::descriptor::Descriptor;
 use super::identity::{self, FileId, Marks};
@@ -71,6 +72,8 @@ pub struct Followed {
     pub verified: Instant,
     /// The time of its last change, as the file system tells.
     pub modified: Option<SystemTime>,
+    /// Up to where the kernel need not keep it.
+    pub advice: Advice,
     /// How much memory a batch of its lines takes, in relation to their bytes.
     pub bulk: f32,
     /// When what was refused may be read again, and how often that was.

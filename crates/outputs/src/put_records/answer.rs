@@ -24,6 +24,14 @@ impl Operation {
             Operation::PutRecords => b"\"FailedRecordCount\"",
         }
     }
+
+    /// Tells by the beginning of an answer that nothing has failed, for which [`read`] needs no more of it.
+    pub fn enough(self) -> aws::Enough {
+        match self {
+            Operation::PutRecordBatch => |body| says_none(Operation::PutRecordBatch, body),
+            Operation::PutRecords => |body| says_none(Operation::PutRecords, body),
+        }
+    }
 }
 
 /// The parts of an answer that matter, in the words of both operations. Strings borrow from the body.
@@ -89,6 +97,13 @@ fn except(output: &Output<'_>, request: &Request) -> Answer {
         // A shard that has too much to do holds up its own lane, which is slow enough; the others keep their pace.
         throttled: request.lane.is_none() && failed().any(|(.., code)| code != INTERNAL_FAILURE),
     }
+}
+
+/// Whether the count of the failures is in this beginning of an answer as a whole, and zero.
+fn says_none(operation: Operation, body: &[u8]) -> bool {
+    // Half of a number may look like another one.
+    let is_whole = body.last().is_some_and(|byte| !byte.is_ascii_digit());
+    is_whole && failures(operation, body) == Some(0)
 }
 
 /// The number behind the key that counts the failures, found without parsing what stands before it: inside JSON a quoted
@@ -210,6 +225,29 @@ mod tests {
             except(&[1], why, false),
             "a shard holds up its own lane only"
         );
+    }
+
+    #[test]
+    fn a_beginning_is_enough_if_it_counts_no_failures() {
+        let good =
+            br#"{"Encrypted":false,"FailedPutCount":0,"RequestResponses":[{"RecordId":"a"}]}"#;
+        let end = good.len() - br#","RequestResponses":[{"RecordId":"a"}]}"#.len();
+        for cut in 0..good.len() {
+            let is_enough = FIREHOSE.enough()(&good[..cut]);
+            assert_eq!(is_enough, cut > end, "{cut}");
+            if is_enough {
+                assert_eq!(read(FIREHOSE, &good[..cut], &request(1, &[])), Answer::Done);
+            }
+        }
+        for other in [
+            &br#"{"FailedPutCount":10,"RequestResponses":["#[..],
+            br#"{"FailedPutCount":null,"RequestResponses":["#,
+            br#"{"FailedRecordCount":0,"Records":["#,
+            br#"{"RequestResponses":[{"RecordId":"#,
+        ] {
+            assert!(!FIREHOSE.enough()(other));
+        }
+        assert!(KINESIS.enough()(br#"{"FailedRecordCount":0,"Records":[{"#));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use buffer::positions::{Fingerprint, RowKey};
 use record::Ledger;
 use tokio::time::Instant;
 
+use super::super::advice::Advice;
 use super::super::cursor::Cursor;
 use super::super::descriptor::{self, Descriptor, Opened};
 use super::super::file::{Again, Flags, Followed, Place, is_older, real_name};
@@ -337,6 +338,7 @@ impl Follower {
             grown: now,
             verified: now,
             modified: opened.metadata.modified().ok(),
+            advice: Advice::new(now),
             bulk: BULK_FIRST,
             again: Again::default(),
             marks: None,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,7 +10,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use record::{Batch, Budget, Origin, Permit};
-use rustix::fs::Advice;
 use tokio::time::Instant;
 
 use super::super::cursor::{Cursor, Limits, Means, Piece, Scratch, Step};
@@ -22,8 +22,6 @@ use super::{CHUNK_MIN, Follower, Number, Pace, SLICE};
 /// Between two attempts to hand over what was refused, at first and at most.
 const AGAIN_FIRST: Duration = Duration::from_millis(250);
 const AGAIN_MAX: Duration = Duration::from_secs(30);
-/// The kernel is told this often that what was read need not be kept.
-const ADVISE_EVERY: u64 = 8 << 20;
 
 /// When descriptors are short, so many are given up.
 const SPARE: usize = 8;
@@ -137,7 +135,7 @@ impl Follower {
             Ok(Step::Lines(piece)) => {
                 let bytes = piece.bytes.len();
                 self.hand_over(number, piece, Reading::On);
-                self.after_read(number, position);
+                self.after_read(number, position, now);
                 Turn::Read(bytes)
             }
             Ok(Step::Skipped(range)) => self.pass_over(number, range),
@@ -233,18 +231,20 @@ impl Follower {
         }
     }
 
-    fn after_read(&mut self, number: Number, before: u64) {
+    fn after_read(&mut self, number: Number, before: u64, now: Instant) {
         let Some(file) = self.files.get_mut(&number) else {
             return;
         };
         file.note_head();
         file.flags.trouble_told = false;
-        let read_to = file.cursor.position();
-        if self.setup.options.file_cache_advise && before / ADVISE_EVERY != read_to / ADVISE_EVERY {
+        if !self.setup.options.file_cache_advise {
+            return;
+        }
+        let read = (before, file.cursor.position());
+        let told = file.advice.after_read(read, file.modified, now);
+        if let (Some(to), Some(held)) = (told.and_then(NonZeroU64::new), file.descriptor.held()) {
             // Only advice: it changes nothing if it is not taken.
-            let length = std::num::NonZeroU64::new(read_to);
-            let held = file.descriptor.held();
-            let _ = held.map(|held| rustix::fs::fadvise(held, 0, length, Advice::DontNeed));
+            let _ = rustix::fs::fadvise(held, 0, Some(to), rustix::fs::Advice::DontNeed);
         }
     }
 
