@@ -18,6 +18,7 @@ use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
+use crate::read_ahead::ReadAhead;
 use crate::reading_on::{ReadingOn, sleep_until};
 use crate::road::Road;
 use crate::shards::{self, Member};
@@ -159,6 +160,7 @@ impl Pipeline {
             dead_letters,
             state,
             stop,
+            read_ahead: Rc::new(ReadAhead::new()),
             member: member.clone(),
         };
         let mut builder = Builder::new(&plan, level, &shared, &mut counts);
