@@ -141,6 +141,8 @@ impl Pipeline {
         mut handovers: Handovers,
         member: Member,
     ) -> Result<Pipeline, PipelineError> {
+        // What loading needed and building does not: the start would be the process's peak.
+        idle::release_program();
         let (stop_handle, stop) = StopHandle::new();
         let mut counts = Counts::new();
         let grace = grace(&plan);
@@ -168,6 +170,7 @@ impl Pipeline {
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
             .unzip();
+        idle::release_program();
         let filters = builder.filters(plan.filters);
         let mut built_inputs = Vec::new();
         for planned in plan.inputs {
