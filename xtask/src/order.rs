@@ -356,6 +356,9 @@ fn order(seen: &[Seen]) -> Order {
         .map(|(name, count)| (count, name))
         .collect();
     at_work.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    at_work.iter().for_each(|(_, name)| {
+        others.remove(name);
+    });
     Order {
         at_work: at_work.into_iter().map(|(_, name)| name).collect(),
         others: others.into_iter().collect(),
@@ -371,7 +374,7 @@ fn without_recursion(name: &str) -> &str {
 fn with_hash(name: &str) -> String {
     match name.rfind("17h").filter(|_| name.starts_with("_ZN")) {
         Some(at) => format!("{}*", &name[..name.len().min(at + "17h".len() + 16)]),
-        None => name.to_owned(),
+        None => pattern(name).unwrap_or_else(|| name.to_owned()),
     }
 }
 
@@ -387,10 +390,18 @@ fn pattern(name: &str) -> Option<String> {
     if !is_name || !name.bytes().all(is_plain) {
         return None;
     }
-    match name.starts_with("_R") {
-        true => Some(without_crate_numbers(name)),
-        false => Some(name.to_owned()),
+    // What LLVM adds where a function is taken into another piece of the program.
+    let (plain, is_added) = name
+        .split_once(".llvm.")
+        .map_or((name, false), |(plain, _)| (plain, true));
+    let mut pattern = match plain.starts_with("_R") {
+        true => without_crate_numbers(plain),
+        false => plain.to_owned(),
+    };
+    if is_added {
+        pattern.push('*');
     }
+    Some(pattern)
 }
 
 /// `Cs` and a number in base 62 up to `_` becomes `Cs*_`.
@@ -435,6 +446,7 @@ mod tests {
             "pthread_x@@GLIBC_2.34",
             "sqlite3Step",
             "_RNvNtCsjrHSEGnQ3l9_3std2io4read",
+            "_RNvNtCsjrHSEGnQ3l9_3std2io5write.llvm.17",
         ];
         let patterns: Vec<String> = names.into_iter().filter_map(pattern).collect();
         assert_eq!(
@@ -443,7 +455,8 @@ mod tests {
                 "_ZN6engine4road4Road6travel17h*",
                 "_ZN3std2io5Write17h*",
                 "sqlite3Step",
-                "_RNvNtCs*_3std2io4read"
+                "_RNvNtCs*_3std2io4read",
+                "_RNvNtCs*_3std2io5write*"
             ]
         );
         assert_eq!(
