@@ -12,9 +12,11 @@ use std::time::Duration;
 use record::Budget;
 use tokio::time::Instant;
 
-/// How far is read ahead at first, in bytes that batches take: six requests of 500 lines of an access log, which is
-/// 300,000 lines a second where an answer takes [`NEAR`]. With less, batches get so small that each line costs more.
-const FIRST: usize = 5 << 19;
+/// How far is read ahead at first, in bytes that batches take: three requests of 500 lines of an access log.
+const FIRST: usize = 3 << 19;
+/// The same once inputs wait for memory: six requests, which is 300,000 lines a second where an answer takes [`NEAR`]. With
+/// less, batches get so small that each line costs more.
+const DRAINING: usize = 5 << 19;
 /// Where answers come sooner than this, waiting for them is not what takes time.
 const NEAR: Duration = Duration::from_millis(10);
 /// Deliveries are counted for so long at least,
@@ -27,7 +29,9 @@ const GAIN: f64 = 1.2;
 /// After an attempt in vain so many periods pass until the next one; twice as many after each further one.
 const PAUSE: u32 = 8;
 const PAUSE_MAX: u32 = 256;
-/// Without an answer for so long, it begins anew.
+/// After so many periods in which inputs did not wait for memory it begins anew,
+const CALM: u32 = 10;
+/// and after so long without an answer.
 const IDLE: Duration = Duration::from_secs(2);
 
 /// The memory of inputs that read ahead of one output.
@@ -44,6 +48,8 @@ struct State {
     /// Periods until more is tried, and how many there were the last time.
     wait: u32,
     pause: u32,
+    /// Periods since inputs waited for memory.
+    calm: u32,
     period: Period,
 }
 
@@ -107,6 +113,7 @@ impl State {
             before: None,
             wait: 0,
             pause: PAUSE,
+            calm: 0,
             period: Period::new(now),
         }
     }
@@ -125,6 +132,9 @@ impl State {
         if period.is_over() {
             self.end_period(most);
             self.period = Period::new(now);
+            if self.calm == CALM {
+                *self = State::new(now);
+            }
         }
     }
 
@@ -139,9 +149,13 @@ impl State {
             }
             self.pause = PAUSE;
         }
-        if self.wait > 0 {
+        let is_held_up = period.was_held_up();
+        self.calm = if is_held_up { 0 } else { self.calm + 1 };
+        if is_held_up && self.bytes < DRAINING.min(most) {
+            self.bytes = DRAINING.min(most);
+        } else if self.wait > 0 {
             self.wait -= 1;
-        } else if self.bytes < most && period.was_held_up() && period.answer_time() >= NEAR {
+        } else if self.bytes < most && is_held_up && period.answer_time() >= NEAR {
             self.before = Some((rate, self.bytes));
             self.bytes = more(self.bytes, most);
         }
@@ -258,7 +272,7 @@ mod tests {
     async fn a_near_service_gets_little_ahead() {
         let (ahead, room) = governed();
         let sizes = service(2, f64::MAX).work(&ahead, &room, 60).await;
-        assert_eq!(sizes, [FIRST; 3]);
+        assert_eq!(sizes, [FIRST, DRAINING, DRAINING]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -266,10 +280,10 @@ mod tests {
         let (ahead, room) = governed();
         // Two requests are enough for what it takes.
         let sizes = service(20, 100.0).work(&ahead, &room, 60).await;
-        assert_eq!(sizes, [FIRST, more(FIRST, LIMIT), FIRST]);
+        assert_eq!(sizes, [FIRST, more(DRAINING, LIMIT), DRAINING]);
         service(20, 100.0).work(&ahead, &room, 10).await;
         let later = service(20, 100.0).work(&ahead, &room, 30).await;
-        assert_eq!(later, [FIRST; 3], "a minute passes between attempts");
+        assert_eq!(later, [DRAINING; 3], "a minute passes between attempts");
     }
 
     #[tokio::test(start_paused = true)]
@@ -277,6 +291,23 @@ mod tests {
         let (ahead, room) = governed();
         for _ in 0..1000 {
             tokio::time::advance(Duration::from_millis(20)).await;
+            ahead.note_answer(1, 500, false);
+        }
+        assert_eq!(room.window(), FIRST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_inputs_no_longer_wait_they_read_less_far_ahead() {
+        let (ahead, room) = governed();
+        service(50, f64::MAX).work(&ahead, &room, 5).await;
+        assert_eq!(room.window(), LIMIT);
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_millis(50)).await;
+            ahead.note_answer(1, 500, false);
+        }
+        assert_eq!(room.window(), LIMIT, "not at once");
+        for _ in 0..200 {
+            tokio::time::advance(Duration::from_millis(50)).await;
             ahead.note_answer(1, 500, false);
         }
         assert_eq!(room.window(), FIRST);
