@@ -235,6 +235,9 @@ impl Storage {
             fs = Arc::clone(&disk.fs);
         }
         let (log, recovered) = wal::Log::open(fs, settings)?;
+        for gap in &recovered.gaps {
+            self.counted.tell_gap(&self.log, gap);
+        }
         report::recovered(&self.log, &directory.path, &recovered, &ways);
         for name in recovered.waiting.keys() {
             if self.find(name).is_none() {

@@ -195,6 +195,18 @@ pub fn text(watched: &Watched, started: SystemTime, since_start: Duration) -> St
         "",
         u64::from(watched.all_storage().is_failing.get() > 0),
     );
+    text.counter(
+        "fluentbit_storage_damaged_places_total",
+        "Places of the log of records that wait on the disk where some were damaged or gone.",
+        "",
+        watched.all_storage().damaged_places.get(),
+    );
+    text.counter(
+        "fluentbit_storage_damaged_bytes_total",
+        "The bytes that could not be read there.",
+        "",
+        watched.all_storage().damaged_bytes.get(),
+    );
     let start = started
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()

@@ -318,6 +318,7 @@ mod tests {
         };
         let watched = Watched::new(pipeline);
         watched.storage.is_shown.set(1);
+        watched.storage.damaged_places.set(2);
         Monitor::new(
             watched,
             Admin::default(),
@@ -392,6 +393,8 @@ mod tests {
         assert_eq!(value("ingestion_paused"), Some("1"), "{body}");
         assert_eq!(value("storage_overlimit"), Some("1"));
         assert_eq!(value("storage_memory_bytes"), Some("100"));
+        let damaged = "\nfluentbit_storage_damaged_places_total 2 ";
+        assert!(body.contains(damaged), "{body}");
     }
 
     #[tokio::test]

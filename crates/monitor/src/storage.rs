@@ -22,6 +22,10 @@ pub struct StorageGauges {
     pub segments_open: Gauge,
     /// Not zero while the write-ahead log cannot be written.
     pub is_failing: Gauge,
+    /// Places of the write-ahead log whose records were found damaged or gone.
+    pub damaged_places: Gauge,
+    /// The bytes that could not be read there.
+    pub damaged_bytes: Gauge,
 }
 
 impl StorageGauges {
@@ -34,6 +38,8 @@ impl StorageGauges {
                 (&sum.segments, &shard.segments),
                 (&sum.segments_open, &shard.segments_open),
                 (&sum.is_failing, &shard.is_failing),
+                (&sum.damaged_places, &shard.damaged_places),
+                (&sum.damaged_bytes, &shard.damaged_bytes),
             ];
             gauges
                 .iter()

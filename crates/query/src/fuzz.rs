@@ -15,7 +15,7 @@ fn fuzz_statements() {
 
 fn statements() {
     ::fuzz::Target::new("statements")
-        .files("tests/seed", &[".sql"])
+        .files("../../tests/seed", &[".sql"])
         .seeds([
             "SELECT a, count(*) FROM t WHERE b LIKE 'x%' ESCAPE '!' GROUP BY 1 HAVING max_by(c, d) > 1 ORDER BY 2 DESC LIMIT 5",
             "WITH x AS (SELECT if(a > 1, cast(b AS varchar(3)), try_cast(c AS date)) FROM t) SELECT * FROM x -- end",

@@ -274,7 +274,11 @@ fn stopped_well(world: &World, counters: &Counters) {
         .outputs
         .iter()
         .all(|output| output.in_flight() == 0);
-    if is_idle && (world.is_healed() || !world.positions_fail()) {
+    // What an output held that panicked, and what was read together with it, goes back to its file; a router that is about
+    // to stop does not read it again.
+    let lately = world.now().saturating_sub(GRACE + COMMIT_LAG);
+    let gave_back = world.meant_panic.get().is_some_and(|at| at >= lately);
+    if is_idle && !gave_back && (world.is_healed() || !world.positions_fail()) {
         let unwritten = world.book.borrow().uncovered(None);
         world.check(unwritten.map_or(Ok(()), |id| {
             Err(format!(
@@ -288,7 +292,7 @@ fn stopped_well(world: &World, counters: &Counters) {
 fn commits_in_time(world: &World) {
     if world.positions_fail()
         || world.disk_fails()
-        || world.meant_panics.take() > 0
+        || world.meant_panic.get().is_some()
         || world.life_time() < COMMIT_LAG
     {
         return;

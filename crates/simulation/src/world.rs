@@ -59,8 +59,8 @@ pub struct World {
     steps: Cell<u64>,
     dies_at: Cell<Option<u64>>,
     died: Notify,
-    /// Panics that were meant.
-    pub meant_panics: Cell<u32>,
+    /// When an output last panicked in this life, as it was meant to.
+    pub meant_panic: Cell<Option<Duration>>,
     violation: RefCell<Option<Finding>>,
 }
 
@@ -94,7 +94,7 @@ impl World {
             steps: Cell::new(0),
             dies_at: Cell::new(None),
             died: Notify::new(),
-            meant_panics: Cell::new(0),
+            meant_panic: Cell::new(None),
             violation: RefCell::default(),
             scenario,
         });
@@ -139,7 +139,7 @@ impl World {
     pub fn begin_life(&self, dies_at: Option<u64>) {
         self.life.set(self.life.get() + 1);
         self.life_began.set(self.now());
-        self.meant_panics.set(0);
+        self.meant_panic.set(None);
         self.dead.set(false);
         self.steps.set(0);
         self.dies_at.set(dies_at);

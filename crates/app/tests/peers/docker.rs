@@ -15,47 +15,75 @@ use crate::harness::places::{Ecs, Eks};
 use crate::harness::router::Router;
 use crate::harness::web::Web;
 
-/// Runs NGINX with the `fluentd` driver on the post's socket, `options` added, through 300 requests.
-fn through_the_fluentd_driver(options: &[&str]) {
-    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
-        return;
-    };
-    let folder = folder();
-    let folder = folder.path();
-    let Some(docker) = Docker::start(folder) else {
-        return;
-    };
-    let lake = Lake::start(folder, &aws);
-    lake.create_stream("ecs-stream", "ecs");
-    let ecs = Ecs::place(folder);
-    let router = Router::listening(&ecs.configuration, &ecs.socket, &lake);
+/// A node of the post's ECS cluster: its Docker Engine, a web server that logs through the `fluentd` driver, and the lake.
+struct EcsNode {
+    web: Web,
+    ecs: Ecs,
+    lake: Lake,
+    docker: Docker,
+    // Last, because all of them are in it.
+    _folder: tempfile::TempDir,
+}
 
-    let mut web = Web::new(folder);
-    let address = format!("fluentd-address=unix://{}", ecs.socket.display());
-    let logging = [
-        "--log-driver",
-        "fluentd",
-        "--log-opt",
-        &address,
-        "--log-opt",
-        "tag=logs-from-nginx",
-    ];
-    docker.start_nginx("web", &web, &[&logging, options].concat());
-    greeted(&lake, "ecs");
-    web.visit(300);
+impl EcsNode {
+    /// Nothing, and that is said, where a peer is not there.
+    fn new() -> Option<EcsNode> {
+        let [aws] = peers(["FLUMEN_PEER_AWS"])?;
+        let folder = folder();
+        let docker = Docker::start(folder.path())?;
+        let lake = Lake::start(folder.path(), &aws);
+        lake.create_stream("ecs-stream", "ecs");
+        Some(EcsNode {
+            web: Web::new(folder.path()),
+            ecs: Ecs::place(folder.path()),
+            lake,
+            docker,
+            _folder: folder,
+        })
+    }
+
+    fn router(&self) -> Router {
+        Router::listening(&self.ecs.configuration, &self.ecs.socket, &self.lake)
+    }
+
+    /// Starts NGINX with the driver on the post's socket, `options` added.
+    fn start_nginx(&self, options: &[&str]) {
+        let address = format!("fluentd-address=unix://{}", self.ecs.socket.display());
+        let logging = [
+            "--log-driver",
+            "fluentd",
+            "--log-opt",
+            &address,
+            "--log-opt",
+            "tag=logs-from-nginx",
+        ];
+        let logging = [&logging, options].concat();
+        self.docker.start_nginx("web", &self.web, &logging);
+        greeted(&self.lake, "ecs");
+    }
+}
+
+/// NGINX through 300 requests, the driver's `options` added.
+fn through_the_fluentd_driver(options: &[&str]) {
+    let Some(mut node) = EcsNode::new() else {
+        return;
+    };
+    let router = node.router();
+    node.start_nginx(options);
+    node.web.visit(300);
     // The driver gives up what it has not sent ten seconds after its container has ended.
-    delivered(&lake, "ecs", &web);
-    let lines = docker.stop("web");
+    delivered(&node.lake, "ecs", &node.web);
+    let lines = node.docker.stop("web");
 
     let written = Lines::written(lines.iter().map(String::as_str));
     assert!(written.len() > 300, "{written:?}");
-    lake.delivered("ecs", written.len());
+    node.lake.delivered("ecs", written.len());
     router.terminate();
-    let records = lake.records("ecs");
+    let records = node.lake.records("ecs");
     assert_exactly_once(&written, &records);
     assert_parsed(&records, "/ok/000001", AGENT);
     assert_unparsed_is_whole(&records);
-    lake.terminate();
+    node.lake.terminate();
 }
 
 /// Waits until what NGINX says on its standard error is in the objects. Only then may it write to its standard output: the
@@ -108,56 +136,33 @@ fn docker_fluentd_driver_with_event_time() {
 /// The router may leave and come back: a driver that waits for acknowledgements sends again what it got none for.
 #[test]
 fn docker_fluentd_driver_while_the_router_restarts() {
-    let Some([aws]) = peers(["FLUMEN_PEER_AWS"]) else {
+    let Some(mut node) = EcsNode::new() else {
         return;
     };
-    let folder = folder();
-    let folder = folder.path();
-    let Some(docker) = Docker::start(folder) else {
-        return;
-    };
-    let lake = Lake::start(folder, &aws);
-    lake.create_stream("ecs-stream", "ecs");
-    let ecs = Ecs::place(folder);
-    let first = Router::listening(&ecs.configuration, &ecs.socket, &lake);
-
-    let mut web = Web::new(folder);
-    let address = format!("fluentd-address=unix://{}", ecs.socket.display());
-    let logging = [
-        "--log-driver",
-        "fluentd",
-        "--log-opt",
-        &address,
-        "--log-opt",
-        "tag=logs-from-nginx",
-    ];
-    let patient = [
+    let first = node.router();
+    node.start_nginx(&[
         "--log-opt",
         "fluentd-async=true",
         "--log-opt",
         "fluentd-request-ack=true",
-    ];
-    let often = [
         "--log-opt",
         "fluentd-retry-wait=100ms",
         "--log-opt",
         "fluentd-max-retries=1000",
-    ];
-    docker.start_nginx("web", &web, &[&logging[..], &patient, &often].concat());
-    greeted(&lake, "ecs");
-    web.visit(100);
+    ]);
+    node.web.visit(100);
     first.terminate();
-    web.visit(100);
-    let second = Router::listening(&ecs.configuration, &ecs.socket, &lake);
-    web.visit(100);
-    delivered(&lake, "ecs", &web);
+    node.web.visit(100);
+    let second = node.router();
+    node.web.visit(100);
+    delivered(&node.lake, "ecs", &node.web);
     // What the driver has not sent when a container ends, it discards: so let there be nothing more.
-    let lines = docker.kill("web");
+    let lines = node.docker.kill("web");
 
     let written = Lines::written(lines.iter().map(String::as_str));
-    lake.delivered("ecs", written.len());
+    node.lake.delivered("ecs", written.len());
     second.terminate();
-    assert_exactly_once(&written, &lake.records("ecs"));
+    assert_exactly_once(&written, &node.lake.records("ecs"));
 }
 
 /// Links a container's log into the folder of container logs, as a Kubernetes node has it.

@@ -9,7 +9,7 @@ use config::{
 };
 
 fn load(main: &str, parsers: &str) -> (Document, Diagnostics) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/seed");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/seed");
     let read = |name: &str| fs::read(folder.join(name)).expect("readable");
     let host = MemoryHost::new()
         .with_file("etc/main.conf", read(main))

@@ -7,15 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use buffer::wal::{Gap, Recovered};
 use monitor::OutputCounters;
-use plugin::Log;
+use plugin::{Counter, Log};
 
 use super::{Report, TOTAL_LIMIT, Way};
 
 /// Says what was found at start.
 pub fn recovered(log: &Log, folder: &Path, recovered: &Recovered, ways: &[Rc<Way>]) {
-    for gap in &recovered.gaps {
-        say_gap(log, gap);
-    }
     for (name, waiting) in &recovered.waiting {
         let (records, bytes) = (waiting.records, waiting.bytes);
         let folder = folder.display();
@@ -51,20 +48,34 @@ fn say_gap(log: &Log, gap: &Gap) {
     }
 }
 
-/// What outputs are counted in, by their names.
+/// What is lost is counted here.
 #[derive(Clone, Default)]
-pub struct Counted(Arc<Mutex<BTreeMap<Arc<str>, OutputCounters>>>);
+pub struct Counted {
+    /// Outputs by their names.
+    outputs: Arc<Mutex<BTreeMap<Arc<str>, OutputCounters>>>,
+    /// Places of the log where records are damaged or gone.
+    pub damaged_places: Counter,
+    /// The bytes that cannot be read there.
+    pub damaged_bytes: Counter,
+}
 
 impl Counted {
     /// An output is counted here from now on.
     pub fn set(&self, counters: &OutputCounters) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(Arc::clone(&counters.name), counters.clone());
+    }
+
+    /// Says and counts that records of the log are damaged or gone.
+    pub fn tell_gap(&self, log: &Log, gap: &Gap) {
+        self.damaged_places.add(1);
+        self.damaged_bytes.add(gap.bytes);
+        say_gap(log, gap);
     }
 
     /// Records were dropped because too many wait for an output.
     fn drop_oldest(&self, name: &str, records: u64) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(counters) = all.get(name) {
             // They were never handed to it: counted as routed and settled too, so that the sums hold.
             counters.routed.add(records);
@@ -83,7 +94,7 @@ pub fn teller(log: &Log, counted: &Counted) -> impl Fn(Report<'_>) + Send + 'sta
             "cannot write: {error}; what is not safe stays in memory, and its sources wait"
         )),
         Report::Recovered => log.info(format_args!("can write again")),
-        Report::Gap(gap) => say_gap(&log, gap),
+        Report::Gap(gap) => counted.tell_gap(&log, gap),
         Report::Dropped { records: 0, .. } => {}
         Report::Dropped { route, records } => {
             log.error(format_args!(

@@ -84,15 +84,18 @@ impl Running {
             let is_paused = budget.is_closed() || budget.is_full();
             counters.is_paused.set(u64::from(is_paused));
         }
-        let Some(open) = self.storage.as_ref().and_then(|storage| storage.opened()) else {
+        let Some(storage) = &self.storage else {
+            return;
+        };
+        let (gauges, counted) = (&self.watched.storage, &storage.counted);
+        gauges.damaged_places.set(counted.damaged_places.get());
+        gauges.damaged_bytes.set(counted.damaged_bytes.get());
+        let Some(open) = storage.opened() else {
             return;
         };
         let (segments, _) = open.writer.size();
-        self.watched.storage.segments.set(segments as u64);
-        self.watched
-            .storage
-            .segments_open
-            .set(u64::from(segments > 0));
+        gauges.segments.set(segments as u64);
+        gauges.segments_open.set(u64::from(segments > 0));
         self.watch_writing(&open);
     }
 

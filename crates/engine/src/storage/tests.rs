@@ -20,6 +20,7 @@ use crate::oversight::{Leftover, Oversight};
 
 mod chunks_up;
 mod closing;
+mod damage;
 mod lagging;
 
 const MIB: usize = 1 << 20;

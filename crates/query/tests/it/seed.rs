@@ -8,7 +8,7 @@ use crate::slt::lake;
 
 async fn run(lake: &Path, file: &str) -> Vec<Row> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/seed")
+        .join("../../tests/seed")
         .join(file);
     let sql = std::fs::read_to_string(&path).expect(file);
     let session = Session::open(lake).expect("session");

@@ -251,8 +251,7 @@ impl Client {
         if !self.world.is_healed() && self.world.dice(|dice| dice.chance(rate)) {
             self.world.say(|| format!("output {} panics", self.index));
             self.world.book.borrow_mut().panicked(self.index);
-            let meant = &self.world.meant_panics;
-            meant.set(meant.get() + 1);
+            self.world.meant_panic.set(Some(self.world.now()));
             std::panic::panic_any(MeantPanic);
         }
     }
