@@ -1,12 +1,15 @@
 //! `cargo xtask order`: which functions run while the slim router works, written down as a linker script that puts them
-//! next to each other (`crates/app/at_work.ld`, which `crates/app/build.rs` hands to the linker).
+//! next to each other, the busiest first (`crates/app/at_work.ld`, which `crates/app/build.rs` hands to the linker).
 //!
 //! The kernel maps a program's pages in pieces of 64 KiB, and all of a piece counts as resident: functions that run, spread
 //! over the whole program, cost five times their size. They are found by running the router under callgrind, once it has
-//! started: what only a start needs is not wanted. Names go without the compiler's hashes, so that the script outlives a
-//! change of the compiler or of a library; a name that is gone matches nothing.
+//! started: what only a start needs is not wanted. Both builds are asked, the usual one and the one that is shipped: what is
+//! inlined differs. Names go without the compiler's hashes, so that the script outlives a change of the compiler or of a
+//! library; a name that is gone matches nothing. Where several functions share a name without its hash and only some of
+//! them run, those are named with it; a change of the compiler makes the others join them, which costs memory and
+//! nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -31,10 +34,18 @@ const FOR_PROCESSORS: [&str; 3] = [
     "_ZN6memchr4arch6x86_64*",
     "ring_core_*_adx",
 ];
-/// The router's start takes some seconds under callgrind; what it gives back then (`engine/src/idle.rs`) two more.
-const START: Duration = Duration::from_secs(14);
+/// What ring has in assembler is in no section of its own: the files that encrypt, and all others.
+const ENCRYPTING: [&str; 2] = ["*aes*-x86_64*", "*ghash*"];
 /// As slow as callgrind, and long enough for a few writes to the database of positions.
 const LINES: [&str; 4] = ["--rate", "500", "--duration", "20s"];
+/// A file that is drained, in addition.
+const BACKLOG: [&str; 2] = ["--count", "20000"];
+/// The router has started, and given back what only that needed (`engine/src/idle.rs`), when it has done next to nothing
+/// for so long:
+const QUIET: Duration = Duration::from_secs(4);
+/// less than this, in the scheduler's nanoseconds.
+const QUIET_WORK: u64 = 100_000_000;
+const STARTING: Duration = Duration::from_secs(180);
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -49,33 +60,75 @@ pub fn run(root: &Path) -> bool {
 }
 
 fn write(root: &Path) -> Result<usize, String> {
-    let mut build = suite::cargo(root);
-    build.args([
+    let target = peers::target(root);
+    build(
+        root,
         "build",
-        "--release",
-        "-p",
-        "flumen",
-        "--no-default-features",
-    ]);
-    build.args(["--features", "bench,lake"]);
-    watched(&mut build, COMPILING, |_| ())?;
-    let program = peers::target(root).join("release/flumen");
-    let mut names = BTreeSet::new();
-    for output in OUTPUTS {
-        let folder = peers::target(root).join("order");
-        // What an earlier run has left would be read again.
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join("logs")).map_err(|error| error.to_string())?;
-        names.extend(patterns(&work(&program, &folder, root, output)?));
+        &["--release", "--features", "bench,lake"],
+        &[],
+    )?;
+    // Names are what is looked for.
+    let named = ["--", "-C", "strip=none"];
+    build(
+        root,
+        "rustc",
+        &["--profile", "dist", "--bin", "flumen"],
+        &named,
+    )?;
+    let peer = target.join("release/flumen");
+    let mut seen = Vec::new();
+    for program in [peer.clone(), target.join("dist/flumen")] {
+        let mut counts = BTreeMap::new();
+        for output in OUTPUTS {
+            let folder = target.join("order");
+            // What an earlier run has left would be read again.
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(folder.join("logs")).map_err(|error| error.to_string())?;
+            let place = Place {
+                root,
+                folder: &folder,
+                peer: &peer,
+            };
+            for (name, count) in counted(&work(&program, &place, output)?) {
+                *counts.entry(name).or_default() += count;
+            }
+        }
+        let symbols = captured(
+            Command::new("nm")
+                .args(["-P", "--defined-only"])
+                .arg(&program),
+        )?;
+        seen.push(Seen {
+            counts,
+            instances: instances(&symbols),
+        });
     }
+    let order = order(&seen);
     let path = root.join(SCRIPT);
-    fs::write(&path, script(&names)).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(names.len())
+    fs::write(&path, script(&order)).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(order.at_work.len())
+}
+
+/// Builds the slim program.
+fn build(root: &Path, how: &str, profile: &[&str], behind: &[&str]) -> Result<(), String> {
+    let mut build = suite::cargo(root);
+    build.args([how, "-p", "flumen", "--no-default-features"]);
+    build.args(profile).args(behind);
+    watched(&mut build, COMPILING, |_| ())
+}
+
+/// Where the router works.
+struct Place<'a> {
+    root: &'a Path,
+    folder: &'a Path,
+    /// The program that is the sink, and that writes lines.
+    peer: &'a Path,
 }
 
 /// Lets the router send lines to `output` and gives callgrind's account of it.
-fn work(program: &Path, folder: &Path, root: &Path, output: &str) -> Result<String, String> {
-    let mut sink = Command::new(program);
+fn work(program: &Path, place: &Place<'_>, output: &str) -> Result<String, String> {
+    let Place { root, folder, peer } = *place;
+    let mut sink = Command::new(peer);
     sink.args([
         "bench",
         "sink",
@@ -111,24 +164,14 @@ fn work(program: &Path, folder: &Path, root: &Path, output: &str) -> Result<Stri
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let mut router = Ending::start(&mut router)?;
-    std::thread::sleep(START);
-    let pid = router.0.id().to_string();
+    let pid = router.0.id();
+    wait_until_quiet(pid)?;
+    let pid = pid.to_string();
     captured(Command::new("callgrind_control").args(["-i", "on", &pid]))?;
-    let mut lines = Command::new(program);
-    lines
-        .args([
-            "bench",
-            "gen",
-            "--kind",
-            "nginx",
-            "--wrap",
-            "docker",
-            "--each-line",
-            "--path",
-        ])
-        .arg(folder.join("logs/app.log"))
-        .args(LINES);
-    captured(&mut lines)?;
+    let log = folder.join("logs/app.log");
+    append(peer, &log, &[&LINES[..], &["--each-line"]].concat())?;
+    append(peer, &log, &BACKLOG)?;
+    wait_until_quiet(router.0.id())?;
     captured(Command::new("kill").args(["-TERM", &pid]))?;
     let end = Instant::now() + PATIENCE;
     while router
@@ -143,6 +186,43 @@ fn work(program: &Path, folder: &Path, root: &Path, output: &str) -> Result<Stri
         std::thread::sleep(LOOK);
     }
     fs::read_to_string(&account).map_err(|error| format!("{}: {error}", account.display()))
+}
+
+/// Writes lines as `how` says.
+fn append(peer: &Path, log: &Path, how: &[&str]) -> Result<(), String> {
+    let mut lines = Command::new(peer);
+    lines.args(["bench", "gen", "--kind", "nginx", "--wrap", "docker"]);
+    captured(lines.args(how).arg("--path").arg(log)).map(drop)
+}
+
+/// Waits until the process does nothing but look now and then.
+fn wait_until_quiet(pid: u32) -> Result<(), String> {
+    let end = Instant::now() + STARTING;
+    let (mut since, mut work) = (Instant::now(), worked(pid)?);
+    while since.elapsed() < QUIET {
+        if Instant::now() > end {
+            return Err(format!("the router is still busy after {STARTING:?}"));
+        }
+        std::thread::sleep(LOOK);
+        let now = worked(pid)?;
+        if now - work > QUIET_WORK {
+            (since, work) = (Instant::now(), now);
+        }
+    }
+    Ok(())
+}
+
+/// For how many nanoseconds the threads of a process have run.
+fn worked(pid: u32) -> Result<u64, String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.map_err(|error| format!("the router has ended: {error}"))?;
+    let time = |thread: fs::DirEntry| {
+        // A thread that has just ended has no account any more.
+        let account = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        let first = account.split_ascii_whitespace().next();
+        first.and_then(|time| time.parse::<u64>().ok()).unwrap_or(0)
+    };
+    Ok(threads.flatten().map(time).sum())
 }
 
 /// A process that ends with the value that stands for it.
@@ -186,21 +266,121 @@ fn text(folder: &Path, output: &str, port: &str) -> String {
     )
 }
 
-/// The names of all functions in a callgrind file, as patterns of a linker script.
-fn patterns(account: &str) -> BTreeSet<String> {
-    let names = account.lines().filter_map(|line| {
-        let rest = line
-            .strip_prefix("fn=(")
-            .or_else(|| line.strip_prefix("cfn=("))?;
-        Some(rest.split_once(") ")?.1.trim())
+/// What was seen of one program.
+struct Seen {
+    /// How many instructions ran in each function.
+    counts: BTreeMap<String, u64>,
+    /// How many functions the program has of each pattern.
+    instances: BTreeMap<String, usize>,
+}
+
+/// Patterns for the script.
+#[derive(Debug, Default, PartialEq)]
+struct Order {
+    /// Of functions that run, the busiest first.
+    at_work: Vec<String>,
+    /// Of functions of which some run that were named with their hashes.
+    others: Vec<String>,
+}
+
+/// The functions in a callgrind file, and how many instructions ran in each. A name stands where its number first does; a
+/// line with numbers that follows `calls=` counts what ran in the function that was called.
+fn counted(account: &str) -> BTreeMap<String, u64> {
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut counts = BTreeMap::new();
+    let (mut current, mut is_call) = (None, false);
+    for line in account.lines() {
+        let called = line.strip_prefix("cfn=(");
+        if let Some(rest) = called.or_else(|| line.strip_prefix("fn=(")) {
+            let (number, name) = rest.split_once(')').unwrap_or((rest, ""));
+            if !name.is_empty() {
+                names.insert(number, without_recursion(name.trim()));
+            }
+            if called.is_none() {
+                current = names.get(number).copied();
+            }
+        } else if line.starts_with("calls=") {
+            is_call = true;
+        } else if line.starts_with(|first: char| first.is_ascii_digit() || "+-*".contains(first)) {
+            let count: Option<u64> = line.rsplit(' ').next().and_then(|count| count.parse().ok());
+            if let (Some(name), Some(count), false) = (current, count, is_call) {
+                *counts.entry(name.to_owned()).or_default() += count;
+            }
+            is_call = false;
+        }
+    }
+    counts
+}
+
+/// How many functions there are of each pattern, from what `nm -P` says: a name, a letter, and numbers in each line.
+fn instances(symbols: &str) -> BTreeMap<String, usize> {
+    let mut instances = BTreeMap::new();
+    for line in symbols.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (name, kind) = (words.next(), words.next());
+        if let (Some(name), Some("t" | "T" | "w" | "W")) = (name, kind)
+            && let Some(pattern) = pattern(name)
+        {
+            *instances.entry(pattern).or_default() += 1;
+        }
+    }
+    instances
+}
+
+/// The order of what runs in any of the programs.
+fn order(seen: &[Seen]) -> Order {
+    let mut busy: BTreeMap<String, u64> = BTreeMap::new();
+    let mut others = BTreeSet::new();
+    for program in seen {
+        let mut running: BTreeMap<String, usize> = BTreeMap::new();
+        for name in program.counts.keys().filter_map(|name| pattern(name)) {
+            *running.entry(name).or_default() += 1;
+        }
+        let is_shared = |(pattern, running): (&String, &usize)| {
+            let all = program.instances.get(pattern).copied().unwrap_or(0);
+            (all > *running).then(|| pattern.clone())
+        };
+        others.extend(running.iter().filter_map(is_shared));
+    }
+    for (name, count) in seen.iter().flat_map(|program| &program.counts) {
+        if let Some(pattern) = pattern(name) {
+            let name = match others.contains(&pattern) {
+                true => with_hash(name),
+                false => pattern,
+            };
+            *busy.entry(name).or_default() += count;
+        }
+    }
+    let mut at_work: Vec<(u64, String)> = busy
+        .into_iter()
+        .map(|(name, count)| (count, name))
+        .collect();
+    at_work.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    at_work.iter().for_each(|(_, name)| {
+        others.remove(name);
     });
-    names.filter_map(pattern).collect()
+    Order {
+        at_work: at_work.into_iter().map(|(_, name)| name).collect(),
+        others: others.into_iter().collect(),
+    }
+}
+
+/// Callgrind numbers the calls of a function inside itself.
+fn without_recursion(name: &str) -> &str {
+    name.split('\'').next().unwrap_or(name)
+}
+
+/// A name with its hash, without what may follow.
+fn with_hash(name: &str) -> String {
+    match name.rfind("17h").filter(|_| name.starts_with("_ZN")) {
+        Some(at) => format!("{}*", &name[..name.len().min(at + "17h".len() + 16)]),
+        None => pattern(name).unwrap_or_else(|| name.to_owned()),
+    }
 }
 
 /// The pattern of a function: of one of Rust's without what the compiler or a version adds (in the older form of names a
-/// hash at the end, in the newer one the number of each crate), and without the number of a recursion.
+/// hash at the end, in the newer one the number of each crate).
 fn pattern(name: &str) -> Option<String> {
-    let name = name.split('\'').next().unwrap_or(name);
     if let Some(at) = name.rfind("17h").filter(|_| name.starts_with("_ZN")) {
         return Some(format!("{}*", &name[..at + 3]));
     }
@@ -210,10 +390,18 @@ fn pattern(name: &str) -> Option<String> {
     if !is_name || !name.bytes().all(is_plain) {
         return None;
     }
-    match name.starts_with("_R") {
-        true => Some(without_crate_numbers(name)),
-        false => Some(name.to_owned()),
+    // What LLVM adds where a function is taken into another piece of the program.
+    let (plain, is_added) = name
+        .split_once(".llvm.")
+        .map_or((name, false), |(plain, _)| (plain, true));
+    let mut pattern = match plain.starts_with("_R") {
+        true => without_crate_numbers(plain),
+        false => plain.to_owned(),
+    };
+    if is_added {
+        pattern.push('*');
     }
+    Some(pattern)
 }
 
 /// `Cs` and a number in base 62 up to `_` becomes `Cs*_`.
@@ -229,14 +417,17 @@ fn without_crate_numbers(name: &str) -> String {
     pattern
 }
 
-/// What a function is called in the file is the name of its section. Cold ones stand in sections of another prefix; what
-/// ring has in assembler has none of its own.
-fn script(names: &BTreeSet<String>) -> String {
+/// What a function is called in the file is the name of its section. Cold ones stand in sections of another prefix.
+fn script(order: &Order) -> String {
     let mut script = "/* What runs while the slim router works, next to each other: made by `cargo xtask order`. */\n\
                       SECTIONS {\n  .text.work : {\n"
         .to_owned();
-    let for_processors = FOR_PROCESSORS.map(str::to_owned);
-    for name in names.iter().chain(&for_processors) {
+    for files in ENCRYPTING {
+        script += &format!("    *libring-*:{files}(.text)\n");
+    }
+    let for_processors = FOR_PROCESSORS.iter().map(|name| (*name).to_owned());
+    let names = for_processors.chain(order.at_work.iter().cloned());
+    for name in names.chain(order.others.iter().cloned()) {
         script += &format!("    *(.text.{name} .text.unlikely.{name})\n");
     }
     script + "    *libring-*:*(.text)\n  }\n}\nINSERT BEFORE .text;\n"
@@ -248,31 +439,96 @@ mod tests {
 
     #[test]
     fn functions_lose_their_hashes() {
-        let account = "fn=(1) _ZN6engine4road4Road6travel17h0123456789abcdefE\ncfn=(2) sqlite3Step'2\n\
-                       fn=(1)\ncfn=(3) _ZN3std2io5Write17h00E.llvm.17\nfn=(4) 0x0000000000001050\n\
-                       fn=(5) pthread_x@@GLIBC_2.34\nfn=(6) sqlite3Step\n\
-                       fn=(7) _RNvNtCsjrHSEGnQ3l9_3std2io4read\n";
-        let patterns: Vec<String> = patterns(account).into_iter().collect();
+        let names = [
+            "_ZN6engine4road4Road6travel17h0123456789abcdefE",
+            "_ZN3std2io5Write17h0123456789abcdefE.llvm.17",
+            "0x0000000000001050",
+            "pthread_x@@GLIBC_2.34",
+            "sqlite3Step",
+            "_RNvNtCsjrHSEGnQ3l9_3std2io4read",
+            "_RNvNtCsjrHSEGnQ3l9_3std2io5write.llvm.17",
+        ];
+        let patterns: Vec<String> = names.into_iter().filter_map(pattern).collect();
         assert_eq!(
             patterns,
             [
-                "_RNvNtCs*_3std2io4read",
-                "_ZN3std2io5Write17h*",
                 "_ZN6engine4road4Road6travel17h*",
-                "sqlite3Step"
+                "_ZN3std2io5Write17h*",
+                "sqlite3Step",
+                "_RNvNtCs*_3std2io4read",
+                "_RNvNtCs*_3std2io5write*"
             ]
         );
+        assert_eq!(
+            with_hash("_ZN3std2io5Write17h0123456789abcdefE.llvm.17"),
+            "_ZN3std2io5Write17h0123456789abcdef*"
+        );
+        assert_eq!(with_hash("sqlite3Step"), "sqlite3Step");
+    }
+
+    #[test]
+    fn what_ran_in_a_function_is_counted_without_what_it_called() {
+        let account = "events: Ir\nfn=(1) one\n0 5\n+3 2\ncfn=(2) two'2\ncalls=1 0\n* 100\n+1 1\n\
+                       fn=(2)\n0 30\nfn=(1)\n0 4\n";
+        let expected = [("one".to_owned(), 12), ("two".to_owned(), 30)];
+        assert_eq!(counted(account), expected.into());
+    }
+
+    #[test]
+    fn of_functions_that_share_a_name_those_that_run_have_their_hashes() {
+        let (one, other) = (
+            "_ZN3vec3Vec4push17h1111111111111111E",
+            "_ZN3vec3Vec4push17h2222222222222222E",
+        );
+        let symbols = format!("{one} t 0 1\n{other} t 1 1\nalone T 2 1\ndata D 3 1\n");
+        let instances = instances(&symbols);
+        assert_eq!(instances.len(), 2);
+        let seen = |counts: &[(&str, u64)]| Seen {
+            counts: counts
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
+            instances: instances.clone(),
+        };
+        let some = order(&[seen(&[(one, 5), ("alone", 2)]), seen(&[("alone", 4)])]);
+        assert_eq!(
+            some,
+            Order {
+                at_work: vec![
+                    "alone".to_owned(),
+                    "_ZN3vec3Vec4push17h1111111111111111*".to_owned()
+                ],
+                others: vec!["_ZN3vec3Vec4push17h*".to_owned()],
+            }
+        );
+        let all = order(&[seen(&[(one, 5), (other, 6), ("alone", 2)])]);
+        assert_eq!(all.at_work, ["_ZN3vec3Vec4push17h*", "alone"]);
+        assert!(all.others.is_empty());
     }
 
     #[test]
     fn the_script_leaves_the_usual_layout_as_it_is() {
-        let script = script(&["one".to_owned(), "two17h*".to_owned()].into());
+        let script = script(&Order {
+            at_work: vec!["one".to_owned(), "two17h*".to_owned()],
+            others: vec!["three17h*".to_owned()],
+        });
         assert!(script.contains(
-            "{\n    *(.text.one .text.unlikely.one)\n    *(.text.two17h* .text.unlikely.two17h*)\n"
+            "    *(.text.one .text.unlikely.one)\n    *(.text.two17h* .text.unlikely.two17h*)\n    \
+             *(.text.three17h* .text.unlikely.three17h*)\n    *libring-*:*(.text)\n"
         ));
-        assert!(script.ends_with(
-            "    *(.text.ring_core_*_adx .text.unlikely.ring_core_*_adx)\n    \
-             *libring-*:*(.text)\n  }\n}\nINSERT BEFORE .text;\n"
-        ));
+        assert!(script.contains("{\n    *libring-*:*aes*-x86_64*(.text)\n"));
+        assert!(script.ends_with("  }\n}\nINSERT BEFORE .text;\n"));
+    }
+
+    #[test]
+    fn a_process_that_works_is_not_quiet_for_long() {
+        let pid = std::process::id();
+        let before = worked(pid).expect("an account");
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(20) {
+            std::hint::spin_loop();
+        }
+        assert!(worked(pid).expect("an account") > before);
+        assert!(worked(u32::MAX).is_err());
     }
 }

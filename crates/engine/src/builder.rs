@@ -18,14 +18,15 @@ use crate::identity;
 use crate::memory::Memory;
 use crate::oversight::Oversight;
 use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
+use crate::read_ahead::ReadAhead;
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation};
 use crate::runner::RunnerSettings;
 use crate::shards::Member;
 use crate::storage::{DeadLetters, DefaultStorage, StateDirectory};
 
-/// How far an input whose source keeps what is not read yet reads ahead of a single output, in bytes that its batches take,
-/// if `Mem_Buf_Limit` does not say: ten requests of Firehose under way, of 500 lines of an access log each. More would be
+/// How far an input whose source keeps what is not read yet reads ahead of a single output at most, in bytes that its batches
+/// take, if `Mem_Buf_Limit` does not say: ten requests of Firehose under way, of 500 lines of an access log each. More would be
 /// held for nothing while a file is drained.
 const READ_AHEAD: usize = 4 << 20;
 
@@ -80,6 +81,8 @@ pub struct Shared {
     pub dead_letters: DeadLetters,
     /// Tells outputs of the end.
     pub stop: Stop,
+    /// How far inputs read ahead of a single output.
+    pub read_ahead: Rc<ReadAhead>,
     /// Which shard it is, and what it has together with the others.
     pub member: Member,
 }
@@ -296,6 +299,7 @@ impl<'a> Builder<'a> {
             memory: Arc::clone(&self.shared.memory.records),
             bodies: Arc::clone(&self.shared.memory.bodies),
             dead_letters: self.shared.dead_letters.clone(),
+            read_ahead: Rc::clone(&self.shared.read_ahead),
             oversight: Oversight::new(),
         }
     }
@@ -349,6 +353,17 @@ impl<'a> Builder<'a> {
             false => Shard::ONLY,
         };
         let bytes_max = common.mem_buf_limit.0 as usize;
+        // With several outputs each may hold its share, which is more; what is stored need not be held at all.
+        let follows_output = source_keeps && self.has_one_output && !is_stored;
+        let limit = match bytes_max {
+            0 if follows_output => READ_AHEAD,
+            0 => 0,
+            all => (all / shard.count).max(1),
+        };
+        let budget = self.shared.memory.records.child(limit);
+        if follows_output {
+            self.shared.read_ahead.govern(&budget);
+        }
         let context = InputContext {
             name: Arc::clone(&identity.name),
             tag: common
@@ -359,12 +374,7 @@ impl<'a> Builder<'a> {
             log: self.log("input", &identity, common.log_level),
             metrics: counters.own.clone(),
             parsers: Arc::clone(&self.parsers),
-            budget: self.shared.memory.records.child(match bytes_max {
-                // With several outputs each may hold its share, which is more; what is stored need not be held at all.
-                0 if source_keeps && self.has_one_output && !is_stored => READ_AHEAD,
-                0 => 0,
-                all => (all / shard.count).max(1),
-            }),
+            budget,
             flush: self.flush,
             config_dir: self.config_dir.clone(),
             shard,

@@ -18,6 +18,7 @@ use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
+use crate::read_ahead::ReadAhead;
 use crate::reading_on::{ReadingOn, sleep_until};
 use crate::road::Road;
 use crate::shards::{self, Member};
@@ -140,6 +141,8 @@ impl Pipeline {
         mut handovers: Handovers,
         member: Member,
     ) -> Result<Pipeline, PipelineError> {
+        // What loading needed and building does not: the start would be the process's peak.
+        idle::release_program();
         let (stop_handle, stop) = StopHandle::new();
         let mut counts = Counts::new();
         let grace = grace(&plan);
@@ -159,6 +162,7 @@ impl Pipeline {
             dead_letters,
             state,
             stop,
+            read_ahead: Rc::new(ReadAhead::new()),
             member: member.clone(),
         };
         let mut builder = Builder::new(&plan, level, &shared, &mut counts);
@@ -166,6 +170,7 @@ impl Pipeline {
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
             .unzip();
+        idle::release_program();
         let filters = builder.filters(plan.filters);
         let mut built_inputs = Vec::new();
         for planned in plan.inputs {

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::oversight::{Leftover, Order, Oversight};
 use crate::pace::{Generation, Pace};
+use crate::read_ahead::ReadAhead;
 use crate::retry::{Backoff, is_allowed};
 use crate::road::Delivery;
 use crate::storage::DeadLetters;
@@ -52,6 +53,8 @@ pub struct RunnerSettings {
     pub memory: Arc<Budget>,
     /// The memory that bodies of all outputs are counted in.
     pub bodies: Arc<Budget>,
+    /// How far inputs read ahead, which depends on what answers say.
+    pub read_ahead: Rc<ReadAhead>,
     pub oversight: Rc<Oversight>,
     /// Where records go that are given up.
     pub dead_letters: DeadLetters,
@@ -279,7 +282,7 @@ where
                 self.note_answer(flight.slot);
                 let all = flight.tries.sent_first(flight.request.parts.len());
                 self.pace.answered(sent, answer.is_throttled(all));
-                self.answered(flight, answer);
+                self.note_delivered(|runner| runner.answered(flight, answer));
             }
             Event::FlushIsDue | Event::MemoryIsWanted => self.seal(),
             Event::RetryIsDue => self.retry_due(),

@@ -11,6 +11,8 @@ use std::task::{Poll, Waker};
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,
+    /// How much of the limit may be used for now.
+    window: AtomicUsize,
     used: AtomicUsize,
     /// Nobody gets anything, however much room there is.
     is_closed: AtomicBool,
@@ -25,6 +27,7 @@ impl Budget {
     pub fn new(limit: usize) -> Arc<Budget> {
         Arc::new(Budget {
             limit,
+            window: AtomicUsize::new(usize::MAX),
             used: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
             parent: None,
@@ -37,6 +40,7 @@ impl Budget {
     pub fn child(self: &Arc<Budget>, limit: usize) -> Arc<Budget> {
         Arc::new(Budget {
             limit,
+            window: AtomicUsize::new(usize::MAX),
             used: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
             parent: Some(Arc::clone(self)),
@@ -53,6 +57,21 @@ impl Budget {
     /// The limit in bytes; 0 means none.
     pub fn limit(&self) -> usize {
         self.limit
+    }
+
+    /// Gives permits only up to `bytes` from now on, where the limit allows as many.
+    pub fn narrow(&self, bytes: usize) {
+        self.window.store(bytes, Ordering::Release);
+        self.wake_waiting();
+    }
+
+    /// Up to how many bytes permits are given now; 0 means that there is no limit.
+    pub fn window(&self) -> usize {
+        match (self.window.load(Ordering::Acquire), self.limit) {
+            (usize::MAX, limit) => limit,
+            (window, 0) => window,
+            (window, limit) => window.min(limit),
+        }
     }
 
     /// The least limit in bytes of this budget and of those it counts against; 0 means that none of them has one.
@@ -160,7 +179,8 @@ impl Budget {
         .await;
     }
 
-    fn is_wanted(&self) -> bool {
+    /// Whether somebody waits for room here or in a child.
+    pub fn is_wanted(&self) -> bool {
         !self.waiting.lock().expect("no panic while held").is_empty()
     }
 
@@ -168,8 +188,9 @@ impl Budget {
         if self.is_closed() {
             return false;
         }
+        let limit = self.window();
         let room = |used: usize| {
-            let fits = self.limit == 0 || used == 0 || used.saturating_add(bytes) <= self.limit;
+            let fits = limit == 0 || used == 0 || used.saturating_add(bytes) <= limit;
             fits.then_some(used + bytes)
         };
         if self
@@ -287,6 +308,27 @@ mod tests {
             budget.try_take(500).is_some(),
             "an empty budget always gives one permit"
         );
+    }
+
+    #[test]
+    fn a_narrow_budget_gives_less_until_it_is_wide_again() {
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        let budget = Budget::new(100);
+        assert_eq!(budget.window(), 100);
+        budget.narrow(40);
+        assert_eq!((budget.window(), budget.limit()), (40, 100));
+        let held = budget.try_take(30).expect("empty");
+        let mut more = std::pin::pin!(budget.take(30));
+        assert!(more.as_mut().poll(&mut context).is_pending());
+        assert!(budget.is_wanted());
+        budget.narrow(1000);
+        assert_eq!(budget.window(), 100, "never more than the limit");
+        assert!(!budget.is_wanted(), "who waits tries again");
+        assert!(more.as_mut().poll(&mut context).is_ready());
+        budget.narrow(10);
+        assert!(budget.try_take(1).is_none());
+        drop(held);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]

@@ -65,6 +65,23 @@ where
         self.settings.oversight.note_answer();
     }
 
+    /// Does what an answer wants, and tells the inputs' reading ahead what that has delivered.
+    pub(super) fn note_delivered(&mut self, act: impl FnOnce(&mut Self)) {
+        let under_way = self.in_flight.len() + 1;
+        let more = under_way < self.pace.limit() && !self.lanes.is_full();
+        let delivered = |runner: &Self| runner.settings.counters.records.get();
+        // Before memory is given back: who waits for it now has waited for this answer.
+        let (before, awaited) = (
+            delivered(self),
+            more && self.settings.read_ahead.is_awaited(),
+        );
+        act(self);
+        let records = delivered(self).saturating_sub(before);
+        self.settings
+            .read_ahead
+            .note_answer(under_way, records, awaited);
+    }
+
     /// Takes on what another runner, or an earlier one of this output, left. It is counted as held already.
     pub(super) fn take_leftovers(&mut self) {
         for left in self.settings.oversight.take_leftovers() {

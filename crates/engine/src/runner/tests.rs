@@ -206,6 +206,7 @@ fn settings(limit: RetryLimit) -> RunnerSettings {
         stop,
         memory: Budget::new(0),
         bodies: Budget::new(0),
+        read_ahead: Rc::new(ReadAhead::new()),
         dead_letters: DeadLetters::none(),
         oversight: Oversight::new(),
     }

@@ -96,6 +96,7 @@ impl World {
             stop: keep(stop),
             memory: Budget::new(0),
             bodies: Budget::new(bodies),
+            read_ahead: Rc::new(ReadAhead::new()),
             dead_letters: DeadLetters::none(),
             oversight: Oversight::new(),
         };

@@ -497,7 +497,7 @@ fn batch_of(
 
 /// How much of a file is read at once: less, if a batch of it would take much of the memory limit.
 fn limits(limits: &Limits, budget: &Budget, bulk: f32) -> Limits {
-    let chunk = match budget.limit() {
+    let chunk = match budget.window() {
         0 => limits.chunk,
         limit => (limit as f32 / 4.0 / bulk.max(1.0)) as usize,
     };
