@@ -205,7 +205,8 @@ fn wait_until_quiet(pid: u32) -> Result<(), String> {
         }
         std::thread::sleep(LOOK);
         let now = worked(pid)?;
-        if now - work > QUIET_WORK {
+        // A thread that has ended does not count any more.
+        if now.saturating_sub(work) > QUIET_WORK {
             (since, work) = (Instant::now(), now);
         }
     }
