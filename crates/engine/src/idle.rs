@@ -30,6 +30,22 @@ pub async fn trim_when_idle(watched: Watched) {
     }
 }
 
+/// How much free memory at its end the heap keeps, and from what size on memory is mapped by itself: more than what a file
+/// is read by (256 KiB). Left to itself glibc gives that back with each batch that is done, and the kernel clears the same
+/// pages anew for the next one.
+#[cfg(target_env = "gnu")]
+const KEPT_BYTES: libc::c_int = 384 * 1024;
+
+/// Lets the heap keep what the next batch needs again.
+pub fn keep_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt may be called at any time.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+    }
+}
+
 fn trim_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim has no preconditions.
