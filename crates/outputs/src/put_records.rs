@@ -2,7 +2,6 @@
 //! one entry, and the answer with its verdict for each entry.
 
 pub mod answer;
-pub mod base64;
 pub mod entry;
 pub mod group;
 pub mod line;

@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
+use base64_simd::STANDARD;
 use plugin::{BuildError, DeliveryId, Format, Outbox, OutputContext, Reason, Request};
 use record::{Batch, Marker};
 
 use super::FirehoseOptions;
 use crate::compression::{Compression, Compressor};
-use crate::put_records::base64;
 use crate::put_records::entry::{Entries, Origin};
 use crate::put_records::group::Group;
 use crate::put_records::line::LineWriter;
@@ -156,7 +156,7 @@ impl Payload {
         if data.len() > ENTRY_BYTES_MAX {
             return Err(TOO_LARGE);
         }
-        let entry = 1 + BEFORE.len() + base64::encoded_length(data.len()) + AFTER.len();
+        let entry = 1 + BEFORE.len() + STANDARD.encoded_length(data.len()) + AFTER.len();
         if self.count == ENTRIES_MAX
             || self.request.body.len() + entry + END.len() > REQUEST_BYTES_MAX
         {
@@ -172,7 +172,7 @@ impl Payload {
             body.push(b',');
         }
         body.extend_from_slice(BEFORE);
-        base64::append(data, body);
+        STANDARD.encode_append(data, body);
         body.extend_from_slice(AFTER);
         self.count += 1;
         origins.for_each(|(delivery, record)| self.request.add(delivery, record));

@@ -1,10 +1,10 @@
 //! The open request of one lane: `{"StreamName":"…","Records":[{"Data":"…","PartitionKey":"…"},…]}`.
 
+use base64_simd::STANDARD;
 use plugin::{Outbox, Reason};
 
 use super::partition::PartitionKey;
 use crate::put_records::TOO_LARGE;
-use crate::put_records::base64;
 use crate::put_records::entry::{Entries, Origin};
 use crate::put_records::group::Group;
 use crate::request::OpenRequest;
@@ -102,7 +102,7 @@ impl Lane {
             body.push(b',');
         }
         body.extend_from_slice(BEFORE);
-        base64::append(data, body);
+        STANDARD.encode_append(data, body);
         body.extend_from_slice(BETWEEN);
         body.extend_from_slice(&key.json);
         body.extend_from_slice(AFTER);
