@@ -3,9 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::room::Room;
-#[cfg(target_arch = "x86_64")]
-use super::scan::Wide;
-use super::scan::{self, BLOCK, Blocks, Narrow, WIDE_BLOCK};
+use super::scan::{self, BLOCK};
 use super::values::Values;
 use crate::{Batch, Field, Key, Span, Value};
 
@@ -184,46 +182,12 @@ impl Layout {
         }
         // Whole blocks can be loaded at the last key too.
         self.names.extend_from_slice(&[0; BLOCK]);
-        self.texts.extend_from_slice(&[0; WIDE_BLOCK]);
+        self.texts.extend_from_slice(&[0; BLOCK]);
     }
 
     /// Appends `,"key":value` for each of the fields, whose layout this is. Returns by how many bytes that is longer than in
     /// an object that is not nested.
     pub fn write(
-        &self,
-        batch: &Batch,
-        fields: &[Field],
-        values: &mut Values,
-        out: &mut Vec<u8>,
-    ) -> usize {
-        #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { self.write_wide(batch, fields, values, out) };
-        }
-        // SAFETY: every processor can look at these blocks.
-        unsafe { self.write_by::<Narrow, BLOCK>(batch, fields, values, out) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn write_wide(
-        &self,
-        batch: &Batch,
-        fields: &[Field],
-        values: &mut Values,
-        out: &mut Vec<u8>,
-    ) -> usize {
-        // SAFETY: this is called where the processor has AVX2.
-        unsafe { self.write_by::<Wide, WIDE_BLOCK>(batch, fields, values, out) }
-    }
-
-    /// Writes with blocks of `N` bytes.
-    ///
-    /// # Safety
-    /// The processor must be able to look at these blocks.
-    #[inline(always)]
-    unsafe fn write_by<B: Blocks<Block = [u8; N]>, const N: usize>(
         &self,
         batch: &Batch,
         fields: &[Field],
@@ -243,7 +207,7 @@ impl Layout {
             let (Value::Str(span) | Value::Bin(span)) = field.value else {
                 next = room.reserve(next, text.len());
                 // SAFETY: so much was reserved.
-                next = unsafe { next.copy_by::<N>(&self.texts, text.start..text.end - quote_len) };
+                next = unsafe { next.copy(&self.texts, text.start..text.end - quote_len) };
                 // Neither its opening nor its closing quote is there.
                 more -= 2 * (quote_len - 1);
                 let longer;
@@ -257,8 +221,8 @@ impl Layout {
             let clean;
             // SAFETY: so much was reserved.
             unsafe {
-                next = next.copy_by::<N>(&self.texts, text);
-                (next, clean) = next.copy_clean::<B, N>(space, range.clone());
+                next = next.copy(&self.texts, text);
+                (next, clean) = next.copy_clean(space, range.clone());
             }
             if clean < range.end {
                 let rest = span.part(clean - range.start..span.len());

@@ -5,44 +5,6 @@ pub(super) const BLOCK: usize = 16;
 /// Bytes that are looked at together.
 pub(super) type Block = [u8; BLOCK];
 
-/// How blocks are looked at by what copies texts.
-pub(super) trait Blocks {
-    type Block: Copy;
-
-    /// Marks the bytes of a block that may not stand for themselves in a JSON string: see [`to_escape`].
-    fn to_escape(block: &Self::Block) -> u32;
-}
-
-/// Blocks of sixteen bytes, which every processor can look at.
-pub(super) struct Narrow;
-
-impl Blocks for Narrow {
-    type Block = Block;
-
-    #[inline(always)]
-    fn to_escape(block: &Block) -> u32 {
-        to_escape(block)
-    }
-}
-
-/// How many bytes a wide block has.
-pub(super) const WIDE_BLOCK: usize = 32;
-
-/// Blocks of 32 bytes, for processors with AVX2. Fast only where it is inlined into code that is compiled for them.
-#[cfg(target_arch = "x86_64")]
-pub(super) struct Wide;
-
-#[cfg(target_arch = "x86_64")]
-impl Blocks for Wide {
-    type Block = [u8; WIDE_BLOCK];
-
-    #[inline(always)]
-    fn to_escape(block: &Self::Block) -> u32 {
-        // SAFETY: only code that has found AVX2 comes here.
-        unsafe { avx2::to_escape(block) }
-    }
-}
-
 /// How many bytes one window has: one for each bit of its marks.
 pub(super) const WINDOW: usize = 64;
 
@@ -82,16 +44,10 @@ fn window_of(window: &[u8; WINDOW], mark: impl Fn(&Block) -> u32) -> u64 {
 /// The block at `at`, unless `space` ends inside of it.
 #[inline(always)]
 pub(super) fn block_at(space: &[u8], at: usize) -> Option<&Block> {
-    array_at(space, at)
-}
-
-/// The `N` bytes at `at`, unless `space` ends inside of them.
-#[inline(always)]
-pub(super) fn array_at<const N: usize>(space: &[u8], at: usize) -> Option<&[u8; N]> {
     // The end of the last block stays the same while a text is passed, so that one comparison is left for each block.
-    let is_whole = space.len() >= N && at <= space.len() - N;
-    // SAFETY: all bytes lie in `space`.
-    is_whole.then(|| unsafe { &*space.as_ptr().add(at).cast::<[u8; N]>() })
+    let is_whole = space.len() >= BLOCK && at <= space.len() - BLOCK;
+    // SAFETY: all bytes of the block lie in `space`.
+    is_whole.then(|| unsafe { &*space.as_ptr().add(at).cast::<Block>() })
 }
 
 /// Whether `len` bytes at `at` of `space` are those at `other_at` of `other`, behind which there is a block more.
@@ -165,29 +121,6 @@ mod sse2 {
         let (one, other) = (load(one), load(other));
         // SAFETY: SSE2 belongs to every x86-64.
         unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(one, other)) as u32 }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::*;
-
-    use super::WIDE_BLOCK;
-
-    /// # Safety
-    /// The processor must have AVX2.
-    #[inline(always)]
-    pub unsafe fn to_escape(block: &[u8; WIDE_BLOCK]) -> u32 {
-        // SAFETY: the processor has AVX2, and a block the bytes that are loaded.
-        unsafe {
-            let bytes = _mm256_loadu_si256(block.as_ptr().cast());
-            let quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"' as i8));
-            let backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8));
-            // As with sixteen bytes.
-            let next = _mm256_add_epi8(bytes, _mm256_set1_epi8(1));
-            let outside = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x21), next);
-            _mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quote, backslash), outside)) as u32
-        }
     }
 }
 
@@ -277,14 +210,6 @@ mod tests {
         assert_eq!(machine::quotes(block), quoted, "{block:?}");
         assert_eq!(swar::to_escape(block), escaped, "{block:?}");
         assert_eq!(machine::to_escape(block), escaped, "{block:?}");
-        #[cfg(target_arch = "x86_64")]
-        if std::is_x86_feature_detected!("avx2") {
-            let mut wide = [b' '; WIDE_BLOCK];
-            wide[..BLOCK].copy_from_slice(block);
-            assert_eq!(Wide::to_escape(&wide), escaped, "{block:?}");
-            wide.rotate_right(BLOCK);
-            assert_eq!(Wide::to_escape(&wide), escaped << BLOCK, "{block:?}");
-        }
     }
 
     #[test]

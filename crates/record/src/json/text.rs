@@ -11,7 +11,6 @@
 use std::ops::Range;
 
 use super::room::Room;
-use super::scan::{BLOCK, Narrow};
 
 /// What an ASCII character that may not stand for itself becomes: at most seven bytes, and in the last one how many. A zero
 /// stands where one byte alone does not decide.
@@ -79,7 +78,7 @@ pub(super) fn write(space: &[u8], range: Range<usize>, escape_unicode: bool, out
     while at < end {
         next = room.reserve(next, end - at);
         // SAFETY: so much was reserved.
-        (next, at) = unsafe { next.copy_clean::<Narrow, BLOCK>(space, at..end) };
+        (next, at) = unsafe { next.copy_clean(space, at..end) };
         if at >= end {
             break;
         }
@@ -114,7 +113,7 @@ pub(super) fn write_nested(
     while at < end {
         next = room.reserve(next, end - at);
         // SAFETY: so much was reserved.
-        (next, at) = unsafe { next.copy_clean::<Narrow, BLOCK>(space, at..end) };
+        (next, at) = unsafe { next.copy_clean(space, at..end) };
         if at >= end {
             break;
         }
