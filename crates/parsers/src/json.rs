@@ -2,11 +2,12 @@
 
 use config::ParserOptions;
 use plugin::{BuildError, Log, Parsed, Parser, ParserContext, ParserPlugin};
+use record::json::shape::{Found, Shape};
 use record::{Batch, Fields, Span, Time, Value, json};
 
 use crate::complaint::Complaint;
 use crate::cri::CriReader;
-use crate::decoder::Decoders;
+use crate::decoder::{Decoders, Decoding};
 use crate::time::TimeReader;
 
 /// `json`.
@@ -19,6 +20,9 @@ pub static PLUGIN: ParserPlugin = ParserPlugin {
 const DOCKER: &str = "docker";
 
 struct Json {
+    shape: Shape,
+    /// What to do with objects of that shape.
+    plan: Plan,
     time: Option<TimeReader>,
     time_key: Vec<u8>,
     time_keep: bool,
@@ -36,6 +40,8 @@ fn build(options: &ParserOptions, context: &ParserContext) -> Result<Box<dyn Par
         false => None,
     };
     Ok(Box::new(Json {
+        shape: Shape::default(),
+        plan: Plan::default(),
         time: TimeReader::new(options)?,
         time_key: options.time_key.clone().into_bytes(),
         time_keep: options.time_keep,
@@ -47,48 +53,105 @@ fn build(options: &ParserOptions, context: &ParserContext) -> Result<Box<dyn Par
     }))
 }
 
+/// What is known of all objects with the same keys.
+#[derive(Default)]
+struct Plan {
+    /// The field of the time.
+    time: Option<usize>,
+    decoding: Decoding,
+}
+
 impl Parser for Json {
+    #[inline]
     fn parse(&mut self, batch: &mut Batch, text: Span) -> Option<Parsed> {
-        match one_object(batch, text) {
-            Some(body) => {
-                let body = self.decoders.decode(batch, body);
-                let (body, time) = self.take_time(batch, body);
-                // The first instant of 1970 counts as no time, as upstream.
-                let time = time.filter(|time| *time != Time::from_nanos(0));
-                Some(Parsed { body, time })
-            }
-            None => self.cri_line(batch, text),
+        match self.shape.read(batch, text) {
+            Some(found) => Some(self.expected(batch, found)),
+            None => self.other(batch, text),
         }
     }
 }
 
 impl Json {
+    /// An object like the one before.
+    #[inline]
+    fn expected(&mut self, batch: &mut Batch, found: Found) -> Parsed {
+        let body = match self.plan.decoding.may_change(found.backslashes) {
+            true => self.decoders.decode(batch, found.fields),
+            false => found.fields,
+        };
+        // Decoding adds fields at the end only.
+        self.timed(batch, body, self.plan.time)
+    }
+
+    /// Any other text.
+    #[inline(never)]
+    fn other(&mut self, batch: &mut Batch, text: Span) -> Option<Parsed> {
+        let Some(object) = one_object(batch, text) else {
+            return self.cri_line(batch, text);
+        };
+        if self.shape.learn(batch, text, object) {
+            self.plan = Plan {
+                time: self.time_field(batch, object),
+                decoding: self.decoders.decoding(batch, object),
+            };
+        }
+        let body = self.decoders.decode(batch, object);
+        let time_field = self.time_field(batch, body);
+        Some(self.timed(batch, body, time_field))
+    }
+
+    /// The field of the time, if it is read.
+    fn time_field(&self, batch: &Batch, body: Fields) -> Option<usize> {
+        self.time.as_ref()?;
+        let is_time = |field: &record::Field| batch.key_is(field.key, &self.time_key);
+        batch.fields(body).iter().position(is_time)
+    }
+
+    #[inline(always)]
+    fn timed(&mut self, batch: &mut Batch, body: Fields, time_field: Option<usize>) -> Parsed {
+        let (body, time) = match time_field {
+            Some(field) => self.take_time(batch, body, field),
+            None => (body, None),
+        };
+        // The first instant of 1970 counts as no time, as upstream.
+        let time = time.filter(|time| *time != Time::from_nanos(0));
+        Parsed { body, time }
+    }
+
     /// Reads the time, and takes its field out of the body unless it is kept. A time that cannot be read is kept too.
-    fn take_time(&mut self, batch: &mut Batch, body: Fields) -> (Fields, Option<Time>) {
+    #[inline(always)]
+    fn take_time(
+        &mut self,
+        batch: &mut Batch,
+        body: Fields,
+        field: usize,
+    ) -> (Fields, Option<Time>) {
         let Some(reader) = &mut self.time else {
             return (body, None);
         };
-        let is_time = |field: &record::Field| batch.key_is(field.key, &self.time_key);
-        let Some(index) = batch.fields(body).iter().position(is_time) else {
-            return (body, None);
-        };
         // A number is no time.
-        let Value::Str(text) = batch.fields(body)[index].value else {
+        let Value::Str(text) = batch.fields(body)[field].value else {
             return (body, None);
         };
         let Some(time) = reader.read(batch.bytes(text)) else {
-            let shown = String::from_utf8_lossy(batch.bytes(text)).into_owned();
-            self.bad_times.warn(&self.log, || {
-                format!("invalid time format for '{shown}': the present time is used")
-            });
-            return (body, None);
+            return (self.untimed(batch, body, text), None);
         };
         let body = if self.time_keep {
             body
         } else {
-            without(batch, body, index)
+            without(batch, body, field)
         };
         (body, Some(time))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn untimed(&mut self, batch: &Batch, body: Fields, text: Span) -> Fields {
+        let shown = String::from_utf8_lossy(batch.bytes(text)).into_owned();
+        self.bad_times.warn(&self.log, || {
+            format!("invalid time format for '{shown}': the present time is used")
+        });
+        body
     }
 
     fn cri_line(&mut self, batch: &mut Batch, text: Span) -> Option<Parsed> {
@@ -115,6 +178,13 @@ pub fn one_object(batch: &mut Batch, text: Span) -> Option<Fields> {
 
 /// The fields but for one.
 pub fn without(batch: &mut Batch, body: Fields, index: usize) -> Fields {
+    // Mostly it is the first or the last of them.
+    if index == 0 {
+        return body.part(1..body.len());
+    }
+    if index + 1 == body.len() {
+        return body.part(0..index);
+    }
     let mark = batch.mark();
     batch.push_copy(body.part(0..index));
     batch.push_copy(body.part(index + 1..body.len()));
