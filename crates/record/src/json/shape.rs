@@ -159,7 +159,8 @@ impl Shape {
             self.joints.push(Joint::new(bytes, start..quote + 1, key)?);
         }
         let last = quote_before(bytes, b"}")?;
-        self.joints.push(Joint::new(bytes, last..bytes.len(), last..last)?);
+        self.joints
+            .push(Joint::new(bytes, last..bytes.len(), last..last)?);
         Some(())
     }
 }
@@ -238,12 +239,16 @@ impl Object<'_> {
             }
             let text = match text {
                 Written::Plain => self.span.part(value - start..quote - start),
-                Written::Escaped { made, has_backslash } => {
+                Written::Escaped {
+                    made,
+                    has_backslash,
+                } => {
                     backslashes |= u64::from(has_backslash) << index;
                     Span::in_arena(out.base + made.start..out.base + made.end)
                 }
             };
-            out.fields.push(Field::new(self.span.part(key), Value::Str(text)));
+            out.fields
+                .push(Field::new(self.span.part(key), Value::Str(text)));
             at = quote;
         }
         if !self.has::<M>(last, at) || at + last.len as usize != end {
@@ -253,10 +258,10 @@ impl Object<'_> {
         Some(backslashes)
     }
 
-    /// Whether a joint stands at `at`, which is before the end.
+    /// Whether a joint stands at `at`, which is not behind the end.
     #[inline(always)]
     fn has<M: Machine>(&self, joint: &Joint, at: usize) -> bool {
-        debug_assert!(at < self.range.end);
+        debug_assert!(at <= self.range.end);
         // SAFETY: the end is far from that of the space.
         let there = unsafe { &*self.space.as_ptr().add(at).cast::<Window>() };
         M::equal(there, &joint.text) & joint.mask == joint.mask

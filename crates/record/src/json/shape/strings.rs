@@ -132,12 +132,28 @@ impl<'a> Strings<'a> {
             let quotes = marks.quotes & !(escapes << 1);
             // Those before the quote, or all of them.
             let mut left = escapes & (quotes ^ quotes.wrapping_sub(1));
+            if escapes == (marks.quotes & escapes << 1) >> 1 {
+                // Nothing but quotes, which stand for themselves.
+                while left != 0 {
+                    let place = left.trailing_zeros() as usize;
+                    left &= left - 1;
+                    // SAFETY: the window begins before the end.
+                    unsafe {
+                        to = to.sub(1);
+                        self.copy(at + place + 1, to.add(place + 1));
+                    }
+                }
+            }
             while left != 0 {
                 let place = left.trailing_zeros() as usize;
                 left &= left - 1;
                 // SAFETY: the window begins before the end, and no escape is longer than 6 bytes.
                 unsafe {
-                    let text = self.space.as_ptr().add(at + place).cast::<[u8; ESCAPE_MAX]>();
+                    let text = self
+                        .space
+                        .as_ptr()
+                        .add(at + place)
+                        .cast::<[u8; ESCAPE_MAX]>();
                     let byte = unescape::SIMPLE[usize::from((*text)[1])];
                     let (used, len);
                     if byte != 0 {
@@ -159,7 +175,13 @@ impl<'a> Strings<'a> {
                 // SAFETY: so much was written.
                 self.next = unsafe { to.add(place) };
                 let made = self.offset(first)..self.offset(self.next);
-                return Some((at + place, Written::Escaped { made, has_backslash }));
+                return Some((
+                    at + place,
+                    Written::Escaped {
+                        made,
+                        has_backslash,
+                    },
+                ));
             }
             let mut next = WINDOW;
             if escapes >> (WINDOW - ESCAPE_MAX + 1) != 0 {
@@ -205,7 +227,6 @@ impl<'a> Strings<'a> {
 }
 
 /// The backslashes that begin an escape: one that follows such a one is what it says.
-#[cold]
 #[inline(always)]
 fn escapes(mut backslashes: u32) -> u32 {
     let mut escapes = 0;
