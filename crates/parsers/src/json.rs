@@ -190,3 +190,142 @@ pub fn without(batch: &mut Batch, body: Fields, index: usize) -> Fields {
     batch.push_copy(body.part(index + 1..body.len()));
     batch.close(mark)
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use config::{Diagnostics, Entry, Options, Position, Section, SectionKind};
+    use plugin::Level;
+    use proptest::prelude::*;
+    use record::Tag;
+
+    use super::*;
+
+    fn parser(options: &[(&str, &str)]) -> Json {
+        let nowhere = || Position::argument(1);
+        let mut section = Section::new(SectionKind::Parser, "PARSER", nowhere());
+        let all = [("Name", "docker"), ("Format", "json"), ("Time_Key", "time")];
+        section.entries = all
+            .iter()
+            .chain(options)
+            .map(|(key, value)| Entry::plain(key, nowhere(), *value, nowhere()))
+            .collect();
+        let mut diagnostics = Diagnostics::new();
+        let options = ParserOptions::read(&section, &mut diagnostics)
+            .unwrap_or_else(|| panic!("{diagnostics}"));
+        let time = || TimeReader::new(&options).expect("a format");
+        Json {
+            shape: Shape::default(),
+            plan: Plan::default(),
+            time: time(),
+            time_key: options.time_key.clone().into_bytes(),
+            time_keep: options.time_keep,
+            decoders: Decoders::new(&options),
+            cri: time().map(CriReader::new),
+            log: Log::new("", Level::Off),
+            bad_times: Complaint::default(),
+            cri_lines: Complaint::default(),
+        }
+    }
+
+    const FORMAT: (&str, &str) = ("Time_Format", "%Y-%m-%dT%H:%M:%S.%L");
+
+    /// Definitions that treat the same fields in different ways.
+    fn definitions() -> [Vec<(&'static str, &'static str)>; 6] {
+        let keep = ("Time_Keep", "On");
+        [
+            vec![FORMAT, keep, ("Decode_Field_As", "escaped log")],
+            vec![FORMAT, ("Decode_Field_As", "escaped_utf8 log")],
+            vec![FORMAT, keep, ("Decode_Field", "json log")],
+            vec![
+                FORMAT,
+                ("Decode_Field_As", "escaped_utf8 log do_next"),
+                ("Decode_Field_As", "json log"),
+            ],
+            vec![
+                FORMAT,
+                ("Decode_Field_As", "escaped time"),
+                ("Decode_Field_As", "escaped stream"),
+            ],
+            vec![keep],
+        ]
+    }
+
+    /// Texts of the fields of a line.
+    fn texts() -> impl Strategy<Value = [&'static str; 3]> {
+        let log = [
+            "GET / HTTP/1.1",
+            r#"\"GET / HTTP/1.1\" 200 \"-\""#,
+            r"C:\\temp \\n",
+            r"\u005cn \u00e9",
+            r"a\nb\n",
+            "",
+            r#"{\"level\":\"info\",\"time\":\"never\"}"#,
+            r#"{\"a\":\"\\n\"}\n"#,
+            r"\ud83d\ude00",
+            r"\x",
+        ];
+        let time = [
+            "2026-11-28T19:26:23.803123456Z",
+            "2026-11-28T19:26:23.803123457Z",
+            "2026-11-28T19:26:24.5Z",
+            "2026-11-28T19:26:24Z",
+            "1970-01-01T00:00:00.0Z",
+            r"2026-11-28T19\u003a26:23.1Z",
+            "never",
+            "",
+        ];
+        let log = prop::sample::select(log.to_vec());
+        let stream = prop::sample::select(vec!["stdout", "stderr", r"std\\t"]);
+        (log, stream, prop::sample::select(time.to_vec())).prop_map(<[&str; 3]>::from)
+    }
+
+    /// Lines, most with the same keys.
+    fn line() -> impl Strategy<Value = String> {
+        (texts(), 0..16_u8).prop_map(|([log, stream, time], form)| match form {
+            0 => format!(r#"{{"time":"{time}","log":"{log}","stream":"{stream}"}}"#),
+            1 => format!(r#"{{"log":"{log}","time":"{time}","log":"{log}"}}"#),
+            2 => format!(r#"{{"log":"{log}","attrs":{{"a":1}},"time":"{time}"}}"#),
+            3 => format!("{time} {stream} F {log}"),
+            4 => format!(r#"{{"log":"{log}","stream":"{stream}"}} "#),
+            _ => format!(r#"{{"log":"{log}","stream":"{stream}","time":"{time}"}}"#),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn what_is_expected_changes_nothing(lines in prop::collection::vec(line(), 2..20)) {
+            for options in definitions() {
+                let (mut one, mut other) = (parser(&options), parser(&options));
+                let source = Bytes::from(lines.concat() + &" ".repeat(256));
+                let batch = || Batch::new(Tag::from("t"), source.clone());
+                let (mut batch, mut expected) = (batch(), batch());
+                let mut start = 0;
+                for line in &lines {
+                    let text = batch.span(start..start + line.len());
+                    start += line.len();
+                    let parsed = one.parse(&mut batch, text);
+                    let as_ever = other.other(&mut expected, text);
+                    prop_assert_eq!(shown(&batch, parsed), shown(&expected, as_ever), "{}", line);
+                }
+            }
+        }
+    }
+
+    /// Time and fields, with what they hold.
+    fn shown(batch: &Batch, parsed: Option<Parsed>) -> String {
+        use std::fmt::Write;
+        let Some(Parsed { body, time }) = parsed else {
+            return "nothing".to_owned();
+        };
+        let mut out = Vec::new();
+        json::write::Writer::default().object(batch, body, &mut out);
+        let mut shown = format!("{time:?} {}", String::from_utf8_lossy(&out));
+        for field in batch.fields(body) {
+            write!(shown, " {:?}", batch.bytes(field.key.span())).expect("text");
+        }
+        shown
+    }
+}

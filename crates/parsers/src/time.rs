@@ -438,7 +438,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn digits_are_counted_by_eight() {
+        for text in ["12345678", "00000000", "99999999", "123456789", "90817263x"] {
+            assert_eq!(
+                eight_digits(text.as_bytes()),
+                text[..8].parse().ok(),
+                "{text}"
+            );
+        }
+        for at in 0..8 {
+            for other in (0..=255_u8).filter(|other| !other.is_ascii_digit()) {
+                let mut text = *b"12345678";
+                text[at] = other;
+                assert_eq!(eight_digits(&text), None, "{}", text.escape_ascii());
+            }
+        }
+        assert_eq!(eight_digits(b"1234567"), None);
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn numbers_are_read_by_eight_digits(number in 0..100_000_000_u32) {
+            prop_assert_eq!(eight_digits(format!("{number:08}").as_bytes()), Some(number));
+        }
+
+        #[test]
+        fn prefixes_are_those_of_the_library(text in "[ab]{0,3}a{0,40}[ab]{0,3}", len in 0..44_usize, at in 0..44_usize) {
+            let mut prefix = text.as_bytes()[..len.min(text.len())].to_vec();
+            prop_assert_eq!(behind_prefix(text.as_bytes(), &prefix), text.as_bytes().strip_prefix(&prefix[..]));
+            if let Some(byte) = prefix.get_mut(at) {
+                *byte ^= 1;
+                prop_assert_eq!(behind_prefix(text.as_bytes(), &prefix), None);
+            }
+            prefix.resize(text.len() + 1, b'a');
+            prop_assert_eq!(behind_prefix(text.as_bytes(), &prefix), None);
+        }
+
+        #[test]
+        fn the_cache_changes_no_fraction(fractions in prop::collection::vec("[0-9]{0,12}[Z:+x]?", 2..8)) {
+            let docker = [("time_format", "%Y-%m-%dT%H:%M:%S.%L")];
+            let zoned = [("time_format", "%Y-%m-%dT%H:%M:%S.%L%z")];
+            for format in [docker, zoned] {
+                let mut cached = reader(&format);
+                for fraction in &fractions {
+                    let text = format!("2026-11-22T13:05:09.{fraction}");
+                    let fresh = reader(&format).read(text.as_bytes());
+                    prop_assert_eq!(cached.read(text.as_bytes()), fresh, "{}", text);
+                }
+            }
+        }
+
         #[test]
         fn seconds_are_those_of_the_calendar(
             date in (0..=9999_i64, 1..=12_i64, 1..=31_i64),
