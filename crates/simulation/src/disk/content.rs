@@ -49,11 +49,15 @@ impl Content {
         if length < self.seen.len() {
             self.seen.truncate(length);
             self.unsynced.push(Change::Truncate(length));
-            for range in &mut self.forgotten {
-                range.end = range.end.min(length);
-            }
-            self.forgotten.retain(|range| !range.is_empty());
+            self.cut_forgotten(length);
         }
+    }
+
+    fn cut_forgotten(&mut self, length: usize) {
+        for range in &mut self.forgotten {
+            range.end = range.end.min(length);
+        }
+        self.forgotten.retain(|range| !range.is_empty());
     }
 
     /// Everything is on the disk, but for what an earlier sync forgot.
@@ -76,7 +80,10 @@ impl Content {
                     }
                 }
                 // The length is kept apart from the pages; it may or may not have been written.
-                Change::Truncate(length) => self.durable.truncate(length),
+                Change::Truncate(length) => {
+                    self.durable.truncate(length);
+                    self.cut_forgotten(length);
+                }
             }
         }
     }

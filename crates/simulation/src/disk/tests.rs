@@ -97,6 +97,20 @@ fn what_a_failed_sync_forgot_no_later_sync_writes() {
 }
 
 #[test]
+fn what_was_written_anew_behind_a_cut_vanishes_whole() {
+    let written = b"written at last";
+    let mut content = Content::default();
+    content.append(&written[..7]);
+    content.truncate(0);
+    content.append(written);
+    content.forget_unsynced();
+    let mut gone = Vec::new();
+    content.evict(&mut gone);
+    assert_eq!(gone, written);
+    assert_eq!(content.bytes(), [0; 15]);
+}
+
+#[test]
 fn a_full_disk_takes_a_part() {
     let disk = SimDisk::new(3);
     let mut file = with_file(&disk, "a");
