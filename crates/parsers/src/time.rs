@@ -246,14 +246,15 @@ impl TimeReader {
 #[inline(always)]
 fn behind_prefix<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
     let (text, rest) = text.split_at_checked(prefix.len())?;
-    let ends = |text: &[u8]| {
-        let number = |at: usize| Some(u64::from_ne_bytes(*text.get(at..)?.first_chunk()?));
-        let behind = text.len().checked_sub(16)?;
-        Some([number(0)?, number(8)?, number(behind)?, number(behind + 8)?])
+    let word = |text: &[u8], at: usize| {
+        let bytes = text.get(at..at + 8)?.first_chunk()?;
+        Some(u64::from_ne_bytes(*bytes))
     };
-    let is_equal = match (prefix.len(), ends(text), ends(prefix)) {
-        // The two may overlap.
-        (16..=32, Some(text), Some(prefix)) => text == prefix,
+    let is_equal = match text.len() {
+        // From the end on, where they differ if they do. The words may overlap.
+        len @ 16..=32 => [len - 8, len - 16, 8, 0]
+            .into_iter()
+            .all(|at| word(text, at) == word(prefix, at)),
         _ => text.iter().eq(prefix),
     };
     is_equal.then_some(rest)
