@@ -11,6 +11,7 @@ mod generate;
 mod line;
 mod mark;
 mod matrix;
+mod port;
 mod process;
 mod quantity;
 mod report;
@@ -24,6 +25,7 @@ mod workers;
 use std::process::ExitCode;
 
 pub use mark::Mark;
+pub use port::free_port;
 pub use report::{Report, Sent, SinkCounts, WriterReport};
 pub use sink::{Faults, Sink};
 pub use tally::{Tally, Verdict};

@@ -16,6 +16,23 @@ struct FieldRules {
 #[derive(Debug)]
 pub struct Decoders(Vec<FieldRules>);
 
+/// Which fields of objects with the same keys decoders may change: bit 0 is the first one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Decoding {
+    /// Whatever they hold.
+    always: u64,
+    /// Only if there is a backslash in them.
+    escaped: u64,
+}
+
+impl Decoding {
+    /// Whether anything may change, if these are the fields with backslashes.
+    #[inline]
+    pub fn may_change(self, backslashes: u64) -> bool {
+        self.always | self.escaped & backslashes != 0
+    }
+}
+
 /// What decoding made of a text.
 enum Decoded {
     /// Other text, or the same.
@@ -41,6 +58,20 @@ impl Decoders {
             }
         }
         Decoders(fields)
+    }
+
+    /// What may change in the fields of `body`, of which there are at most 64.
+    pub fn decoding(&self, batch: &Batch, body: Fields) -> Decoding {
+        let mut decoding = Decoding::default();
+        for (index, field) in batch.fields(body).iter().enumerate() {
+            let of_field = |rules: &&FieldRules| batch.key_is(field.key, &rules.field);
+            match self.0.iter().find(of_field) {
+                Some(rules) if rules.only_unescape() => decoding.escaped |= 1 << index,
+                Some(_) => decoding.always |= 1 << index,
+                None => {}
+            }
+        }
+        decoding
     }
 
     /// Decodes the fields of `body` and gives the body to go on with: mostly the same, its text changed in place.
@@ -87,6 +118,13 @@ impl Decoders {
 }
 
 impl FieldRules {
+    /// Whether text without a backslash stays as it is.
+    fn only_unescape(&self) -> bool {
+        use DecoderKind::{Escaped, EscapedUtf8};
+        let mut rules = self.rules.iter();
+        rules.all(|rule| matches!(rule.decoder, Escaped | EscapedUtf8))
+    }
+
     /// The new value of the field, and the fields to add to the record.
     fn apply(&self, batch: &mut Batch, text: Span) -> (Value, Option<Fields>) {
         let (mut value, mut text, mut added) = (Value::Str(text), text, None);

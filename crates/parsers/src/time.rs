@@ -92,10 +92,16 @@ impl TimeReader {
     }
 
     /// Reads `text`; none if it is not a time in this format.
+    #[inline]
     pub fn read(&mut self, text: &[u8]) -> Option<Time> {
-        if let Some(time) = self.read_cached(text) {
-            return Some(time);
+        match self.read_cached(text) {
+            Some(time) => Some(time),
+            None => self.read_new(text),
         }
+    }
+
+    #[inline(never)]
+    fn read_new(&mut self, text: &[u8]) -> Option<Time> {
         let (parts, used) = match self.format.parse(text) {
             Ok(read) => read,
             Err(parts) if !self.strict => (parts, 0),
@@ -115,14 +121,14 @@ impl TimeReader {
     #[inline]
     fn read_cached(&self, text: &[u8]) -> Option<Time> {
         let last = self.last.as_ref()?;
-        let rest = text.strip_prefix(&last.before[..])?;
+        let rest = behind_prefix(text, &last.before)?;
         // The last number or zone must not go on.
         let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b':';
         if self.fraction == Fraction::Nowhere {
             let is_same = !rest.first().is_some_and(goes_on);
             return is_same.then(|| Time::new(last.seconds, 0));
         }
-        let (mut number, mut digits) = (0, 0);
+        let (mut number, mut digits) = eight_digits(rest).map_or((0, 0), |number| (number, 8));
         while digits < 9
             && let Some(byte @ b'0'..=b'9') = rest.get(digits)
         {
@@ -130,7 +136,7 @@ impl TimeReader {
             digits += 1;
         }
         if self.fraction == Fraction::BeforeZone {
-            let behind = rest[digits..].strip_prefix(&last.behind[..])?;
+            let behind = behind_prefix(&rest[digits..], &last.behind)?;
             if behind.first().is_some_and(goes_on) {
                 return None;
             }
@@ -234,6 +240,41 @@ impl TimeReader {
         let days = Span::new().days(i64::from(day) - 1);
         Date::new(year, month, 1).ok()?.checked_add(days).ok()
     }
+}
+
+/// What stands behind `prefix`. Texts of times are compared here rather than by a call.
+#[inline(always)]
+fn behind_prefix<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (text, rest) = text.split_at_checked(prefix.len())?;
+    let word = |text: &[u8], at: usize| {
+        let bytes = text.get(at..at + 8)?.first_chunk()?;
+        Some(u64::from_ne_bytes(*bytes))
+    };
+    let is_equal = match text.len() {
+        // From the end on, where they differ if they do. The words may overlap.
+        len @ 16..=32 => [len - 8, len - 16, 8, 0]
+            .into_iter()
+            .all(|at| word(text, at) == word(prefix, at)),
+        _ => text.iter().eq(prefix),
+    };
+    is_equal.then_some(rest)
+}
+
+/// The number that `text` begins with, if it has eight digits at least: of those.
+#[inline(always)]
+fn eight_digits(text: &[u8]) -> Option<u32> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let bytes = u64::from_le_bytes(*text.first_chunk::<8>()?);
+    // The high half of each byte says 3, also if six more than its low half are added.
+    let highs = bytes & (ONES * 0xf0) | (bytes.wrapping_add(ONES * 6) & (ONES * 0xf0)) >> 4;
+    if highs != ONES * 0x33 {
+        return None;
+    }
+    // Neighbours become numbers of two, four and eight digits. The first digit is the lowest byte.
+    let digits = bytes & (ONES * 0x0f);
+    let twos = (digits.wrapping_mul((10 << 8) + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul((100 << 16) + 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul((10_000 << 32) + 1) >> 32) as u32)
 }
 
 /// The day that the parts name in full, counted from 1970-01-01, in the Gregorian calendar. As `timegm`: the 30th of February
@@ -398,7 +439,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn digits_are_counted_by_eight() {
+        for text in ["12345678", "00000000", "99999999", "123456789", "90817263x"] {
+            assert_eq!(
+                eight_digits(text.as_bytes()),
+                text[..8].parse().ok(),
+                "{text}"
+            );
+        }
+        for at in 0..8 {
+            for other in (0..=255_u8).filter(|other| !other.is_ascii_digit()) {
+                let mut text = *b"12345678";
+                text[at] = other;
+                assert_eq!(eight_digits(&text), None, "{}", text.escape_ascii());
+            }
+        }
+        assert_eq!(eight_digits(b"1234567"), None);
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn numbers_are_read_by_eight_digits(number in 0..100_000_000_u32) {
+            prop_assert_eq!(eight_digits(format!("{number:08}").as_bytes()), Some(number));
+        }
+
+        #[test]
+        fn prefixes_are_those_of_the_library(text in "[ab]{0,3}a{0,40}[ab]{0,3}", len in 0..44_usize, at in 0..44_usize) {
+            let mut prefix = text.as_bytes()[..len.min(text.len())].to_vec();
+            prop_assert_eq!(behind_prefix(text.as_bytes(), &prefix), text.as_bytes().strip_prefix(&prefix[..]));
+            if let Some(byte) = prefix.get_mut(at) {
+                *byte ^= 1;
+                prop_assert_eq!(behind_prefix(text.as_bytes(), &prefix), None);
+            }
+            prefix.resize(text.len() + 1, b'a');
+            prop_assert_eq!(behind_prefix(text.as_bytes(), &prefix), None);
+        }
+
+        #[test]
+        fn the_cache_changes_no_fraction(fractions in prop::collection::vec("[0-9]{0,12}[Z:+x]?", 2..8)) {
+            let docker = [("time_format", "%Y-%m-%dT%H:%M:%S.%L")];
+            let zoned = [("time_format", "%Y-%m-%dT%H:%M:%S.%L%z")];
+            for format in [docker, zoned] {
+                let mut cached = reader(&format);
+                for fraction in &fractions {
+                    let text = format!("2026-11-22T13:05:09.{fraction}");
+                    let fresh = reader(&format).read(text.as_bytes());
+                    prop_assert_eq!(cached.read(text.as_bytes()), fresh, "{}", text);
+                }
+            }
+        }
+
         #[test]
         fn seconds_are_those_of_the_calendar(
             date in (0..=9999_i64, 1..=12_i64, 1..=31_i64),

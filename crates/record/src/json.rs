@@ -6,9 +6,11 @@ mod number;
 pub mod read;
 mod room;
 mod scan;
+pub mod shape;
 mod text;
 mod unescape;
 mod values;
+mod window;
 pub mod write;
 
 pub(crate) use number::write_fixed as fixed_float;

@@ -52,8 +52,7 @@ pub fn folder() -> tempfile::TempDir {
 
 /// A TCP port of the loopback address that nobody listens on at this moment.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+    bench::free_port().expect("a free port")
 }
 
 /// Says that this case is skipped, past libtest's capture.

@@ -1,7 +1,7 @@
 //! Sends a case's requests to the input `http`, one after the other, and keeps the answers.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -68,8 +68,7 @@ impl Sent {
 
 /// A port that nobody listens on.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
+    bench::free_port().expect("a free port")
 }
 
 fn connect(port: u16) -> Result<TcpStream, String> {

@@ -32,6 +32,5 @@ pub fn data(path: &str) -> PathBuf {
 
 /// A TCP port of the loopback address that nobody listens on at this moment.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("a bound address").port()
+    bench::free_port().expect("a free port")
 }

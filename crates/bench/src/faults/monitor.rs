@@ -1,7 +1,7 @@
 //! What a router's monitoring server says.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::configuration::Configuration;
@@ -10,11 +10,6 @@ use super::router::Router;
 /// How long a counter may take to show.
 const SHOW_MAX: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(100);
-
-/// A port that is free now.
-pub fn free_port() -> std::io::Result<u16> {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| Ok(listener.local_addr()?.port()))
-}
 
 /// The configuration with a monitoring server.
 pub fn with(configuration: Configuration, port: u16) -> Configuration {

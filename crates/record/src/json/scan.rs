@@ -71,6 +71,12 @@ pub(super) fn block_quotes(block: &Block) -> u32 {
     machine::quotes(block)
 }
 
+/// Marks the bytes that are the same in both blocks.
+#[inline(always)]
+pub(super) fn block_equal(one: &Block, other: &Block) -> u32 {
+    machine::equal(one, other)
+}
+
 /// Marks the bytes of a block that may not stand for themselves in a JSON string: `"`, `\`, controls, 0x7f, and
 /// everything that is not ASCII.
 #[inline(always)]

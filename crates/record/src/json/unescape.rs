@@ -122,7 +122,7 @@ fn code_unit(text: &[u8]) -> Option<u32> {
 }
 
 /// What the character after a backslash stands for; 0 if that is not one other character.
-const SIMPLE: [u8; 256] = {
+pub(super) static SIMPLE: [u8; 256] = {
     let mut table = [0; 256];
     table[b'"' as usize] = b'"';
     table[b'\\' as usize] = b'\\';

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::monitor;
 use super::super::proxy::Moment;
 use super::super::stage::{Outcome, RATE, Stage};
-use crate::Faults;
+use crate::{Faults, free_port};
 
 /// Text of a record that the service refuses.
 const POISON: &str = "poisoned-record";
@@ -119,7 +119,7 @@ fn requests(sink: &super::super::service::SinkService) -> u64 {
 pub fn rejected_events(stage: &Stage<'_>) -> Outcome {
     const OLD: u64 = 500;
     let sink = stage.sink(Faults::default())?;
-    let port = monitor::free_port()?;
+    let port = free_port()?;
     let mut journal = stage.journal("app.log")?;
     let configuration = monitor::with(stage.configuration(), port);
     let configuration = configuration.tail("app.log", &["Key log"]).nginx();
@@ -181,7 +181,7 @@ pub fn poison(stage: &Stage<'_>) -> Outcome {
         poison: Some(POISON.to_owned()),
         ..Faults::default()
     })?;
-    let port = monitor::free_port()?;
+    let port = free_port()?;
     let mut journal = stage.journal("app.log")?;
     let configuration = monitor::with(stage.post(sink.target()), port);
     let mut router = stage.router(&configuration)?;

@@ -8,8 +8,8 @@ use super::super::monitor;
 use super::super::namespace::SmallDisk;
 use super::super::sender::Sender;
 use super::super::stage::{Outcome, RATE, Stage, Stop};
-use crate::Faults;
 use crate::report::Sent;
+use crate::{Faults, free_port};
 
 /// D1: the volume of the buffer is full for a while. Acknowledged chunks and the files' lines arrive.
 pub fn full(stage: &Stage<'_>) -> Outcome {
@@ -56,7 +56,7 @@ pub fn filled_by_log(stage: &Stage<'_>) -> Outcome {
     let socket = stage.path("fluent.sock");
     let database = format!("DB {}", stage.path("storage/tail.db").display());
     let path = format!("Unix_Path {}", socket.display());
-    let port = monitor::free_port()?;
+    let port = free_port()?;
     let configuration = super::kill::stored(stage)
         .service(&["Health_Check On"])
         .tail("app.log", &[&database, "storage.type filesystem"])

@@ -98,7 +98,7 @@ pub fn slow_answers(stage: &Stage<'_>) -> Outcome {
 /// N18: acknowledgements get lost, and the sender sends its chunks again.
 pub fn acknowledgements_lost(stage: &Stage<'_>) -> Outcome {
     let sink = stage.sink(Faults::default())?;
-    let port = super::super::monitor::free_port()?;
+    let port = crate::free_port()?;
     let listen = format!("Port {port}");
     let configuration = super::kill::stored(stage).section(
         "INPUT",
