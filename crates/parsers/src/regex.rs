@@ -18,11 +18,7 @@ pub static PLUGIN: ParserPlugin = ParserPlugin {
 
 struct Regex {
     matcher: Matcher,
-    groups: Vec<Group>,
-    /// Where the groups matched in the text at hand; empty if one took no part.
-    found: Vec<Span>,
-    /// The batch whose arena holds the names.
-    named_in: u64,
+    groups: Groups,
     skip_empty_values: bool,
     time: Option<TimeReader>,
     time_keep: bool,
@@ -31,14 +27,29 @@ struct Regex {
     bad_times: Complaint,
 }
 
-/// A group that becomes a field.
+/// The groups that become fields.
+struct Groups {
+    groups: Vec<Group>,
+    /// The name of each.
+    names: Vec<Vec<u8>>,
+    /// The batch whose arena holds the names.
+    named_in: u64,
+}
+
 struct Group {
-    name: Vec<u8>,
     /// Its name in the arena of the batch at hand.
     key: Span,
     number: usize,
-    kind: FieldType,
-    is_time: bool,
+    becomes: Becomes,
+}
+
+/// What becomes of a group.
+#[derive(Clone, Copy)]
+enum Becomes {
+    Text,
+    Converted(FieldType),
+    /// The time of the record, and this if it is kept.
+    Time(FieldType),
 }
 
 fn build(options: &ParserOptions, context: &ParserContext) -> Result<Box<dyn Parser>, BuildError> {
@@ -53,25 +64,30 @@ fn build(options: &ParserOptions, context: &ParserContext) -> Result<Box<dyn Par
         .into());
     }
     let time = TimeReader::new(options)?;
-    let kind = |name: &str| {
+    let becomes = |name: &str| {
         let given = options.types.0.iter().find(|(field, _)| field == name);
-        given.map_or(FieldType::String, |(_, kind)| *kind)
+        let kind = given.map_or(FieldType::String, |(_, kind)| *kind);
+        match kind {
+            _ if time.is_some() && name == options.time_key => Becomes::Time(kind),
+            FieldType::String => Becomes::Text,
+            kind => Becomes::Converted(kind),
+        }
     };
-    let groups: Vec<Group> = pattern
-        .names()
-        .map(|(name, number)| Group {
-            name: name.as_bytes().to_vec(),
-            key: Span::EMPTY,
-            number,
-            kind: kind(name),
-            is_time: time.is_some() && name == options.time_key,
-        })
-        .collect();
+    let groups = Groups {
+        names: pattern.names().map(|(name, _)| name.into()).collect(),
+        groups: pattern
+            .names()
+            .map(|(name, number)| Group {
+                key: Span::EMPTY,
+                number,
+                becomes: becomes(name),
+            })
+            .collect(),
+        named_in: 0,
+    };
     Ok(Box::new(Regex {
         matcher: pattern.matcher(),
-        found: Vec::with_capacity(groups.len()),
         groups,
-        named_in: 0,
         skip_empty_values: options.skip_empty_values,
         time,
         time_keep: options.time_keep,
@@ -84,56 +100,68 @@ fn build(options: &ParserOptions, context: &ParserContext) -> Result<Box<dyn Par
 impl Parser for Regex {
     fn parse(&mut self, batch: &mut Batch, text: Span) -> Option<Parsed> {
         let captures = self.matcher.captures(batch.bytes(text))?;
+        let groups = self.groups.named(batch);
+        let mark = batch.mark();
         let mut is_any_found = false;
-        self.found.clear();
-        self.found.extend(self.groups.iter().map(|group| {
+        let mut time = Timed::default();
+        for group in groups {
             let found = captures.get(group.number);
             is_any_found |= found.is_some();
-            text.slice(found.unwrap_or(0..0))
-        }));
-        if !is_any_found {
-            return None;
-        }
-        self.name_groups(batch);
-        let (mut time, mut has_bad_time) = (None, None);
-        let mark = batch.mark();
-        for (group, &value) in self.groups.iter().zip(&self.found) {
+            // Empty if the group took no part.
+            let value = text.slice(found.unwrap_or(0..0));
             if value.is_empty() && self.skip_empty_values {
                 continue;
             }
-            if group.is_time
-                && let Some(reader) = &mut self.time
-            {
-                match reader.read(batch.bytes(value)) {
-                    None => {
-                        // As upstream, the field goes even if it is to be kept.
-                        has_bad_time = Some(value);
-                        continue;
-                    }
-                    read => time = read,
-                }
-                if !self.time_keep {
-                    continue;
-                }
-            }
-            match group.kind {
+            match group.becomes {
                 // Pushed apart, so that it is made where it is stored: one that is made elsewhere and moved there is read
                 // back in another width than it was written in, which costs 8 ns each.
-                FieldType::String => batch.push(Field::new(group.key, Value::Str(value))),
-                kind => push_converted(batch, group.key, value, kind),
+                Becomes::Text => batch.push(Field::new(group.key, Value::Str(value))),
+                Becomes::Converted(kind) => push_converted(batch, group.key, value, kind),
+                Becomes::Time(kind) => {
+                    let is_read = time.read(self.time.as_mut(), batch, value);
+                    if is_read && self.time_keep {
+                        push_converted(batch, group.key, value, kind);
+                    }
+                }
             }
         }
+        if !is_any_found {
+            batch.rewind(mark);
+            return None;
+        }
         let body = batch.close(mark);
-        if let Some(text) = has_bad_time {
-            let shown = String::from_utf8_lossy(batch.bytes(text)).into_owned();
-            self.bad_times.warn(&self.log, || {
-                format!("invalid time format for '{shown}': the present time is used")
-            });
+        if let Some(text) = time.unreadable {
+            self.warn(batch, text);
         }
         let body = self.decoders.decode(batch, body);
         // The first instant of 1970 counts as no time, as upstream.
-        let time = time.filter(|time| *time != Time::from_nanos(0));
+        let time = time.time.filter(|time| *time != Time::from_nanos(0));
         Some(Parsed { body, time })
+    }
+}
+
+/// What the groups for the time said.
+#[derive(Default)]
+struct Timed {
+    time: Option<Time>,
+    /// What is not a time. As upstream, that field goes even if it is to be kept.
+    unreadable: Option<Span>,
+}
+
+impl Timed {
+    /// Whether `text` is a time.
+    #[inline(always)]
+    fn read(&mut self, reader: Option<&mut TimeReader>, batch: &Batch, text: Span) -> bool {
+        match reader.and_then(|reader| reader.read(batch.bytes(text))) {
+            None => {
+                self.unreadable = Some(text);
+                false
+            }
+            time => {
+                self.time = time;
+                true
+            }
+        }
     }
 }
 
@@ -144,13 +172,25 @@ fn push_converted(batch: &mut Batch, key: Span, text: Span, kind: FieldType) {
 }
 
 impl Regex {
-    /// Writes the names into the arena, once per batch.
-    fn name_groups(&mut self, batch: &mut Batch) {
+    #[cold]
+    fn warn(&mut self, batch: &Batch, text: Span) {
+        let shown = String::from_utf8_lossy(batch.bytes(text)).into_owned();
+        self.bad_times.warn(&self.log, || {
+            format!("invalid time format for '{shown}': the present time is used")
+        });
+    }
+}
+
+impl Groups {
+    /// The groups with their names in the arena of `batch`, where they are written once.
+    #[inline]
+    fn named(&mut self, batch: &mut Batch) -> &[Group] {
         if self.named_in != batch.id() {
             self.named_in = batch.id();
-            for group in &mut self.groups {
-                group.key = batch.put(&group.name);
+            for (group, name) in self.groups.iter_mut().zip(&self.names) {
+                group.key = batch.put(name);
             }
         }
+        &self.groups
     }
 }

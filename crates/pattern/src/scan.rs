@@ -4,6 +4,9 @@
 //! cannot begin with a byte of the run, the run has one length only ([`compile`] proves it); where an optional part and what
 //! follows it begin with different bytes, the next byte decides. The other steps leave a frame to come back to. The work that
 //! a search may do is bounded: a text that needs more is left to an automaton.
+//!
+//! Programs with several fields are tried [straight] first: without frames, and with one pass over the text that finds the
+//! ends of all fields.
 
 mod beginning;
 mod compile;
@@ -11,6 +14,7 @@ mod find;
 mod first;
 mod machine;
 mod program;
+mod straight;
 
 pub(crate) use beginning::Beginning;
 pub(crate) use machine::{Found, Stack};

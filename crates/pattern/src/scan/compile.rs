@@ -9,6 +9,7 @@ use super::first::{ByteSet, CharSet, First};
 use super::program::{
     Branch, Entry, Field, Gate, Group, GroupRange, Limits, Pc, Program, Run, Step, Tables, Word,
 };
+use super::straight::Straight;
 use crate::automaton::Anchor;
 
 /// A program with more steps is no scanner any more.
@@ -319,12 +320,18 @@ impl Compiler {
                 _ => {}
             }
         }
+        let tables = self.tables.into_tables();
+        let straight = match entry {
+            Entry::Anchor(_) => Straight::new(&self.steps, &tables).map(Box::new),
+            Entry::Literal(_) => None,
+        };
         Program {
             entry,
             first,
             steps: self.steps,
-            tables: self.tables.into_tables(),
+            tables,
             literals: self.literals,
+            straight,
         }
     }
 }

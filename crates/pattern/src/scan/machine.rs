@@ -6,6 +6,7 @@ use super::find::{self, Until};
 use super::program::{
     Branch, Entry, Field, Gate, Group, GroupRange, Limits, Pc, Program, Run, Step, Word,
 };
+use super::straight::Course;
 use crate::captures::Slots;
 
 /// How a search ended.
@@ -46,6 +47,7 @@ struct Span {
 #[derive(Debug, Default)]
 pub(crate) struct Stack {
     frames: Vec<Frame>,
+    course: Course,
     /// Steps back, jumps, and pieces of [`WORK_BYTES`] that have been passed.
     work: usize,
 }
@@ -81,13 +83,19 @@ impl Program {
     #[inline]
     pub fn search_line(&self, line: &[u8], stack: &mut Stack, slots: &mut Slots) -> Found {
         let is_anchored = matches!(self.entry, Entry::Anchor(_));
-        self.search_starts(line, is_anchored, stack, slots)
+        match self.try_straight(line, &mut stack.course, slots.raw_mut()) {
+            Found::GaveUp => self.search_starts(line, is_anchored, stack, slots),
+            found => found,
+        }
     }
 
     /// Searches `text` for the first match.
     #[inline]
     pub fn search(&self, text: &[u8], stack: &mut Stack, slots: &mut Slots) -> Found {
-        self.search_starts(text, false, stack, slots)
+        match self.try_straight(text, &mut stack.course, slots.raw_mut()) {
+            Found::GaveUp => self.search_starts(text, false, stack, slots),
+            found => found,
+        }
     }
 
     /// Searches `text` for the first match, at the first place where one can begin or at all of them.
@@ -317,7 +325,7 @@ impl Program {
     }
 
     #[inline(always)]
-    fn is_open(&self, text: &[u8], gate: Gate, at: At) -> bool {
+    pub(super) fn is_open(&self, text: &[u8], gate: Gate, at: At) -> bool {
         match text.get(at as usize) {
             Some(&byte) => self.tables[gate.table as usize][byte as usize],
             None => gate.end,
@@ -341,7 +349,7 @@ impl Program {
 
     /// Where the first byte that ends a run stands at or behind `at`.
     #[inline(always)]
-    fn find(&self, text: &[u8], until: Until, at: At) -> At {
+    pub(super) fn find(&self, text: &[u8], until: Until, at: At) -> At {
         let at = at as usize;
         let end = match until {
             Until::Byte(byte) => find::byte(text, at, byte),
@@ -486,20 +494,25 @@ fn is_line_start(text: &[u8], at: usize) -> bool {
 }
 
 #[inline(always)]
-fn word_end(text: &[u8], word: &Word, at: At) -> Option<At> {
+pub(super) fn word_end(text: &[u8], word: &Word, at: At) -> Option<At> {
     let is_equal = match text.get(at as usize..at as usize + 8) {
         Some(bytes) => {
             u64::from_le_bytes(bytes.try_into().expect("eight bytes")) & word.mask == word.value
         }
-        None => is_short_equal(&text[at as usize..], word),
+        None => is_equal_near_end(text, word, at as usize),
     };
     is_equal.then_some(at + word.len)
 }
 
-/// The same near the end of the text.
-#[inline(never)]
-fn is_short_equal(text: &[u8], word: &Word) -> bool {
-    text.starts_with(&word.value.to_le_bytes()[..word.len as usize])
+/// The same in the last eight bytes of the text.
+#[inline(always)]
+fn is_equal_near_end(text: &[u8], word: &Word, at: usize) -> bool {
+    let rest = text.len() - at;
+    let bytes = match text.last_chunk() {
+        Some(last) => u64::from_le_bytes(*last).checked_shr(64 - 8 * rest as u32),
+        None => return text[at..].starts_with(&word.value.to_le_bytes()[..word.len as usize]),
+    };
+    word.len as usize <= rest && bytes.unwrap_or(0) & word.mask == word.value
 }
 
 /// Writes where a group is.

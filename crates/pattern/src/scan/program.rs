@@ -4,6 +4,7 @@ use memchr::memmem::Finder;
 
 use super::find::Until;
 use super::first::{ByteSet, First};
+use super::straight::Straight;
 use crate::automaton::Anchor;
 
 /// A place in a program.
@@ -181,6 +182,8 @@ pub(crate) struct Program {
     pub(super) steps: Vec<Step>,
     pub(super) tables: Vec<[bool; 256]>,
     pub(super) literals: Vec<u8>,
+    /// The same as most texts take it.
+    pub(super) straight: Option<Box<Straight>>,
 }
 
 /// The sets of a program while it is made.
