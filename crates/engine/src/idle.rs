@@ -30,6 +30,24 @@ pub async fn trim_when_idle(watched: Watched) {
     }
 }
 
+/// What the heap keeps of free memory at its end: as much as is read of a file at once. Left to itself, glibc gives more than
+/// that back with each batch that is done, and the kernel clears the same pages anew for the next one.
+#[cfg(target_env = "gnu")]
+const KEPT_BYTES: libc::c_int = 256 * 1024;
+/// From this size on memory is mapped by itself. Left to itself, glibc begins with half of what is read of a file at once.
+#[cfg(target_env = "gnu")]
+const MAPPED_BYTES: libc::c_int = 1024 * 1024;
+
+/// Lets the heap keep what the next batch needs again.
+pub fn keep_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt may be called at any time.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT_BYTES);
+    }
+}
+
 fn trim_heap() {
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim has no preconditions.

@@ -141,6 +141,7 @@ impl Pipeline {
         mut handovers: Handovers,
         member: Member,
     ) -> Result<Pipeline, PipelineError> {
+        idle::keep_heap();
         // What loading needed and building does not: the start would be the process's peak.
         idle::release_program();
         let (stop_handle, stop) = StopHandle::new();
