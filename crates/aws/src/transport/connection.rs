@@ -224,7 +224,8 @@ impl Exchange<'_> {
             let read = match self.response.unwanted() {
                 0 => {
                     self.input.reserve(READ_BYTES);
-                    ready!(poll_read(self.stream, self.input, cx))
+                    let most = self.response.wanted();
+                    ready!(poll_read(self.stream, self.input, most, cx))
                 }
                 unwanted => {
                     let passed = ready!(self.stream.poll_pass(unwanted, self.input, cx));
@@ -267,13 +268,16 @@ impl Exchange<'_> {
     }
 }
 
-/// Reads into the free room of `input`.
+/// Reads into the free room of `input`, at most so many bytes.
 fn poll_read(
     stream: &mut Stream,
     input: &mut BytesMut,
+    most: usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let mut read = ReadBuf::uninit(input.spare_capacity_mut());
+    let room = input.spare_capacity_mut();
+    let most = most.min(room.len());
+    let mut read = ReadBuf::uninit(&mut room[..most]);
     ready!(Pin::new(stream).poll_read(cx, &mut read))?;
     let bytes = read.filled().len();
     // SAFETY: the stream has filled so many bytes of the free room, as `ReadBuf` keeps count.

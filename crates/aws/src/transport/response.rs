@@ -12,6 +12,8 @@ use super::{Answer, Enough, Problem};
 pub(super) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// So many headers may an answer have.
 const HEADERS_MAX: usize = 64;
+/// A head, and as much of the body as says whether anything failed: so much is kept before more is wanted.
+const BEGINNING_BYTES: usize = 2 * 1024;
 /// A line with the size of a chunk, its extensions included, or a line of the trailer.
 const CHUNK_LINE_BYTES_MAX: usize = 4 * 1024;
 
@@ -80,6 +82,14 @@ impl Response {
     pub fn ending_with(mut self, enough: Option<Enough>) -> Self {
         self.enough = enough;
         self
+    }
+
+    /// How many bytes may be read at once: few while what comes next may be enough.
+    pub fn wanted(&self) -> usize {
+        match self.enough {
+            Some(_) => BEGINNING_BYTES,
+            None => usize::MAX,
+        }
     }
 
     /// How many bytes come next that need not be kept.
@@ -153,6 +163,7 @@ impl Response {
     /// Looks once whether what there is of the body is enough.
     fn ask(&mut self, head: &Head, framing: &mut Framing, input: &mut BytesMut) {
         let Framing::Length(length) = *framing else {
+            self.enough = None;
             return;
         };
         if !head.status.is_success() {
@@ -443,6 +454,26 @@ mod tests {
         assert_eq!(passed(&other, head.len() + 4), all("abcdefghi", 0, true));
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n";
         assert_eq!(passed(chunked, chunked.len() - 9), all("abcd", 0, true));
+    }
+
+    #[test]
+    fn little_is_wanted_until_it_is_known_whether_that_is_enough() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n";
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let refused = "HTTP/1.1 500 No\r\nContent-Length: 9\r\n\r\n";
+        for (text, wanted) in [
+            ("HTTP/1.1 200", BEGINNING_BYTES),
+            (head, BEGINNING_BYTES),
+            (&format!("{head}x"), usize::MAX),
+            (chunked, usize::MAX),
+            (refused, usize::MAX),
+        ] {
+            let mut response = Response::new(false, 20).ending_with(Some(|_| false));
+            let complete = response.read(&mut BytesMut::from(text), false);
+            assert!(complete.is_ok_and(|complete| complete.is_none()), "{text}");
+            assert_eq!(response.wanted(), wanted, "{text}");
+        }
+        assert_eq!(Response::new(false, 20).wanted(), usize::MAX);
     }
 
     /// However an answer arrives, it is the same one, or fails the same way.
