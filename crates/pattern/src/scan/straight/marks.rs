@@ -52,13 +52,14 @@ impl Marks {
         }
         let mut index = windows.len();
         if !rest.is_empty() {
-            // The last window overlaps the one before.
-            let (block, beyond) = match text.last_chunk() {
-                Some(window) => (B::new(window), WINDOW - rest.len()),
+            // The last window overlaps the one before, or what is before a short text: that leaves no marks.
+            let beyond = WINDOW - rest.len();
+            let block = match text.last_chunk() {
+                Some(window) => B::new(window),
                 None => {
                     let mut window = [u8::MAX; WINDOW];
-                    window[..rest.len()].copy_from_slice(rest);
-                    (B::new(&window), 0)
+                    window[beyond..].copy_from_slice(rest);
+                    B::new(&window)
                 }
             };
             lowest = lowest.min(block);
@@ -71,7 +72,7 @@ impl Marks {
         !lowest.has_control()
     }
 
-    /// Marks the bytes of `block`, of which the first `beyond` have been marked.
+    /// Marks the bytes of `block`, of which the first `beyond` are not to be.
     #[inline(always)]
     fn mark<B: Block, const N: usize>(
         &mut self,

@@ -163,6 +163,17 @@ fn check_marks<B: Block>(text: &[u8], fill: Fill) {
 }
 
 #[test]
+fn nothing_is_marked_behind_a_short_text() {
+    for stop in [b' ', u8::MAX] {
+        let text = [stop, b'a', stop, b'b'];
+        let mut marks = Marks::new();
+        marks.fill::<Portable, 1>(&text, [stop; STOPS]);
+        let found: Vec<_> = (0..=text.len() + 1).map(|at| marks.next(at, 0)).collect();
+        assert_eq!(found, [Some(0), Some(2), Some(2), None, None, None]);
+    }
+}
+
+#[test]
 fn usual_lines_go_straight() {
     let nginx = Both::new(NGINX);
     let lines = [
