@@ -33,8 +33,12 @@ impl Definitions {
         diagnostics: &mut Diagnostics,
     ) -> Definitions {
         let mut definitions: Vec<Definition> = Vec::new();
-        let built_in: Vec<Section> = builtin::parsers().collect();
-        for section in built_in.iter().chain(sections) {
+        // Most are not used, and they have no mistakes that could be reported.
+        let built_in = builtin::parsers().filter_map(|section| {
+            Definition::unchecked(ParserOptions::read(&section, diagnostics)?, level)
+        });
+        definitions.extend(built_in);
+        for section in sections {
             let Some(options) = ParserOptions::read(section, diagnostics) else {
                 continue;
             };
@@ -132,6 +136,16 @@ fn built_in_names() -> Vec<String> {
         .collect()
 }
 
+/// What the format of a parser is called.
+fn word(format: ParserFormat) -> &'static str {
+    match format {
+        ParserFormat::Regex => "regex",
+        ParserFormat::Json => "json",
+        ParserFormat::Ltsv => "ltsv",
+        ParserFormat::Logfmt => "logfmt",
+    }
+}
+
 impl Definition {
     fn new(
         options: ParserOptions,
@@ -139,25 +153,20 @@ impl Definition {
         section: &Section,
         diagnostics: &mut Diagnostics,
     ) -> Option<Definition> {
-        let format = match options.format {
-            ParserFormat::Regex => "regex",
-            ParserFormat::Json => "json",
-            ParserFormat::Ltsv => "ltsv",
-            ParserFormat::Logfmt => "logfmt",
-        };
-        let name = options.name.clone();
-        let Some(plugin) = ALL.iter().copied().find(|plugin| plugin.format == format) else {
+        let (name, format) = (options.name.clone(), word(options.format));
+        let Some(definition) = Definition::unchecked(options, level) else {
             let known: Vec<&str> = ALL.iter().map(|plugin| plugin.format).collect();
             let message = format!("parser '{name}': the format '{format}' is not built yet");
             let help = format!("there are: {}", known.join(", "));
             diagnostics.push(Diagnostic::start_error(&section.position, message).with_help(help));
             return None;
         };
-        let context = ParserContext {
-            log: Log::new(&format!("parser:{name}"), level),
-            name,
-        };
-        if let Err(error) = (plugin.build)(&options, &context) {
+        let Definition {
+            options,
+            context,
+            plugin,
+        } = &definition;
+        if let Err(error) = (plugin.build)(options, context) {
             let key = if error.0.starts_with("Time_") {
                 "time_format"
             } else {
@@ -172,6 +181,18 @@ impl Definition {
             ));
             return None;
         }
+        Some(definition)
+    }
+
+    /// Without looking whether such a parser can be built. `None` if there is none of this format.
+    fn unchecked(options: ParserOptions, level: LogLevel) -> Option<Definition> {
+        let format = word(options.format);
+        let plugin = ALL.iter().copied().find(|plugin| plugin.format == format)?;
+        let name = options.name.clone();
+        let context = ParserContext {
+            log: Log::new(&format!("parser:{name}"), level),
+            name,
+        };
         Some(Definition {
             options,
             context,

@@ -214,3 +214,18 @@ fn mistakes_are_named_at_their_place() {
         assert!(text.contains(expected), "{expected} in:\n{text}");
     }
 }
+
+/// They are not tried when definitions are read.
+#[test]
+fn built_in_parsers_can_be_built() {
+    let (definitions, diagnostics) = definitions("");
+    assert!(diagnostics.is_empty(), "{diagnostics}");
+    assert_eq!(definitions.parsers.len(), builtin::parsers().count());
+    for known in &definitions.parsers {
+        assert!(
+            definitions.make(&known.options.name).is_some(),
+            "{}",
+            known.options.name
+        );
+    }
+}

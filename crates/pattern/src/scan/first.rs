@@ -1,5 +1,7 @@
 //! Which bytes a part of a pattern can begin with.
 
+use std::ops::RangeInclusive;
+
 use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind, Look};
 
 /// A set of bytes.
@@ -19,6 +21,14 @@ impl ByteSet {
 
     pub fn insert(&mut self, byte: u8) {
         self.0[byte as usize / 64] |= 1 << (byte % 64);
+    }
+
+    /// Inserts bytes of ASCII.
+    fn insert_ascii(&mut self, bytes: RangeInclusive<u8>) {
+        let (first, last) = bytes.into_inner();
+        let set = u128::MAX << first & u128::MAX >> (127 - last);
+        self.0[0] |= set as u64;
+        self.0[1] |= (set >> 64) as u64;
     }
 
     pub fn contains(&self, byte: u8) -> bool {
@@ -55,7 +65,9 @@ impl CharSet {
         let mut bytes = ByteSet::default();
         let mut is_high = false;
         for range in class.ranges() {
-            (range.start()..=range.end().min('\x7F')).for_each(|c| bytes.insert(c as u8));
+            if range.start().is_ascii() {
+                bytes.insert_ascii(range.start() as u8..=range.end().min('\x7F') as u8);
+            }
             if range.end() > '\x7F' {
                 if range.start() > '\u{80}' || range.end() != char::MAX {
                     return None;
@@ -181,5 +193,17 @@ mod tests {
         assert!(set("[a-z]").is_some_and(|set| !set.is_high && !set.bytes.contains(0xC3)));
         assert!(set("[^é]").is_none());
         assert!(set("[aé]").is_none());
+    }
+
+    #[test]
+    fn bytes_of_ascii_are_inserted_at_once_as_one_by_one() {
+        for first in 0..128 {
+            for last in first..128 {
+                let (mut at_once, mut one_by_one) = (ByteSet::of(7), ByteSet::of(7));
+                at_once.insert_ascii(first..=last);
+                (first..=last).for_each(|byte| one_by_one.insert(byte));
+                assert_eq!(at_once, one_by_one, "{first} to {last}");
+            }
+        }
     }
 }
