@@ -148,7 +148,7 @@ impl Store {
     pub fn open(location: Location) -> Result<Store, Error> {
         let last_write = newest_write(&location.path);
         let mut store = Store {
-            connection: connect(&location)?,
+            connection: connect(&location, last_write.is_none())?,
             file: file_id(&location.path),
             location,
             complete: false,
@@ -157,18 +157,17 @@ impl Store {
             last_write: None,
             written_by_others: true,
         };
-        if store
-            .known_columns("in_tail_files")?
-            .iter()
-            .any(|name| name == "offset")
-        {
-            store.last_write = last_write;
+        if last_write.is_some() {
+            store.look_through(last_write)?;
         }
-        store.check_whole()?;
         match store.complete_tables() {
             Ok(()) => {}
             Err(error) if is_disk_full(&error) && store.last_write.is_some() => return Ok(store),
             Err(error) => return Err(store.open_error(&error)),
+        }
+        if last_write.is_none() {
+            store.written_by_others = false;
+            return Ok(store);
         }
         store.written_by_others = store
             .connection
@@ -294,6 +293,15 @@ impl Store {
         Ok(())
     }
 
+    /// Looks whether a database that was there is one, and whether it has been used.
+    fn look_through(&mut self, last_write: Option<SystemTime>) -> Result<(), Error> {
+        let columns = self.known_columns("in_tail_files")?;
+        if columns.iter().any(|name| name == "offset") {
+            self.last_write = last_write;
+        }
+        self.check_whole()
+    }
+
     fn check_whole(&self) -> Result<(), Error> {
         let verdict: rusqlite::Result<String> =
             self.connection
@@ -318,12 +326,15 @@ impl Store {
             .connection
             .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         transaction.execute_batch(schema::CREATE)?;
-        for (table, column, statement) in schema::LATER_COLUMNS {
+        for of_table in schema::LATER_COLUMNS.chunk_by(|one, next| one.0 == next.0) {
             let known: Vec<String> = transaction
                 .prepare_cached(schema::COLUMNS)?
-                .query_map([table], |row| row.get(0))?
+                .query_map([of_table[0].0], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            if !known.iter().any(|name| name == column) {
+            let lacking = of_table
+                .iter()
+                .filter(|(_, column, _)| !known.iter().any(|name| name == column));
+            for (_, _, statement) in lacking {
                 transaction.execute_batch(statement)?;
             }
         }
@@ -351,7 +362,7 @@ impl Store {
     }
 }
 
-fn connect(location: &Location) -> Result<Connection, Error> {
+fn connect(location: &Location, is_new: bool) -> Result<Connection, Error> {
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open(&location.path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -359,6 +370,10 @@ fn connect(location: &Location) -> Result<Connection, Error> {
         connection.pragma_update(None, "synchronous", location.synchronous as u32)?;
         if location.exclusive {
             connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        }
+        if is_new && location.journal_mode == JournalMode::Wal {
+            // There is nothing that a journal of the very first page could bring back, and it is waited for twice.
+            connection.pragma_update(None, "journal_mode", JournalMode::Memory.word())?;
         }
         connection.pragma_update(None, "journal_mode", location.journal_mode.word())?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
