@@ -26,6 +26,7 @@ mod oversight;
 mod pace;
 mod pipeline;
 mod plan;
+mod program;
 mod read_ahead;
 mod reading_on;
 mod reload;

@@ -18,6 +18,7 @@ use crate::idle;
 use crate::input_task::{InputEvent, Next, RunningInput};
 use crate::output_task::{RetiringOutput, RunningOutput};
 use crate::plan::Plan;
+use crate::program;
 use crate::read_ahead::ReadAhead;
 use crate::reading_on::{ReadingOn, sleep_until};
 use crate::road::Road;
@@ -143,7 +144,7 @@ impl Pipeline {
     ) -> Result<Pipeline, PipelineError> {
         idle::keep_heap();
         // What loading needed and building does not: the start would be the process's peak.
-        idle::release_program();
+        program::release();
         let (stop_handle, stop) = StopHandle::new();
         let mut counts = Counts::new();
         let grace = grace(&plan);
@@ -171,7 +172,6 @@ impl Pipeline {
         let (built_outputs, exits): (Vec<BuiltOutput>, Vec<_>) = outputs
             .filter_map(|planned| builder.output(planned))
             .unzip();
-        idle::release_program();
         let filters = builder.filters(plan.filters);
         let mut built_inputs = Vec::new();
         for planned in plan.inputs {
@@ -280,7 +280,7 @@ impl Pipeline {
             ..
         } = self;
         // What building needed and reading does not: a drain would reach its peak beside it.
-        idle::release_program();
+        program::release();
         running.start(built_inputs, built_outputs);
         let trimming = spawn_local(idle::trim_when_idle(running.watched.clone()));
         let mut second = tokio::time::interval(SECOND);
