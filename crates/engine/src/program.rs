@@ -216,6 +216,11 @@ mod tests {
             assert_eq!(format!("{:?}", "é\u{1}".to_uppercase()), "\"É\\u{1}\"");
         }
         let now = text("/proc/self/maps").expect("a file of the system");
-        assert!(now.lines().count() > maps.lines().count());
+        let here = release_in_pieces as *const () as usize / AROUND;
+        let begins_here = |range: &Range<usize>| range.start / AROUND == here;
+        let is_divided = fixed(&now)
+            .iter()
+            .any(|range| begins_here(range) && range.start % AROUND != 0);
+        assert!(is_divided || page() >= AROUND, "{now}");
     }
 }
