@@ -153,6 +153,17 @@ impl Batch {
         self.emission
     }
 
+    /// Lets it lie over `source`, from which its values were read before that could be shared
+    /// ([`record_of_coming_source`](crate::msgpack::read::record_of_coming_source)).
+    ///
+    /// # Panics
+    /// When `source` is larger than 1 GiB.
+    pub fn with_source(mut self, source: Bytes) -> Batch {
+        assert!(source.len() <= MAX_OFFSET, "a batch spans at most 1 GiB");
+        self.source = source;
+        self
+    }
+
     /// Gives all its records another tag.
     pub fn with_tag(mut self, tag: Tag) -> Batch {
         self.tag = tag;
@@ -414,6 +425,34 @@ impl Batch {
             fields.truncate(field_mark);
             scratch.truncate(scratch_mark);
             arena.truncate(arena_mark);
+        }
+        result
+    }
+
+    /// Lets `read` append to the batch what it reads from bytes that will be the batch's source. After an error nothing of that is
+    /// left.
+    #[inline]
+    pub(crate) fn read_coming_source<T, E>(
+        &mut self,
+        read: impl FnOnce(&mut Builder<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Storage {
+            arena,
+            fields,
+            scratch,
+            ..
+        } = &mut self.storage;
+        let marks = (fields.len(), scratch.len(), arena.len());
+        let result = read(&mut Builder {
+            fields,
+            scratch,
+            made: arena,
+            base: 0,
+        });
+        if result.is_err() {
+            fields.truncate(marks.0);
+            scratch.truncate(marks.1);
+            arena.truncate(marks.2);
         }
         result
     }

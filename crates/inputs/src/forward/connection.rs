@@ -9,7 +9,7 @@ use plugin::{Emitter, Stop};
 
 use super::Shared;
 use super::frame::Place;
-use super::intake::Intake;
+use super::intake::{Ahead, Intake};
 use super::owed::Refused;
 use super::scan::{Extent, Found, Scan};
 use crate::gate::{Need, Room};
@@ -21,7 +21,7 @@ use crate::listening::stream::Stream;
 
 /// The least and the most that is read at once; larger frames take several reads.
 const READ_MIN: usize = 16 << 10;
-const READ_MAX: usize = 256 << 10;
+const READ_MAX: usize = 64 << 10;
 /// A sender that is slow for so long in the middle of a frame is gone, or means no good.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -223,7 +223,6 @@ impl Connection {
         }
         self.adapt(read);
         let outcome = self.take_frames().await;
-        self.frames.clear();
         outcome.map(|()| false).map_err(Closed::Malformed)
     }
 
@@ -249,20 +248,23 @@ impl Connection {
         let left = self.buffer.len() - end;
         let permit = self.shared.gate.part(&mut self.room, end, left);
         if end == 0 {
+            self.intake.end_ahead();
             return scanned;
         }
         self.pace.restart();
         let source = self.buffer.split_to(end).freeze();
-        self.intake.take(&source, &self.frames, permit).await?;
-        scanned
+        let taken = self.intake.take(&source, &self.frames, permit).await;
+        self.frames.clear();
+        taken.and(scanned)
     }
 
-    /// Notes where frames lie in the buffer. Returns where the last complete one ends.
+    /// Takes usual messages at the start of the buffer and notes where the frames behind them lie. Returns where the last complete
+    /// one ends.
     fn scan_frames(&mut self) -> (usize, Result<(), &'static str>) {
         let limit = self.shared.options.frame_limit();
-        let mut at = 0;
         self.missing = 0;
-        while at < self.buffer.len() {
+        let mut at = self.take_ahead(limit);
+        while self.missing == 0 && at < self.buffer.len() {
             match self.scan.advance(&self.buffer[at..], limit) {
                 Ok(Found::End(Extent { len, last })) => {
                     self.frames.push(Place {
@@ -280,6 +282,23 @@ impl Connection {
             }
         }
         (at, Ok(()))
+    }
+
+    /// Takes usual messages at the start of the buffer, which need not be passed over before they are read. Returns where the last
+    /// one ends.
+    fn take_ahead(&mut self, limit: usize) -> usize {
+        let mut at = 0;
+        while self.scan.is_new() && at < self.buffer.len() {
+            match self.intake.take_ahead(&self.buffer, at, limit) {
+                Ahead::End(end) => at = end,
+                Ahead::Incomplete(missing) => {
+                    self.missing = missing;
+                    break;
+                }
+                Ahead::Other => break,
+            }
+        }
+        at
     }
 
     /// Sends the acknowledgements that are due. A sender that waits for one that will not come is disconnected, so that it

@@ -35,6 +35,18 @@ pub fn message(
     Ok(is_replaced)
 }
 
+/// Appends the record of a Message without options whose time is at `at` of `bytes`, which will be the batch's source. Where it
+/// ends. An error says that it does not lie there whole, in at most `most` bytes, and as senders usually write it.
+pub fn usual_message(
+    batch: &mut Batch,
+    bytes: &[u8],
+    at: usize,
+    most: usize,
+) -> Result<usize, Error> {
+    let end = bytes.len().min(at.saturating_add(most.min(WINDOW)));
+    read::record_of_coming_source(batch, &bytes[..end], at)
+}
+
 /// Appends the entry at the start of `range` of the batch's source. Returns how many bytes it took, and whether its time
 /// had to be replaced.
 pub fn entry(batch: &mut Batch, range: Range<usize>) -> Result<(usize, bool), &'static str> {
@@ -188,6 +200,17 @@ impl Entries {
             Some(left) => left == 0,
             None => self.range.is_empty(),
         }
+    }
+
+    /// Appends the entries that come next and are in order, `most` at most: not those that take so many bytes that their values must
+    /// be counted first.
+    pub fn read_usual(&mut self, batch: &mut Batch, most: usize) {
+        let Range { start, end } = self.range;
+        let span = batch.span(start..end.min(start + WINDOW));
+        let most = self.left.map_or(most, |left| left.min(most));
+        let (records, used) = read::events(batch, span, most);
+        self.range.start += used;
+        self.left = self.left.map(|left| left - records);
     }
 
     /// Appends the next entry to `batch`, whose source they lie in. Returns whether its time had to be replaced.

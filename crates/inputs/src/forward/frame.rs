@@ -74,6 +74,21 @@ impl Frame {
     }
 }
 
+/// The tag of the frame at `at` of `bytes` and where that ends, if the frame begins as a message without options and with a time
+/// as senders write it.
+#[inline]
+pub fn begins_message(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    const ARRAY_OF_3: u8 = 0x93;
+    const SECONDS_OR_EVENT_TIME: [u8; 3] = [0xce, 0xd2, 0xd7];
+    if *bytes.get(at)? != ARRAY_OF_3 {
+        return None;
+    }
+    let mut reader = Reader::new(&bytes[at + 1..]);
+    let tag = reader.str().ok()?;
+    let is_time = SECONDS_OR_EVENT_TIME.contains(reader.rest().first()?);
+    is_time.then(|| (tag, at + 1 + reader.offset()))
+}
+
 enum Fault {
     Shape(&'static str),
     Msgpack(Error),

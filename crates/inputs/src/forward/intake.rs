@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use plugin::Emitter;
+use record::msgpack::Error;
 use record::{Batch, Origin, Permit, Tag};
 
 use super::Shared;
 use super::events::{self, Entries};
-use super::frame::{Carrier, Frame, Place};
+use super::frame::{self, Carrier, Frame, Place};
 use super::gunzip;
 use super::owed::Owed;
 
@@ -16,6 +17,11 @@ use super::owed::Owed;
 const LARGE: usize = 256 << 10;
 /// How much memory the records of a piece take, besides the bytes that were read.
 const PIECE: usize = 4 << 20;
+/// Messages of at most so many bytes that are not whole are read anew when more of them has come, rather than passed over to find
+/// where they end.
+const SMALL: usize = 4 << 10;
+/// How many of its records are read before it is looked at how much memory they take.
+const AT_ONCE: usize = 256;
 /// How many tags may alternate in one read before batches are cut. Batches of one read share its bytes, and each counts
 /// them as its own.
 const GROUPS_MAX: usize = 16;
@@ -30,8 +36,21 @@ pub struct Intake {
     tag: Option<(Vec<u8>, Tag)>,
     /// Records of the current read, one batch for each tag and each chunk.
     groups: Vec<Group>,
+    /// Records of messages at the start of the current read, whose bytes cannot be shared yet.
+    ahead: Option<Batch>,
     /// Room for the bytes of the current read, until a batch takes it.
     permit: Option<Permit>,
+}
+
+/// What became of a message that was to be taken ahead.
+#[derive(Debug, PartialEq)]
+pub enum Ahead {
+    /// It is taken, and ends there.
+    End(usize),
+    /// It is small, and so many bytes at least are missing.
+    Incomplete(usize),
+    /// It has to go the way of all frames; it may be none.
+    Other,
 }
 
 /// Records of one tag: of one chunk, or of frames that nobody waits for.
@@ -51,8 +70,47 @@ impl Intake {
             owed: Owed::new(),
             tag: None,
             groups: Vec::new(),
+            ahead: None,
             permit: None,
         }
+    }
+
+    /// Takes the message at `at` of `bytes` if the whole of it is there, it has no options, at most `limit` bytes, and the tag of
+    /// those that were taken like that from the same bytes. It is sent on with what [`Intake::take`] takes next, whose source must
+    /// begin with the same bytes, and comes before that.
+    pub fn take_ahead(&mut self, bytes: &[u8], at: usize, limit: usize) -> Ahead {
+        let Some((incoming, time_at)) = frame::begins_message(bytes, at) else {
+            return Ahead::Other;
+        };
+        let Some(batch) = self.batch_ahead(incoming) else {
+            return Ahead::Other;
+        };
+        let most = limit.saturating_sub(time_at - at);
+        match events::usual_message(batch, bytes, time_at, most) {
+            Ok(end) => Ahead::End(end),
+            Err(Error::Incomplete { needed }) => {
+                match (bytes.len() - at).saturating_add(needed) <= SMALL.min(limit) {
+                    true => Ahead::Incomplete(needed),
+                    false => Ahead::Other,
+                }
+            }
+            Err(Error::Malformed { .. }) => Ahead::Other,
+        }
+    }
+
+    /// None is taken ahead of what comes next after all: no memory is kept for it.
+    pub fn end_ahead(&mut self) {
+        self.ahead = None;
+    }
+
+    /// The batch for messages that are taken ahead, unless it is one for another tag than `incoming`.
+    fn batch_ahead(&mut self, incoming: &[u8]) -> Option<&mut Batch> {
+        if self.ahead.is_none() {
+            let tag = self.tag(incoming);
+            self.ahead = Some(Batch::new(tag, Bytes::new()));
+        }
+        let ((last, tag), batch) = self.tag.as_ref().zip(self.ahead.as_mut())?;
+        (last == incoming && batch.tag() == tag).then_some(batch)
     }
 
     /// Sends on the records of `frames`, which lie in `source`; `permit` is the room for it. What comes before a mistake
@@ -64,6 +122,12 @@ impl Intake {
         permit: Option<Permit>,
     ) -> Result<(), &'static str> {
         self.permit = permit;
+        let ahead = self.ahead.take().map(|batch| Group {
+            batch: batch.with_source(source.clone()),
+            chunk: None,
+            is_broken: false,
+        });
+        self.groups.extend(ahead);
         let mut outcome = Ok(());
         for place in frames {
             outcome = self.frame(source, place).await;
@@ -129,6 +193,10 @@ impl Intake {
         }
         let group = self.group(tag, source, chunk);
         while !entries.is_done() {
+            entries.read_usual(&mut self.groups[group].batch, usize::MAX);
+            if entries.is_done() {
+                break;
+            }
             let replaced = entries.read(&mut self.groups[group].batch);
             let replaced = replaced.inspect_err(|_| self.note_broken(group))?;
             self.count_time(replaced);
@@ -149,11 +217,14 @@ impl Intake {
         let mut of = chunk.map(|chunk| self.begin(chunk));
         let mut batch = Batch::new(tag.clone(), source.clone());
         while !entries.is_done() {
-            match entries.read(&mut batch) {
-                Ok(replaced) => self.count_time(replaced),
-                Err(reason) => {
-                    self.emit(batch, &mut of);
-                    return Err(reason);
+            entries.read_usual(&mut batch, AT_ONCE);
+            if !entries.is_done() {
+                match entries.read(&mut batch) {
+                    Ok(replaced) => self.count_time(replaced),
+                    Err(reason) => {
+                        self.emit(batch, &mut of);
+                        return Err(reason);
+                    }
                 }
             }
             if batch.footprint() - source.len() > PIECE && !entries.is_done() {

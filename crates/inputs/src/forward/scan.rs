@@ -44,6 +44,11 @@ impl Scan {
         }
     }
 
+    /// Whether nothing was passed.
+    pub fn is_new(&self) -> bool {
+        self.at == 0
+    }
+
     /// Goes on in `frame`: all bytes since the frame's start. An error says what is wrong; a frame that claims more than
     /// `limit` bytes is one, before they arrive.
     pub fn advance(&mut self, frame: &[u8], limit: usize) -> Result<Found, &'static str> {

@@ -1,5 +1,8 @@
 //! msgpack → records and values of a batch, without copies.
 
+use std::convert::Infallible;
+use std::ops::Range;
+
 use super::head::{Head, head, text};
 use super::{Error, MAX_DEPTH, Reader};
 use crate::builder::{Builder, Run};
@@ -15,6 +18,70 @@ use crate::{Batch, Field, Fields, Key, Marker, Record, Span, Time, Value};
 /// When that is not what `bytes` start with. Nothing of it is left in the batch.
 pub fn event(batch: &mut Batch, bytes: Span) -> Result<(Record, usize), Error> {
     read(batch, bytes, |walker| walker.event())
+}
+
+/// Reads events that follow each other from the start of `bytes`, a span of `batch`, `most` at most, and appends their records to
+/// the batch, up to the first that is not what [`event`] reads: how many there were, and how many bytes they took.
+pub fn events(batch: &mut Batch, bytes: Span, most: usize) -> (usize, usize) {
+    let mut records = std::mem::take(batch.records_mut());
+    let before = records.len();
+    let Ok(taken) = batch.read(bytes, |space, out| {
+        let mut walker = Walker::new(&space[bytes.range()], bytes, out);
+        while walker.at < walker.bytes.len() && records.len() - before < most {
+            let (at, fields, scratch) = walker.mark();
+            match walker.event() {
+                Ok(record) => records.push(record),
+                Err(_) => {
+                    walker.rewind((at, fields, scratch));
+                    break;
+                }
+            }
+        }
+        Ok::<_, Infallible>(walker.at)
+    });
+    let read = records.len() - before;
+    *batch.records_mut() = records;
+    (read, taken)
+}
+
+/// Appends the record that lies at `at` of `bytes`, which will be the batch's source ([`Batch::with_source`]): seconds or an
+/// EventTime, and a map behind it. Where it ends.
+///
+/// # Errors
+/// When there is something else. Nothing of it is left in the batch.
+pub fn record_of_coming_source(batch: &mut Batch, bytes: &[u8], at: usize) -> Result<usize, Error> {
+    let (time, body_at) = message_time(bytes, at).ok_or(Error::Malformed {
+        offset: at,
+        reason: "expected a time as it is usually written",
+    })?;
+    let span = Span::in_source(body_at..bytes.len());
+    let (body, taken) = batch.read_coming_source(|out| {
+        let mut walker = Walker::new(&bytes[body_at..], span, out);
+        let body = walker.map("expected a map as the body of the message")?;
+        Ok::<_, Error>((body, walker.at))
+    })?;
+    batch.push_record(Record {
+        time,
+        body,
+        ..Record::default()
+    });
+    Ok(body_at + taken)
+}
+
+/// The time of a message at `at` of `bytes` and where it ends, if it is whole and written as Docker, Fluentd and Fluent Bit write
+/// it.
+#[inline(always)]
+fn message_time(bytes: &[u8], at: usize) -> Option<(Time, usize)> {
+    let rest = bytes.get(at..)?;
+    let seconds = match *rest.first()? {
+        0xce => i64::from(u32::from_be_bytes(*rest[1..].first_chunk()?)),
+        0xd2 => i64::from(i32::from_be_bytes(*rest[1..].first_chunk()?)),
+        _ => {
+            let (time, marker) = quick_time(rest)?;
+            return (marker == Marker::None).then_some((time, at + EVENT_TIME_LEN));
+        }
+    };
+    (seconds >= 0).then(|| (Time::new(seconds, 0), at + 5))
 }
 
 /// Reads one value of any kind from the start of `bytes`: the value, and how many bytes it took.
@@ -128,12 +195,7 @@ fn read<T>(
     read: impl FnOnce(&mut Walker<'_, '_>) -> Result<T, Error>,
 ) -> Result<(T, usize), Error> {
     batch.read(bytes, |space, out| {
-        let mut walker = Walker {
-            bytes: &space[bytes.range()],
-            at: 0,
-            span: bytes,
-            out,
-        };
+        let mut walker = Walker::new(&space[bytes.range()], bytes, out);
         let result = read(&mut walker)?;
         Ok((result, walker.at))
     })
@@ -146,7 +208,32 @@ struct Walker<'a, 'b> {
     out: &'a mut Builder<'b>,
 }
 
-impl Walker<'_, '_> {
+impl<'a, 'b> Walker<'a, 'b> {
+    /// At the start of `bytes`, which are those of `span`.
+    #[inline(always)]
+    fn new(bytes: &'a [u8], span: Span, out: &'a mut Builder<'b>) -> Walker<'a, 'b> {
+        Walker {
+            bytes,
+            at: 0,
+            span,
+            out,
+        }
+    }
+
+    /// Where it stands, in the bytes and in what it appends to.
+    #[inline(always)]
+    fn mark(&self) -> (usize, usize, usize) {
+        (self.at, self.out.fields.len(), self.out.scratch.len())
+    }
+
+    /// Goes back to where it stood.
+    fn rewind(&mut self, (at, fields, scratch): (usize, usize, usize)) {
+        self.at = at;
+        self.out.fields.truncate(fields);
+        self.out.scratch.truncate(scratch);
+    }
+
+    #[inline(always)]
     fn event(&mut self) -> Result<Record, Error> {
         self.pair("expected an event: an array of two")?;
         let (time, marker, metadata) = self.event_header().map_err(|error| error.followed_by(1))?;
@@ -160,6 +247,7 @@ impl Walker<'_, '_> {
         })
     }
 
+    #[inline(always)]
     fn event_header(&mut self) -> Result<(Time, Marker, Fields), Error> {
         if !matches!(self.head()?.0, Head::Array(_)) {
             let (time, marker) = self.time()?;
@@ -171,11 +259,17 @@ impl Walker<'_, '_> {
         Ok((time, marker, metadata))
     }
 
+    #[inline(always)]
     fn time(&mut self) -> Result<(Time, Marker), Error> {
         if let Some(time) = quick_time(&self.bytes[self.at..]) {
             self.at += EVENT_TIME_LEN;
             return Ok(time);
         }
+        self.other_time()
+    }
+
+    #[inline(never)]
+    fn other_time(&mut self) -> Result<(Time, Marker), Error> {
         let mut reader = Reader::new(&self.bytes[self.at..]);
         let time = time_value(&mut reader).map_err(|error| self.shifted(error))?;
         self.at += reader.offset();
@@ -193,6 +287,7 @@ impl Walker<'_, '_> {
         }
     }
 
+    #[inline(always)]
     fn pair(&mut self, reason: &'static str) -> Result<(), Error> {
         match self.head() {
             Ok((Head::Array(2), end)) => {
@@ -204,6 +299,7 @@ impl Walker<'_, '_> {
         }
     }
 
+    #[inline(always)]
     fn map(&mut self, reason: &'static str) -> Result<Fields, Error> {
         match self.head()? {
             (Head::Map(len), end) => {
@@ -260,9 +356,29 @@ impl Walker<'_, '_> {
         Ok(self.out.close(run))
     }
 
+    /// What a record mostly consists of is read here, so that nothing of it comes back through memory; the rest is a call.
+    #[inline(always)]
     fn pairs(&mut self, len: usize, depth: usize) -> Result<Fields, Error> {
-        let mut run = self.out.open();
+        let run = self.out.open();
         for index in 0..len {
+            match self.texts() {
+                Some(field) => self.out.push(&run, field),
+                None => return self.pairs_from(run, index..len, depth),
+            }
+        }
+        Ok(self.out.close(run))
+    }
+
+    /// The pairs of `run` that are left.
+    #[inline(never)]
+    fn pairs_from(
+        &mut self,
+        mut run: Run,
+        left: Range<usize>,
+        depth: usize,
+    ) -> Result<Fields, Error> {
+        let len = left.end;
+        for index in left {
             let field = match self.texts() {
                 Some(field) => field,
                 None => self

@@ -1,5 +1,6 @@
 //! Frames of every shape, well formed and not.
 
+use proptest::prelude::*;
 use record::json::write::{Options, Writer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -291,4 +292,70 @@ fn arrays_that_claim_more_than_a_frame_may_hold_are_refused_at_their_heads() {
         assert_eq!(rig.counter("malformed_frames_total", None), 1);
         assert!(rig.budget.used() < 1 << 20, "{}", rig.budget.used());
     });
+}
+
+/// Frames of a record each, as senders write them and otherwise, and the line that is to come of each.
+fn any_messages() -> impl Strategy<Value = Vec<(Vec<u8>, String)>> {
+    let tag = prop_oneof![9 => Just("a"), 1 => Just("b")];
+    let body = prop_oneof![
+        6 => (0..3000usize).prop_map(text_record),
+        1 => (4000..9000usize).prop_map(text_record),
+        2 => Just((b"\x82\xa1n\x01\xa1m\x81\xa1l\xc0".to_vec(), r#"{"n":1,"m":{"l":null}}"#.to_owned())),
+    ];
+    let message = (tag, 0..8usize, body).prop_map(|(tag, form, (body, json))| {
+        let (time, seconds) = TIMES[form % TIMES.len()];
+        let options: &[u8] = if form == 7 { b"\x80" } else { b"" };
+        let head = [0x93 + options.len() as u8, 0xa1];
+        let frame = [&head, tag.as_bytes(), time, &body, options].concat();
+        (frame, format!("{tag} {seconds} {json}"))
+    });
+    prop::collection::vec(message, 1..30)
+}
+
+const TIMES: [(&[u8], &str); 7] = [
+    (b"\xce\x00\x00\x00\x05", "5"),
+    (b"\xce\xff\x00\x00\x00", "4278190080"),
+    (b"\xd2\x00\x00\x00\x06", "6"),
+    (b"\xd7\x00\0\0\0\x06\x1d\xcd\x65\x00", "6.5"),
+    (b"\xd3\0\0\0\0\0\0\0\x07", "7"),
+    (b"\x08", "8"),
+    (b"\xc7\x08\x00\0\0\0\x09\0\0\0\0", "9"),
+];
+
+fn text_record(len: usize) -> (Vec<u8>, String) {
+    let text = "x".repeat(len);
+    let mut body = b"\x81\xa3log".to_vec();
+    record::msgpack::write::str(text.as_bytes(), &mut body);
+    (body, format!(r#"{{"log":"{text}"}}"#))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn messages_come_whole_and_in_order_however_they_are_cut(messages in any_messages(), pieces in prop::collection::vec(1..6000usize, 1..8)) {
+        on_shard(async {
+            let rig = Rig::start(&[]);
+            let mut sender = rig.connect().await;
+            let bytes: Vec<u8> = messages.iter().flat_map(|(frame, _)| frame.clone()).collect();
+            let (mut rest, mut sizes) = (&bytes[..], pieces.iter().cycle());
+            while !rest.is_empty() {
+                let (piece, later) = rest.split_at(rest.len().min(*sizes.next().expect("at least one")));
+                sender.write_all(piece).await.expect("sent");
+                // The input reads what is there.
+                tokio::task::yield_now().await;
+                rest = later;
+            }
+            rig.road.holds(messages.len()).await;
+            let lines = lines(&rig);
+            for tag in ["a ", "b "] {
+                let of = |lines: Vec<String>| -> Vec<String> {
+                    lines.into_iter().filter(|line| line.starts_with(tag)).collect()
+                };
+                let expected = messages.iter().map(|(_, line)| line.clone()).collect();
+                assert_eq!(of(lines.clone()), of(expected));
+            }
+            assert_eq!(rig.counter("malformed_frames_total", None), 0);
+        });
+    }
 }

@@ -36,26 +36,32 @@ async fn rest(mut sender: UnixStream) -> Vec<u8> {
 
 #[test]
 fn who_knows_the_secret_may_send() {
-    on_shard(async {
-        let rig = Rig::start(&[
-            ("shared_key", "secret"),
-            ("security.users", "ann pass word"),
-        ]);
-        rig.road.deliver(true);
-        let mut sender = rig.connect().await;
-        let hello = helo(&mut sender).await;
-        // A sender that does not wait for the PONG loses nothing.
-        let both = [ping(&hello, "secret", "ann", "pass word"), MESSAGE.to_vec()].concat();
-        for piece in both.chunks(100) {
-            sender.write_all(piece).await.expect("sent");
-        }
-        rig.road.holds(1).await;
-        let mut pong = [0; 7];
-        soon(sender.read_exact(&mut pong)).await.expect("a PONG");
-        assert_eq!(&pong, b"\x95\xa4PONG\xc3");
-        sender.write_all(MESSAGE).await.expect("sent");
-        rig.road.holds(2).await;
-    });
+    for piece_len in [100, usize::MAX] {
+        on_shard(async {
+            let rig = Rig::start(&[
+                ("shared_key", "secret"),
+                ("security.users", "ann pass word"),
+            ]);
+            rig.road.deliver(true);
+            let mut sender = rig.connect().await;
+            let hello = helo(&mut sender).await;
+            // A sender that does not wait for the PONG loses nothing.
+            let both = [ping(&hello, "secret", "ann", "pass word"), MESSAGE.to_vec()].concat();
+            for piece in both.chunks(piece_len) {
+                sender.write_all(piece).await.expect("sent");
+            }
+            rig.road.holds(1).await;
+            let mut pong = [0; 7];
+            soon(sender.read_exact(&mut pong)).await.expect("a PONG");
+            assert_eq!(&pong, b"\x95\xa4PONG\xc3");
+            sender.write_all(MESSAGE).await.expect("sent");
+            rig.road.holds(2).await;
+            drop(sender);
+            let road = rig.road.clone();
+            rig.end().await;
+            assert_eq!(road.records(), 2, "each once");
+        });
+    }
 }
 
 #[test]
