@@ -18,17 +18,12 @@ use crate::identity;
 use crate::memory::Memory;
 use crate::oversight::Oversight;
 use crate::plan::{Identity, Plan, PlannedFilter, PlannedInput, PlannedOutput};
-use crate::read_ahead::ReadAhead;
+use crate::read_ahead::{self, ReadAhead};
 use crate::retry::Backoff;
 use crate::road::{Delivery, Exit, FilterStation};
 use crate::runner::RunnerSettings;
 use crate::shards::Member;
 use crate::storage::{DeadLetters, DefaultStorage, StateDirectory};
-
-/// How far an input whose source keeps what is not read yet reads ahead of a single output at most, in bytes that its batches
-/// take, if `Mem_Buf_Limit` does not say: ten requests of Firehose under way, of 500 lines of an access log each. More would be
-/// held for nothing while a file is drained.
-const READ_AHEAD: usize = 4 << 20;
 
 /// An input that can be built, also a second time.
 #[derive(Clone)]
@@ -344,6 +339,7 @@ impl<'a> Builder<'a> {
             common,
             spreads,
             source_keeps,
+            source_waits,
             build,
         } = planned;
         let counters = self.counts.input(&identity);
@@ -354,14 +350,14 @@ impl<'a> Builder<'a> {
         };
         let bytes_max = common.mem_buf_limit.0 as usize;
         // With several outputs each may hold its share, which is more; what is stored need not be held at all.
-        let follows_output = source_keeps && self.has_one_output && !is_stored;
+        let can_follow = self.has_one_output && !is_stored;
         let limit = match bytes_max {
-            0 if follows_output => READ_AHEAD,
+            0 if can_follow && source_keeps => read_ahead::MOST,
             0 => 0,
             all => (all / shard.count).max(1),
         };
         let budget = self.shared.memory.records.child(limit);
-        if follows_output {
+        if can_follow && (source_keeps || source_waits) {
             self.shared.read_ahead.govern(&budget);
         }
         let context = InputContext {

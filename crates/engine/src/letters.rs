@@ -182,6 +182,7 @@ fn input(letters: Vec<Batch>, replay: Replay) -> PlannedInput {
         common: common.expect("the defaults of every input can be read"),
         spreads: false,
         source_keeps: false,
+        source_waits: false,
         build: Arc::new(Box::new(move |_, _| {
             let mut letters = letters.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(Box::new(Letters {

@@ -81,6 +81,8 @@ pub(crate) struct PlannedInput {
     pub spreads: bool,
     /// Whether its source keeps what is not read yet.
     pub source_keeps: bool,
+    /// Whether its sources can wait a moment.
+    pub source_waits: bool,
     pub build: Arc<BuildInput>,
 }
 
@@ -205,6 +207,7 @@ fn plan_inputs(
                 common,
                 spreads: plugin.spreads,
                 source_keeps: plugin.source_keeps,
+                source_waits: plugin.source_waits,
                 build: Arc::new(build),
             });
         }

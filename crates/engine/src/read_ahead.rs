@@ -12,7 +12,10 @@ use std::time::Duration;
 use record::Budget;
 use tokio::time::Instant;
 
-/// How far is read ahead at first, in bytes that batches take: three requests of 500 lines of an access log.
+/// How far is read ahead at most if `Mem_Buf_Limit` does not say, in bytes that batches take: ten requests of Firehose under way, of
+/// 500 lines of an access log each. More would be held for nothing while a file is drained.
+pub const MOST: usize = 4 << 20;
+/// How far is read ahead at first, three requests of 500 lines of an access log.
 const FIRST: usize = 3 << 19;
 /// The same once inputs wait for memory: six requests, which is 300,000 lines a second where an answer takes [`NEAR`]. With
 /// less, batches get so small that each line costs more.
@@ -94,7 +97,11 @@ impl ReadAhead {
     pub fn note_answer(&self, under_way: usize, records: u64, awaited: bool) {
         let rooms = self.rooms.borrow();
         let rooms = || rooms.iter().filter_map(Weak::upgrade);
-        let Some(most) = rooms().map(|room| room.limit()).max() else {
+        let most = rooms().map(|room| match room.limit() {
+            0 => MOST,
+            limit => limit,
+        });
+        let Some(most) = most.max() else {
             return;
         };
         let mut state = self.state.borrow_mut();
@@ -329,6 +336,15 @@ mod tests {
         ahead.govern(&small);
         let sizes = service(50, f64::MAX).work(&ahead, &small, 5).await;
         assert_eq!(sizes, [1 << 20; 3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_limit_there_is_one_for_what_is_tried() {
+        let (ahead, room) = (ReadAhead::new(), Budget::new(0));
+        ahead.govern(&room);
+        let distant = service(50, f64::MAX);
+        let sizes = distant.work(&ahead, &room, 60).await;
+        assert_eq!(sizes, [FIRST, MOST, MOST]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -157,6 +157,7 @@ impl Input for Forward {
     type Options = ForwardOptions;
 
     const SPREADS: bool = true;
+    const SOURCE_WAITS: bool = true;
 
     fn build(
         options: ForwardOptions,

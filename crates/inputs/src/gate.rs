@@ -9,12 +9,17 @@
 //! Among those who could, small records come first here, too: a sender that stops in the middle of one keeps the others
 //! waiting until it is too slow, and would do so once for each such sender if they took turns. An instance that is held
 //! back by others (a closed budget) goes on when they let it, so nobody goes beyond anything before.
+//!
+//! How far inputs read ahead of an output depends on what that has under way (the window of their budget). A connection that
+//! has waited a moment in vain for room within it goes beyond, step by step up to the limit: then the output does not get on,
+//! and those who send cannot wait for long.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use record::{Budget, Permit};
 use tokio::sync::Notify;
@@ -30,9 +35,16 @@ const SHARE_OF_SMALL: usize = 16;
 /// One part in so many of it is kept for small records.
 const KEPT_FOR_SMALL: usize = 4;
 
+/// How long is waited for room within the window. An output that gets on makes room far more often.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// By how much is gone beyond the window after that.
+const STEP: usize = 1 << 20;
+
 /// The memory of one instance.
 pub struct Gate {
     budget: Arc<Budget>,
+    /// How far beyond the window of the budget connections may go now.
+    beyond: Cell<usize>,
     unfinished: Rc<Unfinished>,
     /// A permit of no bytes, from which others are made that may grow without waiting.
     seed: RefCell<Permit>,
@@ -106,6 +118,7 @@ impl Gate {
         };
         Gate {
             budget: Arc::clone(budget),
+            beyond: Cell::new(0),
             unfinished: Rc::new(Unfinished {
                 limit,
                 used: Cell::new(0),
@@ -123,7 +136,29 @@ impl Gate {
 
     /// Waits until `bytes` more may be held.
     pub async fn take(&self, bytes: usize) -> Permit {
-        self.budget.take(bytes).await
+        if let Some(permit) = self.budget.try_take(bytes) {
+            self.beyond.set(0);
+            return permit;
+        }
+        loop {
+            let beyond = self.beyond.get();
+            let permit = self.budget.take_beyond(bytes, beyond);
+            if self.is_all(beyond) {
+                return permit.await;
+            }
+            match tokio::time::timeout(PATIENCE, permit).await {
+                Ok(permit) => return permit,
+                // Who waits at the same time goes the same step.
+                Err(_) if self.beyond.get() == beyond => self.beyond.set(beyond + STEP),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Whether the limit is reached before what lies `beyond` the window is used up.
+    fn is_all(&self, beyond: usize) -> bool {
+        let (limit, window) = (self.budget.tightest(), self.budget.window());
+        window == 0 || (limit != 0 && window.saturating_add(beyond) >= limit)
     }
 
     /// Completes when somebody waits for memory that an unfinished record holds.
@@ -165,7 +200,7 @@ impl Gate {
             Unfinished::wait_for(share, need).await;
             share.set(need.bytes);
         }
-        grow(&self.budget, &mut room.permit, need.bytes).await;
+        self.grow(&mut room.permit, need.bytes).await;
     }
 
     /// Waits until there are bytes to read, and then for room; idle senders need none. May be cancelled.
@@ -205,6 +240,20 @@ impl Gate {
             room.permit = None;
         }
         Some(parted)
+    }
+
+    /// Waits until `held` is for at least `bytes`.
+    async fn grow(&self, held: &mut Option<Permit>, bytes: usize) {
+        let more = bytes.saturating_sub(held.as_ref().map_or(0, Permit::bytes));
+        if more == 0 {
+            return;
+        }
+        let permit = self.take(more).await;
+        match held {
+            None => *held = Some(permit),
+            // The room is counted twice for a moment.
+            Some(held) => held.resize(bytes),
+        }
     }
 
     fn share<'a>(&self, room: &'a mut Room) -> &'a mut Share {
@@ -312,20 +361,6 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.set(0);
-    }
-}
-
-/// Waits until `held` is for at least `bytes`.
-async fn grow(budget: &Arc<Budget>, held: &mut Option<Permit>, bytes: usize) {
-    let more = bytes.saturating_sub(held.as_ref().map_or(0, Permit::bytes));
-    if more == 0 {
-        return;
-    }
-    let permit = budget.take(more).await;
-    match held {
-        None => *held = Some(permit),
-        // The room is counted twice for a moment.
-        Some(held) => held.resize(bytes),
     }
 }
 
@@ -456,6 +491,32 @@ mod tests {
         assert!(timeout(SOON, &mut waiting).await.is_err());
         budget.reopen();
         waiting.await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_in_vain_goes_beyond_the_window_and_up_to_the_limit() {
+        let budget = Budget::new(4 * STEP);
+        let gate = Gate::open(&budget, 1).await;
+        budget.narrow(STEP);
+        let within = gate.take(STEP).await;
+        let mut beyond = Vec::new();
+        for _ in 0..2 {
+            assert!(timeout(PATIENCE / 2, gate.take(STEP)).await.is_err());
+            // Two that wait at the same time go one step.
+            let (one, other) = tokio::join!(gate.take(STEP / 2), gate.take(STEP / 2));
+            beyond.extend([one, other]);
+        }
+        beyond.push(gate.take(STEP).await);
+        assert!(timeout(PATIENCE * 10, gate.take(1)).await.is_err());
+        assert_eq!(budget.used(), 4 * STEP);
+        beyond.clear();
+        drop(within);
+        let within = gate.take(STEP).await;
+        assert!(
+            timeout(PATIENCE / 2, gate.take(1)).await.is_err(),
+            "it gets on again: within the window"
+        );
+        drop(within);
     }
 
     #[tokio::test(start_paused = true)]

@@ -125,6 +125,11 @@ pub trait Input: Sized + 'static {
     /// way gains nothing, and costs memory.
     const SOURCE_KEEPS: bool = false;
 
+    /// Whether its sources can wait a moment, as senders on connections do, but not for long: then it reads no further ahead than
+    /// the output can have under way either while that gets on, and goes beyond the window of its memory by itself
+    /// ([`record::Budget::take_beyond`]) where it does not.
+    const SOURCE_WAITS: bool = false;
+
     /// Builds the instance and binds what it listens on: after this nothing but I/O can fail. `handover` is what the same
     /// instance gave up before, empty on a first start.
     fn build(
@@ -162,6 +167,8 @@ pub struct InputPlugin {
     pub spreads: bool,
     /// Whether its source keeps what is not read yet.
     pub source_keeps: bool,
+    /// Whether its sources can wait a moment.
+    pub source_waits: bool,
     /// Its options, without those of every input.
     pub options: fn() -> Vec<OptionSpec>,
     /// The text on top of its reference page.
@@ -177,6 +184,7 @@ impl InputPlugin {
             name,
             spreads: I::SPREADS,
             source_keeps: I::SOURCE_KEEPS,
+            source_waits: I::SOURCE_WAITS,
             options: I::Options::table,
             about: I::Options::about,
             configure: |section, diagnostics| {

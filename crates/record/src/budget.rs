@@ -86,13 +86,23 @@ impl Budget {
     /// A permit for `bytes`, or none while the limit (or a parent's) is reached. One permit is always given to an
     /// empty budget, however large: a limit below one read must slow things down, not stop them.
     pub fn try_take(self: &Arc<Budget>, bytes: usize) -> Option<Permit> {
-        if self.reserve(bytes) {
-            Some(Permit {
-                budget: Arc::clone(self),
-                bytes,
-            })
-        } else {
-            None
+        self.try_take_beyond(bytes, 0)
+    }
+
+    /// The same with a window that is wider by `beyond` bytes.
+    fn try_take_beyond(self: &Arc<Budget>, bytes: usize, beyond: usize) -> Option<Permit> {
+        self.reserve(bytes, self.widened(beyond)).then(|| Permit {
+            budget: Arc::clone(self),
+            bytes,
+        })
+    }
+
+    /// The window if it were wider by `beyond` bytes; 0 means that there is no limit.
+    fn widened(&self, beyond: usize) -> usize {
+        match (self.window(), self.limit) {
+            (0, _) => 0,
+            (window, 0) => window.saturating_add(beyond),
+            (window, limit) => window.saturating_add(beyond).min(limit),
         }
     }
 
@@ -144,13 +154,20 @@ impl Budget {
 
     /// Waits until [`Budget::try_take`] succeeds.
     pub async fn take(self: &Arc<Budget>, bytes: usize) -> Permit {
+        self.take_beyond(bytes, 0).await
+    }
+
+    /// The same with a window that is wider by `beyond` bytes, for who has waited long enough for the window as it is. The limit
+    /// stays one.
+    pub async fn take_beyond(self: &Arc<Budget>, bytes: usize, beyond: usize) -> Permit {
         poll_fn(|context| {
-            if let Some(permit) = self.try_take(bytes) {
+            if let Some(permit) = self.try_take_beyond(bytes, beyond) {
                 return Poll::Ready(permit);
             }
             self.register(context.waker());
             // Room may have been made between the attempt and the registration.
-            self.try_take(bytes).map_or(Poll::Pending, Poll::Ready)
+            let permit = self.try_take_beyond(bytes, beyond);
+            permit.map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
@@ -184,11 +201,10 @@ impl Budget {
         !self.waiting.lock().expect("no panic while held").is_empty()
     }
 
-    fn reserve(&self, bytes: usize) -> bool {
+    fn reserve(&self, bytes: usize, limit: usize) -> bool {
         if self.is_closed() {
             return false;
         }
-        let limit = self.window();
         let room = |used: usize| {
             let fits = limit == 0 || used == 0 || used.saturating_add(bytes) <= limit;
             fits.then_some(used + bytes)
@@ -201,7 +217,7 @@ impl Budget {
             return false;
         }
         if let Some(parent) = &self.parent
-            && !parent.reserve(bytes)
+            && !parent.reserve(bytes, parent.window())
         {
             self.used.fetch_sub(bytes, Ordering::AcqRel);
             return false;
@@ -329,6 +345,28 @@ mod tests {
         assert!(budget.try_take(1).is_none());
         drop(held);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn beyond_the_window_there_is_room_up_to_the_limit() {
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        let budget = Budget::new(100);
+        budget.narrow(40);
+        let mut take = |bytes, beyond| {
+            let permit = std::pin::pin!(budget.take_beyond(bytes, beyond)).poll(&mut context);
+            match permit {
+                Poll::Ready(permit) => Some(permit),
+                Poll::Pending => None,
+            }
+        };
+        let _held = take(40, 0).expect("empty");
+        assert!(take(10, 5).is_none());
+        let _more = take(10, 10).expect("so far beyond");
+        assert!(take(60, usize::MAX).is_none(), "the limit stays one");
+        assert_eq!(budget.used(), 50);
+        let without = Budget::new(0);
+        let _all = without.try_take(1 << 30).expect("no limit");
+        assert!(without.try_take(1).is_some());
     }
 
     #[test]
