@@ -356,38 +356,35 @@ impl<'a, 'b> Walker<'a, 'b> {
         Ok(self.out.close(run))
     }
 
-    /// What a record mostly consists of is read here, so that nothing of it comes back through memory; the rest is a call.
+    /// What a record mostly consists of is read here, and where it lies does not come back through memory: it would be written in
+    /// two halves and read as a whole, which stalls.
     #[inline(always)]
     fn pairs(&mut self, len: usize, depth: usize) -> Result<Fields, Error> {
-        let run = self.out.open();
+        let mut run = self.out.open();
         for index in 0..len {
-            match self.texts() {
-                Some(field) => self.out.push(&run, field),
-                None => return self.pairs_from(run, index..len, depth),
-            }
+            let Some(field) = self.texts() else {
+                self.pairs_from(&mut run, index..len, depth)?;
+                break;
+            };
+            self.out.push(&run, field);
         }
         Ok(self.out.close(run))
     }
 
     /// The pairs of `run` that are left.
     #[inline(never)]
-    fn pairs_from(
-        &mut self,
-        mut run: Run,
-        left: Range<usize>,
-        depth: usize,
-    ) -> Result<Fields, Error> {
+    fn pairs_from(&mut self, run: &mut Run, left: Range<usize>, depth: usize) -> Result<(), Error> {
         let len = left.end;
         for index in left {
             let field = match self.texts() {
                 Some(field) => field,
                 None => self
-                    .field(depth, &mut run)
+                    .field(depth, run)
                     .map_err(|error| error.followed_by(2 * (len - index - 1)))?,
             };
-            self.out.push(&run, field);
+            self.out.push(run, field);
         }
-        Ok(self.out.close(run))
+        Ok(())
     }
 
     /// A text and its key, as most fields are, if nothing else is here.
