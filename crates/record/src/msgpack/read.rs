@@ -448,3 +448,5 @@ impl<'a, 'b> Walker<'a, 'b> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_frames;
