@@ -282,12 +282,14 @@ mod tests {
 
     /// Lines, most with the same keys.
     fn line() -> impl Strategy<Value = String> {
-        (texts(), 0..16_u8).prop_map(|([log, stream, time], form)| match form {
+        (texts(), 0..20_u8).prop_map(|([log, stream, time], form)| match form {
             0 => format!(r#"{{"time":"{time}","log":"{log}","stream":"{stream}"}}"#),
             1 => format!(r#"{{"log":"{log}","time":"{time}","log":"{log}"}}"#),
             2 => format!(r#"{{"log":"{log}","attrs":{{"a":1}},"time":"{time}"}}"#),
             3 => format!("{time} {stream} F {log}"),
             4 => format!(r#"{{"log":"{log}","stream":"{stream}"}} "#),
+            5..9 => format!(r#"{{"id":{form},"log":"{log}","a":{{"time":"{stream}","b":[1.5]}},"time":"{time}"}}"#),
+            9 => format!(r#"{{"id":null,"log":{form},"a":{{"time":"{stream}","b":[]}},"time":"{time}"}}"#),
             _ => format!(r#"{{"log":"{log}","stream":"{stream}","time":"{time}"}}"#),
         })
     }

@@ -50,24 +50,74 @@ pub(super) fn read(text: &[u8]) -> Result<(Value, usize), (usize, Reason)> {
     Ok((value, end))
 }
 
-/// The integer at the start of `text` and its length, if it is one that is not negative and so short that it cannot be too
-/// large: most are. Something must follow.
+/// The number at the start of `text` and its length, if it is one that most are: not negative, at most sixteen digits, or
+/// fifteen around a point, no exponent. Everything else is left to [`read`], as is what ends near the end of `text`.
 #[inline(always)]
-pub(super) fn short(text: &[u8]) -> Option<(i64, usize)> {
-    const DIGITS_MAX: usize = 18;
-    let (mut value, mut len) = (0, 0);
-    loop {
-        match *text.get(len)? {
-            digit @ b'0'..=b'9' if len < DIGITS_MAX => {
-                value = value * 10 + i64::from(digit - b'0');
-            }
-            b'0'..=b'9' | b'.' | b'e' | b'E' => return None,
-            _ => break,
-        }
-        len += 1;
+pub(super) fn short(text: &[u8]) -> Option<(Value, usize)> {
+    let (mut value, mut len) = digits(text)?;
+    if len == EIGHT {
+        let (more, count) = digits(&text[EIGHT..])?;
+        value = value * POWERS[count] + more;
+        len += count;
     }
-    let has_leading_zero = len > 1 && text[0] == b'0';
-    (len > 0 && !has_leading_zero).then_some((value, len))
+    if len == 0 || len == 2 * EIGHT || len > 1 && text[0] == b'0' {
+        return None;
+    }
+    match *text.get(len)? {
+        b'.' => short_float(text, value, len),
+        b'e' | b'E' => None,
+        _ => Some((Value::Int(value as i64), len)),
+    }
+}
+
+/// The same with a point behind the first `len` bytes, which are digits and say `whole`.
+#[inline(always)]
+fn short_float(text: &[u8], whole: u64, len: usize) -> Option<(Value, usize)> {
+    /// So many digits make no number above 2^53.
+    const DIGITS_MAX: usize = 15;
+    let (decimals, count) = digits(&text[len + 1..])?;
+    let end = len + 1 + count;
+    if count == 0 || count == EIGHT || len + count > DIGITS_MAX {
+        return None;
+    }
+    if let b'e' | b'E' = *text.get(end)? {
+        return None;
+    }
+    let value = exact_float(whole * POWERS[count] + decimals, count)?;
+    Some((Value::Float(value), end))
+}
+
+/// How many digits are counted together.
+const EIGHT: usize = 8;
+
+static POWERS: [u64; EIGHT + 1] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+
+/// The value of the digits at the start of `text`, of eight of them at most, and how many they are. Eight bytes must be there.
+#[inline(always)]
+fn digits(text: &[u8]) -> Option<(u64, usize)> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let bytes = u64::from_le_bytes(*text.first_chunk::<EIGHT>()?) ^ (ONES * 0x30);
+    // The high bit of each byte that is no digit: what is above nine, or was above 0x7f.
+    let others = ((bytes & (ONES * 0x7f)) + ONES * 0x76 | bytes) & (ONES * 0x80);
+    let len = others.trailing_zeros() as usize / 8;
+    if len == 0 {
+        return Some((0, 0));
+    }
+    // As if zeros came before them. Neighbours become numbers of two, four and eight digits; the first digit is the lowest byte.
+    let digits = bytes << (64 - 8 * len);
+    let twos = (digits.wrapping_mul((10 << 8) + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul((100 << 16) + 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some((fours.wrapping_mul((10_000 << 32) + 1) >> 32, len))
 }
 
 /// The value of digits.

@@ -308,9 +308,12 @@ impl Reader<'_, '_> {
     }
 
     fn number(&mut self) -> Result<Value, Error> {
-        if let Some((value, len)) = number::short(&self.space[self.at..self.end]) {
+        // What lies behind the text may be looked at, but does not belong to it.
+        if let Some((value, len)) = number::short(&self.space[self.at..])
+            && self.at + len <= self.end
+        {
             self.at += len;
-            return Ok(Value::Int(value));
+            return Ok(value);
         }
         match number::read(&self.space[self.at..self.end]) {
             Ok((value, len)) => {

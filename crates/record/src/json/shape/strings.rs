@@ -63,12 +63,12 @@ impl<'a> Strings<'a> {
     /// None if it does not end, or has an escape that is rare.
     ///
     /// # Safety
-    /// `start` must be before `end`, and that [`BEHIND`](super::BEHIND) before the end of the space.
+    /// `start` must not be behind `end`, and that [`BEHIND`](super::BEHIND) before the end of the space.
     #[inline(always)]
     pub unsafe fn read<M: Machine>(&mut self, start: usize) -> Option<(usize, Written)> {
         let mut at = start;
         loop {
-            // SAFETY: windows begin before the end.
+            // SAFETY: windows begin before the end, or there.
             let marks = unsafe { self.marks::<M>(at) };
             let first = marks.quotes | marks.backslashes;
             if first != 0 {
@@ -89,7 +89,7 @@ impl<'a> Strings<'a> {
     /// The marks of the window at `at`.
     ///
     /// # Safety
-    /// `at` must be before the end.
+    /// `at` must not be behind the end.
     #[inline(always)]
     unsafe fn marks<M: Machine>(&self, at: usize) -> Marks {
         debug_assert!(at + WINDOW <= self.space.len());

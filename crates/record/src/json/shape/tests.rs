@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::json::read;
-use crate::tree::batch;
+use crate::tree::{Tree, batch};
 
 /// What follows the texts in their source.
 const REST: &str = "\"\\u12\\ ";
@@ -51,13 +51,12 @@ fn check_one(shape: &mut Shape, one: &mut Batch, other: &mut Batch, span: Span) 
         "{}",
         shown()
     );
-    assert_eq!(found.fields, fields);
-    assert_eq!(one.fields(fields), other.fields(fields), "{}", shown());
-    for (index, field) in one.fields(fields).iter().enumerate() {
+    let tree = |batch: &Batch, fields| Tree::of(batch, Value::Map(fields));
+    assert_eq!(tree(one, found.fields), tree(other, fields), "{}", shown());
+    for (index, field) in one.fields(found.fields).iter().enumerate() {
         let Value::Str(text) = field.value else {
-            panic!("only text is expected");
+            continue;
         };
-        assert_eq!(one.bytes(text), other.bytes(text), "{}", shown());
         let is_marked = found.backslashes >> index & 1 != 0;
         assert!(
             is_marked || !one.bytes(text).contains(&b'\\'),
@@ -157,13 +156,41 @@ fn what_is_rare_or_wrong_is_left_to_others() {
         assert_eq!(expected(&[object, other], BEHIND), 0, "{other}");
     }
     for other in [
-        r#"{"a":1}"#,
-        r#"{"a":{"b":"c"}}"#,
-        "{}",
         r#"{"\u0061":"b"}"#,
-        r#"{"a key of more than what is compared at once":"b"}"#,
+        r#"{"a\\":"b"}"#,
+        r#"{"a":[1,{"b":2}]}"#,
+        r#"{"a":[[]]}"#,
+        r#"{"a":1}x"#,
     ] {
         assert_eq!(expected(&[other, other], BEHIND), 0, "{other}");
+    }
+    for other in [
+        "{}",
+        r#"{"a":{}}"#,
+        r#"{"a":1}"#,
+        r#"{"a":-1.5e3,"b":[]} "#,
+        r#"{ "a" : [ 1 , "\u0061" , null , 2.5 ] , "b" : true }"#,
+        r#"{"a":{"b":"c","d":{"e":[1],"f":{}}},"g":null}"#,
+        r#"{"a key of more than what is compared at once":"b","another one of more than what is compared at once":1}"#,
+    ] {
+        assert_eq!(expected(&[other, other, other], BEHIND), 2, "{other}");
+    }
+}
+
+#[test]
+fn values_of_other_kinds_come_in_the_same_place() {
+    let texts = [
+        r#"{"a":"b","c":{"d":null}}"#,
+        r#"{"a":1,"c":{"d":"e"}}"#,
+        r#"{"a":"\"","c":{"d":1.5}}"#,
+        r#"{"a":null,"c":{"d":"\\"}}"#,
+        r#"{"a":true,"c":{"d":-1}}"#,
+        r#"{"a":"b","c":{"d":false}}"#,
+    ];
+    let texts = texts.map(|text| text.as_bytes().to_vec());
+    for mut shape in shapes() {
+        // One of the first two is not as expected.
+        assert_eq!(check(&mut shape, &texts, BEHIND), texts.len() - 2);
     }
 }
 
@@ -225,6 +252,73 @@ fn string() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
+/// Numbers and other values that hold no others.
+fn single() -> impl Strategy<Value = Vec<u8>> {
+    let number = "-?(0|[1-9][0-9]{0,17}|0[0-9])([.][0-9]{0,17})?([eE][+-]?[0-9]{0,2})?";
+    let common = ["null", "true", "false", "1", "20.5", "nul", "", "truefalse"];
+    prop_oneof![
+        number.prop_map(String::into_bytes),
+        prop::sample::select(common.to_vec()).prop_map(|text| text.as_bytes().to_vec()),
+        string().prop_map(|text| [b"\"", &text[..], b"\""].concat()),
+    ]
+}
+
+/// Arrays of these and, rarely, of others.
+fn array() -> impl Strategy<Value = Vec<u8>> {
+    let blank = prop::sample::select(vec!["", "", " ", "\r\n\t"]);
+    let other = prop::sample::select(vec!["[]", "{\"a\":1}", ",", "]"]);
+    let item = prop_oneof![
+        20 => single(),
+        1 => other.prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    (prop::collection::vec(item, 0..4), blank).prop_map(|(items, blank)| {
+        let between = format!("{blank},{blank}");
+        let items = items.join(between.as_bytes());
+        [b"[", blank.as_bytes(), &items, blank.as_bytes(), b"]"].concat()
+    })
+}
+
+/// An object with other values than text, and with maps.
+fn application() -> impl Strategy<Value = Vec<u8>> {
+    let odd = prop::option::weighted(0.1, 0..4_usize);
+    (string(), single(), single(), array(), odd).prop_map(|(text, one, two, items, odd)| {
+        let parts: [&[u8]; 11] = [
+            b"{\"message\":\"",
+            &text,
+            b"\",\"order\":{\"id\":",
+            &one,
+            match odd {
+                Some(0) => b" ,\"items\": ",
+                Some(1) => b",\"id\":",
+                _ => b",\"items\":",
+            },
+            &items,
+            match odd {
+                Some(2) => {
+                    b",\"empty\":{}},\"a key that is longer than all that is compared at once\":"
+                }
+                _ => b"},\"a key that is longer than all that is compared at once\":",
+            },
+            &two,
+            b",\"message\":",
+            &one,
+            match odd {
+                Some(3) => b"} \t",
+                _ => b"}",
+            },
+        ];
+        parts.concat()
+    })
+}
+
+/// Objects of one kind.
+fn objects() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop_oneof![
+        prop::collection::vec(object(), 1..12),
+        prop::collection::vec(application(), 1..12),
+    ]
+}
+
 /// An object of strings, some of them with other keys, blanks or values than the others.
 fn object() -> impl Strategy<Value = Vec<u8>> {
     let odd = prop::option::weighted(0.1, 0..8_usize);
@@ -261,7 +355,7 @@ proptest! {
 
     #[test]
     fn fields_are_those_of_the_reader(
-        texts in prop::collection::vec(object(), 1..12),
+        texts in objects(),
         padding in BEHIND - 40..BEHIND + 40,
     ) {
         for mut shape in shapes() {
@@ -271,11 +365,11 @@ proptest! {
 
     #[test]
     fn damaged_objects_too(
-        texts in prop::collection::vec(object(), 1..4),
+        texts in objects(),
         damage in (any::<prop::sample::Index>(), prop::sample::select(&b"\"\\u,:{} \x00a"[..])),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
-        let mut texts = [docker(&["first"]), texts.clone(), texts].concat();
+        let mut texts = [texts.clone(), texts].concat();
         if let Some(last) = texts.last_mut() {
             let at = damage.0.index(last.len());
             last[at] = damage.1;
