@@ -1,12 +1,14 @@
 //! JSON: read into batches without copies, and written as Fluent Bit writes it.
 
 mod date;
+mod digits;
 mod keys;
 mod number;
 pub mod read;
 mod room;
 mod scan;
 pub mod shape;
+mod short;
 mod text;
 mod unescape;
 mod values;

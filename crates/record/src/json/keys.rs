@@ -4,7 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::room::Room;
 use super::scan::{self, BLOCK};
+use super::short;
 use super::values::Values;
+use super::write::close_object;
 use crate::{Batch, Field, Key, Span, Value};
 
 /// Finds fields whose key comes again later. Only text keys count, compared byte by byte.
@@ -77,6 +79,8 @@ fn same_text(batch: &Batch, one: Key, other: Key) -> bool {
 pub(super) struct Layout {
     /// Whether the object becomes the inside of a JSON string.
     nested: bool,
+    /// Whether the objects are maps in others.
+    is_of_map: bool,
     batch: u64,
     keys: Vec<Key>,
     /// The keys one after the other, and where each ends.
@@ -87,14 +91,33 @@ pub(super) struct Layout {
     text_ends: Vec<u32>,
     /// By how many bytes all members are longer than in an object that is not nested, if their values are plain strings.
     more: usize,
+    /// The maps in it.
+    maps: Maps,
+    /// So many other objects are not remembered: where they differ all the time, few are.
+    pause: u32,
+    next_pause: u32,
     scratch: Vec<u8>,
 }
 
+/// So many objects at most are not remembered, one after the other.
+const PAUSE_MAX: u32 = 63;
+
 impl Layout {
-    /// A layout of objects that become the inside of a JSON string.
-    pub fn nested() -> Layout {
+    /// A layout of objects, which may become the inside of a JSON string.
+    pub fn new(nested: bool) -> Layout {
         Layout {
-            nested: true,
+            nested,
+            maps: Maps::of_levels(LEVELS),
+            ..Layout::default()
+        }
+    }
+
+    /// A layout of maps in such objects, with so many levels below them.
+    fn of_map(nested: bool, levels: u8) -> Layout {
+        Layout {
+            nested,
+            is_of_map: true,
+            maps: Maps::of_levels(levels),
             ..Layout::default()
         }
     }
@@ -146,13 +169,23 @@ impl Layout {
     /// Whether this is the layout of `fields`, or has become it: fields with duplicates or other keys than text have none.
     #[inline]
     pub fn is_of(&mut self, batch: &Batch, fields: &[Field], values: &mut Values) -> bool {
-        self.fits(batch, fields) || self.learn(batch, fields, values)
+        let fits = self.fits(batch, fields);
+        self.next_pause >>= u32::from(fits);
+        fits || self.learn(batch, fields, values)
     }
 
     #[inline(never)]
     fn learn(&mut self, batch: &Batch, fields: &[Field], values: &mut Values) -> bool {
-        let can = fields.len() <= LEARNABLE && values.has_plain_keys(batch, fields);
+        if self.pause > 0 {
+            self.pause -= 1;
+            return false;
+        }
+        let can = fields.len() <= LEARNABLE
+            && (!self.is_of_map || keys_len(fields) <= MAP_KEYS_MAX)
+            && values.has_plain_keys(batch, fields);
         if can {
+            self.pause = self.next_pause;
+            self.next_pause = (2 * self.next_pause + 1).min(PAUSE_MAX);
             self.become_that_of(batch, fields, values);
         }
         can
@@ -165,6 +198,7 @@ impl Layout {
         self.texts.clear();
         self.text_ends.clear();
         self.more = 0;
+        self.maps.layouts.clear();
         for field in fields {
             let name = batch.bytes(field.key.span());
             self.names.extend_from_slice(name);
@@ -188,7 +222,7 @@ impl Layout {
     /// Appends `,"key":value` for each of the fields, whose layout this is. Returns by how many bytes that is longer than in
     /// an object that is not nested.
     pub fn write(
-        &self,
+        &mut self,
         batch: &Batch,
         fields: &[Field],
         values: &mut Values,
@@ -201,18 +235,28 @@ impl Layout {
         let mut more = self.more;
         let mut start = 0;
         let (mut room, mut next) = Room::new(out);
-        for (field, &end) in fields.iter().zip(&self.text_ends) {
+        for (index, (field, &end)) in fields.iter().zip(&self.text_ends).enumerate() {
             let text = start..end as usize;
             start = text.end;
             let (Value::Str(span) | Value::Bin(span)) = field.value else {
-                next = room.reserve(next, text.len());
-                // SAFETY: so much was reserved.
-                next = unsafe { next.copy(&self.texts, text.start..text.end - quote_len) };
+                next = room.reserve(next, text.len() + short::MOST);
                 // Neither its opening nor its closing quote is there.
                 more -= 2 * (quote_len - 1);
+                // SAFETY: so much was reserved.
+                let written = unsafe {
+                    next = next.copy(&self.texts, text.start..text.end - quote_len);
+                    short::put(next, field.value)
+                };
+                if let Some(behind) = written {
+                    next = behind;
+                    continue;
+                }
+                let (maps, nested, value) = (&mut self.maps, self.nested, field.value);
                 let longer;
-                let value = field.value;
-                (next, longer) = room.lend(next, |out| self.other(batch, value, values, out));
+                (next, longer) = room.lend(next, |out| {
+                    let written = maps.write(nested, index, (batch, value), values, out);
+                    written.unwrap_or_else(|| other(nested, batch, value, values, out))
+                });
                 more += longer;
                 continue;
             };
@@ -249,17 +293,89 @@ impl Layout {
             }
         }
     }
+}
 
-    /// Appends a value that is no string: by how many bytes it is longer for being nested.
-    #[inline(never)]
-    fn other(&self, batch: &Batch, value: Value, values: &mut Values, out: &mut Vec<u8>) -> usize {
-        match self.nested {
-            true => values.write_nested(batch, value, out),
-            false => {
-                values.write(batch, value, out);
-                0
-            }
+/// Appends a value that is no string: by how many bytes it is longer for being nested.
+#[inline(never)]
+fn other(
+    nested: bool,
+    batch: &Batch,
+    value: Value,
+    values: &mut Values,
+    out: &mut Vec<u8>,
+) -> usize {
+    match nested {
+        true => values.write_nested(batch, value, out),
+        false => {
+            values.write(batch, value, out);
+            0
         }
+    }
+}
+
+/// The layouts of the first maps in an object.
+#[derive(Clone, Debug, Default)]
+struct Maps {
+    /// So many levels may still be remembered.
+    levels: u8,
+    /// Each with the index of its field.
+    layouts: Vec<(usize, Layout)>,
+}
+
+/// So many levels of maps are remembered below the fields of an object,
+const LEVELS: u8 = 2;
+/// and so many maps of each.
+const MAPS_MAX: usize = 8;
+/// Keys of a map have so many bytes together, or it is not remembered.
+const MAP_KEYS_MAX: usize = 1024;
+
+fn keys_len(fields: &[Field]) -> usize {
+    fields.iter().map(|field| field.key.span().len()).sum()
+}
+
+impl Maps {
+    fn of_levels(levels: u8) -> Maps {
+        Maps {
+            levels,
+            layouts: Vec::new(),
+        }
+    }
+
+    /// Appends the value of the field `index`, if it is a map that is remembered: by how many bytes it is longer for being
+    /// nested.
+    #[inline(never)]
+    fn write(
+        &mut self,
+        nested: bool,
+        index: usize,
+        (batch, value): (&Batch, Value),
+        values: &mut Values,
+        out: &mut Vec<u8>,
+    ) -> Option<usize> {
+        let Value::Map(fields) = value else {
+            return None;
+        };
+        let fields = batch.fields(fields);
+        let layout = self.layout(nested, index)?;
+        layout.is_of(batch, fields, values).then(|| {
+            let start = out.len();
+            let more = layout.write(batch, fields, values, out);
+            close_object(start, out);
+            more
+        })
+    }
+
+    fn layout(&mut self, nested: bool, index: usize) -> Option<&mut Layout> {
+        let known = self.layouts.iter().position(|(at, _)| *at == index);
+        if let Some(known) = known {
+            return Some(&mut self.layouts[known].1);
+        }
+        if self.levels == 0 || self.layouts.len() == MAPS_MAX {
+            return None;
+        }
+        let layout = Layout::of_map(nested, self.levels - 1);
+        self.layouts.push((index, layout));
+        self.layouts.last_mut().map(|(_, layout)| layout)
     }
 }
 

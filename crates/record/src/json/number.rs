@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
+use super::digits::{self, EIGHT};
 use super::read::Reason;
+use super::short;
 use crate::Value;
 
 /// Reads the number at the start of `text`: its value and length. Integers that fit stay integers, larger ones and
@@ -54,9 +56,9 @@ pub(super) fn read(text: &[u8]) -> Result<(Value, usize), (usize, Reason)> {
 /// fifteen around a point, no exponent. Everything else is left to [`read`], as is what ends near the end of `text`.
 #[inline(always)]
 pub(super) fn short(text: &[u8]) -> Option<(Value, usize)> {
-    let (mut value, mut len) = digits(text)?;
+    let (mut value, mut len) = digits::read(text)?;
     if len == EIGHT {
-        let (more, count) = digits(&text[EIGHT..])?;
+        let (more, count) = digits::read(&text[EIGHT..])?;
         value = value * POWERS[count] + more;
         len += count;
     }
@@ -75,7 +77,7 @@ pub(super) fn short(text: &[u8]) -> Option<(Value, usize)> {
 fn short_float(text: &[u8], whole: u64, len: usize) -> Option<(Value, usize)> {
     /// So many digits make no number above 2^53.
     const DIGITS_MAX: usize = 15;
-    let (decimals, count) = digits(&text[len + 1..])?;
+    let (decimals, count) = digits::read(&text[len + 1..])?;
     let end = len + 1 + count;
     if count == 0 || count == EIGHT || len + count > DIGITS_MAX {
         return None;
@@ -87,38 +89,16 @@ fn short_float(text: &[u8], whole: u64, len: usize) -> Option<(Value, usize)> {
     Some((Value::Float(value), end))
 }
 
-/// How many digits are counted together.
-const EIGHT: usize = 8;
-
-static POWERS: [u64; EIGHT + 1] = [
-    1,
-    10,
-    100,
-    1_000,
-    10_000,
-    100_000,
-    1_000_000,
-    10_000_000,
-    100_000_000,
-];
-
-/// The value of the digits at the start of `text`, of eight of them at most, and how many they are. Eight bytes must be there.
-#[inline(always)]
-fn digits(text: &[u8]) -> Option<(u64, usize)> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let bytes = u64::from_le_bytes(*text.first_chunk::<EIGHT>()?) ^ (ONES * 0x30);
-    // The high bit of each byte that is no digit: what is above nine, or was above 0x7f.
-    let others = ((bytes & (ONES * 0x7f)) + ONES * 0x76 | bytes) & (ONES * 0x80);
-    let len = others.trailing_zeros() as usize / 8;
-    if len == 0 {
-        return Some((0, 0));
+/// 10^0 and so on.
+static POWERS: [u64; DIGITS] = {
+    let mut powers = [1; DIGITS];
+    let mut exponent = 1;
+    while exponent < DIGITS {
+        powers[exponent] = 10 * powers[exponent - 1];
+        exponent += 1;
     }
-    // As if zeros came before them. Neighbours become numbers of two, four and eight digits; the first digit is the lowest byte.
-    let digits = bytes << (64 - 8 * len);
-    let twos = (digits.wrapping_mul((10 << 8) + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = (twos.wrapping_mul((100 << 16) + 1) >> 16) & 0x0000_ffff_0000_ffff;
-    Some((fours.wrapping_mul((10_000 << 32) + 1) >> 32, len))
-}
+    powers
+};
 
 /// The value of digits.
 #[derive(Default)]
@@ -202,18 +182,21 @@ fn float(text: &[u8]) -> Option<Value> {
 /// 2^63: from here on upstream's conversion to an integer and back does not give the same number.
 const INTEGERS_END: f64 = 9_223_372_036_854_775_808.0;
 
+/// The magnitude of a value that is whole, and printed so.
+#[inline(always)]
+pub(super) fn whole(value: f64) -> Option<u64> {
+    let is_whole = (-INTEGERS_END..INTEGERS_END).contains(&value) && value == value as i64 as f64;
+    is_whole.then_some(value.abs() as u64)
+}
+
 /// Appends `value` as upstream prints it: `%.1f` when it equals its integer truncation, else `%.16g`.
 pub(super) fn write_float(value: f64, out: &mut Vec<u8>) {
-    if (-INTEGERS_END..INTEGERS_END).contains(&value) && value == value.trunc() {
-        if value.is_sign_negative() {
-            out.push(b'-');
-        }
-        out.extend_from_slice(itoa::Buffer::new().format(value.abs() as u64).as_bytes());
-        out.extend_from_slice(b".0");
-    } else if value.is_finite() {
-        write_digits(value, out);
-    } else {
-        write_special(value, out);
+    if short::write(Value::Float(value), out) {
+        return;
+    }
+    match value.is_finite() {
+        true => write_digits(value, out),
+        false => write_special(value, out),
     }
 }
 
@@ -275,9 +258,6 @@ fn write_digits(value: f64, out: &mut Vec<u8>) {
 
 /// The sixteen significant digits of `value`, correctly rounded, and its decimal exponent.
 fn sixteen_digits(value: f64) -> ([u8; DIGITS], i32) {
-    if let Some(found) = by_integers(value) {
-        return found;
-    }
     let mut text = Stack {
         bytes: [0; 32],
         len: 0,
@@ -293,9 +273,12 @@ fn sixteen_digits(value: f64) -> ([u8; DIGITS], i32) {
     (digits, exponent.expect("formatted as a number"))
 }
 
-/// The same by exact integer arithmetic, for the values that logs have: from 1 to 2^53. Times are among them.
-fn by_integers(value: f64) -> Option<([u8; DIGITS], i32)> {
+/// The sixteen significant digits of `value` by exact integer arithmetic, for the values that logs have: from 1 to 2^53. Times
+/// are among them.
+#[inline]
+pub(super) fn by_integers(value: f64) -> Option<([u8; DIGITS], i32)> {
     const MANTISSA: u32 = f64::MANTISSA_DIGITS - 1;
+    const LIMIT: u64 = 10_000_000_000_000_000;
     if !(1.0..9_007_199_254_740_992.0).contains(&value) {
         return None;
     }
@@ -305,19 +288,21 @@ fn by_integers(value: f64) -> Option<([u8; DIGITS], i32)> {
     let mantissa = bits & ((1 << MANTISSA) - 1) | 1 << MANTISSA;
     let whole = mantissa >> point;
     let exponent = whole.ilog10();
-    let scale = 10u64.pow(DIGITS as u32 - 1 - exponent);
+    let scale = POWERS[DIGITS - 1 - exponent as usize];
     let scaled = u128::from(mantissa) * u128::from(scale);
     let (rounded, rest) = ((scaled >> point) as u64, scaled & ((1 << point) - 1));
     // Half to even, as the C library rounds an exact tie.
     let twice = rest << 1;
     let up = twice > 1 << point || (twice == 1 << point && rounded & 1 == 1);
     let rounded = rounded + u64::from(up);
-    let mut digits = [b'0'; DIGITS];
-    let mut buffer = itoa::Buffer::new();
-    let text = buffer.format(rounded).as_bytes();
-    digits.copy_from_slice(&text[..DIGITS]);
     // Rounding 9.99… up gives one digit more, all zeros but the first.
-    Some((digits, (exponent as usize + text.len() - DIGITS) as i32))
+    let (rounded, exponent) = match rounded {
+        LIMIT => (LIMIT / 10, exponent + 1),
+        _ => (rounded, exponent),
+    };
+    let halves = [rounded / 100_000_000, rounded % 100_000_000].map(digits::eight);
+    let text = u128::from(halves[0]) | u128::from(halves[1]) << 64;
+    Some((text.to_le_bytes(), exponent as i32))
 }
 
 struct Stack {

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::keys::Duplicates;
+use super::room::Room;
 use super::write::{Options, close_object};
-use super::{number, text};
+use super::{number, short, text};
 use crate::{Batch, Field, Fields, Key, Span, Tag, Value, msgpack};
 
 /// Writes values, with all that they hold.
@@ -92,19 +93,14 @@ impl Values {
     /// Appends `value`.
     pub fn write(&mut self, batch: &Batch, value: Value, out: &mut Vec<u8>) {
         match value {
-            Value::Null => out.extend_from_slice(b"null"),
-            Value::Bool(true) => out.extend_from_slice(b"true"),
-            Value::Bool(false) => out.extend_from_slice(b"false"),
-            Value::Int(value) => {
-                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes())
-            }
-            Value::Uint(value) => {
-                out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes())
-            }
             Value::Float(value) if value.is_nan() && self.options.nan_to_null => {
                 out.extend_from_slice(b"null")
             }
             Value::Float(value) => number::write_float(value, out),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Uint(_) => {
+                let is_short = short::write(value, out);
+                debug_assert!(is_short);
+            }
             Value::Str(span) | Value::Bin(span) => self.text(batch, span, out),
             Value::Ext(_, span) => extension(batch.bytes(span), out),
             Value::Array(items) => self.array(batch, items, out),
@@ -113,14 +109,26 @@ impl Values {
     }
 
     fn array(&mut self, batch: &Batch, items: Fields, out: &mut Vec<u8>) {
-        out.push(b'[');
+        let (mut room, mut next) = Room::new(out);
+        next = room.reserve(next, 1);
+        // SAFETY: so much was reserved.
+        next = unsafe { next.put_byte(b'[') };
         for (index, item) in batch.fields(items).iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            self.write(batch, item.value, out);
+            next = room.reserve(next, 1 + short::MOST);
+            // SAFETY: so much was reserved.
+            let written = unsafe {
+                next = next.put([b','; 8], usize::from(index > 0));
+                short::put(next, item.value)
+            };
+            next = match written {
+                Some(next) => next,
+                None => room.lend(next, |out| self.write(batch, item.value, out)).0,
+            };
         }
-        out.push(b']');
+        next = room.reserve(next, 1);
+        // SAFETY: so much was reserved.
+        next = unsafe { next.put_byte(b']') };
+        room.end(next);
     }
 
     fn map(&mut self, batch: &Batch, fields: Fields, out: &mut Vec<u8>) {

@@ -39,17 +39,23 @@ pub struct Date {
 }
 
 /// Writes JSON text. Keeps what it learns about keys from one object to the next, so use one for many.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Writer {
     layout: Layout,
     values: Values,
+}
+
+impl Default for Writer {
+    fn default() -> Writer {
+        Writer::new(Options::default())
+    }
 }
 
 impl Writer {
     /// A writer with these settings.
     pub fn new(options: Options) -> Writer {
         Writer {
-            layout: Layout::default(),
+            layout: Layout::new(false),
             values: Values::new(options),
         }
     }
@@ -147,7 +153,7 @@ impl NestedWriter {
     /// A writer with these settings.
     pub fn new(options: Options) -> NestedWriter {
         NestedWriter {
-            layout: Layout::nested(),
+            layout: Layout::new(true),
             values: Values::new(options),
         }
     }
