@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::scan::{self, BLOCK, Block};
+use super::window::Window;
 
 /// So much more than what is written must be reserved, because whole blocks are written.
 const MARGIN: usize = 2 * BLOCK;
@@ -151,6 +152,36 @@ impl Next {
             self.0.cast::<Block>().write_unaligned(*block);
             Next(self.0.add(len))
         }
+    }
+
+    /// Writes a window, without passing over it.
+    ///
+    /// # Safety
+    /// Room for it must have been reserved.
+    #[inline(always)]
+    pub unsafe fn put_window(self, window: &Window) {
+        // SAFETY: as promised by the caller.
+        unsafe { self.0.cast::<Window>().write_unaligned(*window) };
+    }
+
+    /// So many bytes further on.
+    ///
+    /// # Safety
+    /// Room for them must have been reserved.
+    #[inline(always)]
+    pub unsafe fn add(self, bytes: usize) -> Next {
+        // SAFETY: as promised by the caller.
+        Next(unsafe { self.0.add(bytes) })
+    }
+
+    /// So many bytes back.
+    ///
+    /// # Safety
+    /// They must have been appended.
+    #[inline(always)]
+    pub unsafe fn back(self, bytes: usize) -> Next {
+        // SAFETY: as promised by the caller.
+        Next(unsafe { self.0.sub(bytes) })
     }
 
     /// Appends a byte.

@@ -18,6 +18,8 @@ pub(super) struct Marks {
 pub(super) trait Machine {
     /// The marks of a window.
     fn marks(window: &Window) -> Marks;
+    /// Marks the bytes that may not stand for themselves in a JSON string, as [`scan::to_escape`] does.
+    fn to_escape(window: &Window) -> u32;
     /// Marks the bytes that are the same in both.
     fn equal(one: &Window, other: &Window) -> u32;
 }
@@ -32,6 +34,12 @@ impl Machine for Portable {
             quotes: Portable::equal(window, &[b'"'; WINDOW]),
             backslashes: Portable::equal(window, &[b'\\'; WINDOW]),
         }
+    }
+
+    #[inline(always)]
+    fn to_escape(window: &Window) -> u32 {
+        let (blocks, _) = window.as_chunks::<BLOCK>();
+        scan::to_escape(&blocks[0]) | scan::to_escape(&blocks[1]) << BLOCK
     }
 
     #[inline(always)]
@@ -67,6 +75,22 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
+    fn to_escape(window: &Window) -> u32 {
+        use std::arch::x86_64::*;
+        // SAFETY: a window has the bytes that are loaded, and the processor has AVX2.
+        unsafe {
+            let bytes = _mm256_loadu_si256(window.as_ptr().cast());
+            let quote = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'"' as i8));
+            let backslash = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(b'\\' as i8));
+            // One more makes a negative number of 0x7f, and of the bytes above it zero or a negative one, too.
+            let next = _mm256_add_epi8(bytes, _mm256_set1_epi8(1));
+            let outside = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x21), next);
+            let marks = _mm256_or_si256(_mm256_or_si256(quote, backslash), outside);
+            _mm256_movemask_epi8(marks) as u32
+        }
+    }
+
+    #[inline(always)]
     fn equal(one: &Window, other: &Window) -> u32 {
         use std::arch::x86_64::*;
         // SAFETY: both have the bytes that are loaded, and the processor has AVX2.
@@ -93,12 +117,16 @@ mod tests {
             backslashes: marks(&|place| window[place] == b'\\'),
         };
         assert_eq!(M::marks(window), expected);
+        let others = |place: usize| matches!(window[place], b'"' | b'\\' | ..0x20 | 0x7f..);
+        assert_eq!(M::to_escape(window), marks(&others));
         let same = marks(&|place| window[place] == other[place]);
         assert_eq!(M::equal(window, other), same);
     }
 
     fn window() -> impl Strategy<Value = Window> {
-        prop::array::uniform32(prop::sample::select(&b"\"\\!#[]ab\xa2\xdc\0"[..]))
+        prop::array::uniform32(prop::sample::select(
+            &b"\"\\!#[]ab\xa2\xdc\0\x1f \x7e\x7f\x80\xff"[..],
+        ))
     }
 
     proptest! {
