@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use config::{Diagnostics, SectionKind};
-use multiline::{Joined, Joiner, Owed, Place, Stream, assign};
+use multiline::{Joined, Joiner, Place, Stream, assign};
 use plugin::{Emit, FilterCall, FilterContext, Level, Log, Metrics, RunFilter};
 use record::{Batch, Ledger, Obligation, Tag, Time};
 
@@ -90,8 +90,7 @@ pub fn java_traces() -> Path {
                 now,
                 time: Time::new(0, 0),
             };
-            let owed = Owed::new(positions.clone(), positions);
-            joiner.line(&mut stream, line, owed, &mut place, &mut joined);
+            joiner.line(&mut stream, line, positions, &mut place, &mut joined);
         }
         let mut place = Place {
             batch: &mut batch,

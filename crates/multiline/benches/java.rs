@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use config::{Diagnostics, LogLevel};
-use multiline::{Joined, Joiner, Owed, Place, Stream, assign};
+use multiline::{Joined, Joiner, Place, Stream, assign};
 use parsers::Definitions;
 use record::{Batch, Obligation, Tag, Time};
 
@@ -60,8 +60,7 @@ fn measure(joiner: &mut Joiner, text: &Bytes) -> f64 {
                 now: start,
                 time: Time::new(0, 0),
             };
-            let owed = Owed::new(positions.clone(), positions);
-            joiner.line(&mut stream, range, owed, &mut place, &mut joined);
+            joiner.line(&mut stream, range, positions, &mut place, &mut joined);
         }
         let mut obligation = Obligation::none();
         stream.hold(&mut obligation);

@@ -1,5 +1,6 @@
 //! Lines that belong together and wait for more.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use record::{Batch, Field, Obligation, Record, Time, Value};
@@ -160,6 +161,30 @@ impl Group {
         self.lines += 1;
         self.owed.append(&mut part.owed);
         truncated
+    }
+
+    /// Adds a line at `range` of the batch's source if it follows the one before it and there is room, as mostly: whether it is
+    /// added.
+    #[inline]
+    pub fn extend(
+        &mut self,
+        range: &Range<usize>,
+        position: &Range<u64>,
+        limits: &Limits,
+        place: &Place<'_>,
+    ) -> bool {
+        let Some(end) = self.text.end_with(place.batch, range) else {
+            return false;
+        };
+        let has_room = self.text.len() + 1 + range.len() <= limits.bytes
+            && (1..limits.lines).contains(&self.lines);
+        if !has_room || !self.owed.extend(position) {
+            return false;
+        }
+        self.text.extend(end);
+        self.lines += 1;
+        self.touched = place.now;
+        true
     }
 
     /// Makes a record of what waits. An empty text without other fields makes none.

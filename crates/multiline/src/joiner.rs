@@ -142,12 +142,59 @@ impl Joiner {
         }
     }
 
-    /// Takes a line of text that stands at `range` of the batch's source.
+    /// Takes a line of text that stands at `range` of the batch's source, and at `position` of its own, for which the batch's
+    /// obligation stands.
+    #[inline]
     pub fn line(
         &mut self,
         stream: &mut Stream,
         range: Range<usize>,
-        owed: Owed,
+        position: Range<u64>,
+        place: &mut Place<'_>,
+        out: &mut Joined,
+    ) {
+        if !self.goes_on(stream, &range, &position, place) {
+            self.any_line(stream, range, position, place, out);
+        }
+    }
+
+    /// Adds a line to the one before it, if it is of the kind that mostly follows there: whether it is.
+    #[inline]
+    fn goes_on(
+        &mut self,
+        stream: &mut Stream,
+        range: &Range<usize>,
+        position: &Range<u64>,
+        place: &Place<'_>,
+    ) -> bool {
+        let (Some(last), [group]) = (stream.last, &mut stream.groups[..]) else {
+            return false;
+        };
+        let parser = &self.parsers[last];
+        let (Kind::Rules(rules), None) = (&parser.kind, &parser.parser) else {
+            return false;
+        };
+        if group.parser != last || !group.name.is_empty() {
+            return false;
+        }
+        let text = &place.batch.source()[range.clone()];
+        let Some(rule) = rules.goes_on(group.state, text) else {
+            return false;
+        };
+        let goes_on = group.extend(range, position, &self.limits, place);
+        if goes_on {
+            group.state = Some(rule);
+        }
+        goes_on
+    }
+
+    /// Takes any line.
+    #[inline(never)]
+    pub(crate) fn any_line(
+        &mut self,
+        stream: &mut Stream,
+        range: Range<usize>,
+        position: Range<u64>,
         place: &mut Place<'_>,
         out: &mut Joined,
     ) {
@@ -159,7 +206,7 @@ impl Joiner {
             context: Context::None,
             metadata: Fields::EMPTY,
             time: place.time,
-            owed,
+            owed: Owed::new(position.clone(), position),
         };
         for index in order(stream.last, self.parsers.len()) {
             if self.try_line(index, stream, &mut part, place, out) {

@@ -70,6 +70,19 @@ impl Owed {
         self.append_any(std::mem::take(other));
     }
 
+    /// Takes over what is owed for a line at `position`, if that follows in the same batch, as it mostly does: whether it does.
+    #[inline]
+    pub(crate) fn extend(&mut self, position: &Range<u64>) -> bool {
+        let (Some(last), Some(span)) = (self.here.last_mut(), &mut self.span) else {
+            return false;
+        };
+        let follows = last.end == position.start && span.end == position.start;
+        if follows {
+            (last.end, span.end) = (position.end, position.end);
+        }
+        follows
+    }
+
     fn append_any(&mut self, other: Owed) {
         let Owed {
             here,

@@ -57,6 +57,16 @@ impl Rules {
             .map(Rules)
     }
 
+    /// The rule by which `text` belongs to the lines before it, the last of which `last` has matched, if that can be told from
+    /// its beginning and the record may go on.
+    #[inline]
+    pub fn goes_on(&self, last: Option<usize>, text: &[u8]) -> Option<usize> {
+        // It comes before all others.
+        let first = *self.0[last?].next.first()?;
+        let rule = &self.0[first];
+        (rule.matcher.is_like_the_last(text) && !rule.ends).then_some(first)
+    }
+
     /// What `text` is after a line that `last` has matched.
     pub fn step(&mut self, last: Option<usize>, text: &[u8]) -> Step {
         // Looked for once rather than by each rule.

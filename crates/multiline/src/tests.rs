@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use record::json::write::Writer;
 use record::{Batch, Ledger, Tag, Time, Value};
 
-use crate::{Joined, Joiner, Owed, Place, Stream, assign};
+use crate::{Joined, Joiner, Place, Stream, assign};
 
 mod fuzz;
 
@@ -38,6 +38,8 @@ struct Reader {
     now: Instant,
     /// The records: JSON of the body and of metadata, and the positions that they name.
     records: Vec<(String, std::ops::Range<u64>)>,
+    /// Whether each line is taken as if it were the first.
+    is_general: bool,
     /// Batches that are not answered for.
     open: Vec<(Arc<Batch>, record::Receipt)>,
 }
@@ -53,6 +55,7 @@ impl Reader {
             ledger: Ledger::new(0),
             now: Instant::now(),
             records: Vec::new(),
+            is_general: false,
             open: Vec::new(),
         }
     }
@@ -72,9 +75,12 @@ impl Reader {
             if content.len() > 1 && bytes[end - 1] == b'\r' {
                 content.end -= 1;
             }
-            let owed = Owed::new(positions.clone(), positions);
             let (stream, joined) = (&mut self.stream, &mut self.joined);
-            self.joiner.line(stream, content, owed, &mut place, joined);
+            let joiner = &mut self.joiner;
+            match self.is_general {
+                true => joiner.any_line(stream, content, positions, &mut place, joined),
+                false => joiner.line(stream, content, positions, &mut place, joined),
+            }
             start = end + 1;
         }
         self.finish(batch, first..first + bytes.len() as u64);
@@ -386,7 +392,10 @@ fn line() -> impl Strategy<Value = String> {
             "é",
         ][..],
     );
-    prop_oneof![2 => containers, 4 => traces.prop_map(str::to_owned)]
+    // Long enough that a second one is told by its beginning.
+    let frame = Just("\tat d.e(F.java:22)".to_owned());
+    let start = Just("2026-11-28 x.Exception: no".to_owned());
+    prop_oneof![2 => containers, 4 => traces.prop_map(str::to_owned), 2 => frame, 1 => start]
 }
 
 fn parsers() -> impl Strategy<Value = Vec<&'static str>> {
@@ -407,7 +416,7 @@ proptest! {
         lines in prop::collection::vec(line(), 0..40),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
         parsers in parsers(),
-        limit in prop::sample::select(vec![0_usize, 12, 30]),
+        limit in prop::sample::select(vec![0_usize, 12, 30, 90]),
     ) {
         let definitions = definitions(CUSTOM, limit);
         let pieces: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -415,6 +424,12 @@ proptest! {
         let mut whole = Reader::new(&definitions, &parsers);
         whole.read(0, text.as_bytes());
         whole.flush();
+
+        let mut general = Reader::new(&definitions, &parsers);
+        general.is_general = true;
+        general.read(0, text.as_bytes());
+        general.flush();
+        prop_assert_eq!(&whole.records, &general.records);
 
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(pieces.len() + 1)).collect();
         cuts.push(pieces.len());
@@ -431,7 +446,7 @@ proptest! {
         prop_assert_eq!(&whole.records, &parts.records);
 
         // Each answer discharges what its record was made of, and nothing is left over.
-        for reader in [&mut whole, &mut parts] {
+        for reader in [&mut whole, &mut general, &mut parts] {
             let mut open: Vec<_> = reader.open.drain(..).collect();
             for (batch, receipt) in open.iter_mut().rev() {
                 let records = batch.len() as u32;

@@ -87,6 +87,23 @@ impl Text {
         }
     }
 
+    /// Where the text will end with the line at `range` of the batch's source, if it only has to be made longer for it.
+    #[inline]
+    pub fn end_with(&self, batch: &Batch, range: &Range<usize>) -> Option<usize> {
+        match &self.place {
+            Place::Source(own) => neighbours(batch, own, range, Glue::Line),
+            _ => None,
+        }
+    }
+
+    /// Makes the text longer, to `end` of the batch's source.
+    #[inline]
+    pub fn extend(&mut self, end: usize) {
+        if let Place::Source(own) = &mut self.place {
+            own.end = end;
+        }
+    }
+
     fn add_copy(&mut self, batch: &Batch, line: &Line, glue: Glue) {
         let copy = self.copy_of(batch);
         if glue != Glue::Nothing && copy.last().is_some_and(|last| *last != b'\n') {

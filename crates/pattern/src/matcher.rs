@@ -109,6 +109,15 @@ impl Matcher {
         self.search_characters(line, Wanted::Nothing)
     }
 
+    /// Whether `line` begins as the last one did that [matched](Matcher::is_match_in_line), and thereby matches, too.
+    #[inline]
+    pub fn is_like_the_last(&self, line: &[u8]) -> bool {
+        match &self.scratch {
+            Scratch::Scan { beginning, .. } => beginning.is_some_and(|known| known.is_of(line)),
+            _ => false,
+        }
+    }
+
     /// Searches with an engine that wants UTF-8.
     fn search_characters(&mut self, text: &[u8], wanted: Wanted) -> bool {
         let text = self.repair.text(text);

@@ -178,7 +178,7 @@ impl Multiline {
         let positions = position.offset..position.offset + u64::from(position.len);
         waiting.end = positions.end;
         self.joined.trigger = position.offset;
-        let owed = Owed::new(positions.clone(), positions);
+        let owed = || Owed::new(positions.clone(), positions.clone());
         let mut place = Place {
             batch,
             now: self.now,
@@ -186,9 +186,11 @@ impl Multiline {
         };
         let (state, out) = (&mut waiting.state, &mut self.joined);
         match &mut self.way {
-            Way::Parsers(joiner) => joiner.line(&mut state.stream, range, owed, &mut place, out),
-            Way::FirstLine(way) => way.line(&mut state.message, range, owed, &mut place, out),
-            Way::Docker(way) => way.line(&mut state.parts, range, owed, &mut place, out),
+            Way::Parsers(joiner) => {
+                joiner.line(&mut state.stream, range, positions, &mut place, out)
+            }
+            Way::FirstLine(way) => way.line(&mut state.message, range, owed(), &mut place, out),
+            Way::Docker(way) => way.line(&mut state.parts, range, owed(), &mut place, out),
         }
     }
 
