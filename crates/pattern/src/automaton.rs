@@ -10,6 +10,7 @@ use regex_syntax::hir::{Hir, Look};
 
 use crate::Error;
 use crate::captures::Slots;
+use crate::needles::Needles;
 use crate::regular::Regular;
 
 /// A pattern may not compile to more than this.
@@ -142,6 +143,7 @@ impl OnePass {
 #[derive(Debug)]
 pub(crate) struct General {
     regex: meta::Regex,
+    needles: Option<Needles>,
     /// See [`Regular::not_at_end`].
     not_at_end: bool,
 }
@@ -163,6 +165,7 @@ impl General {
         match meta::Builder::new().configure(config).build_from_hir(hir) {
             Ok(regex) => Ok(General {
                 regex,
+                needles: Needles::of(hir),
                 not_at_end: *not_at_end,
             }),
             Err(error) if error.size_limit().is_some() => Err(Error::new(
@@ -205,7 +208,14 @@ impl General {
             let found = self.regex.search_with(&mut cache.cache, &Input::new(text));
             return found.is_some_and(|found| !self.is_void(Some(found.range()), text));
         }
-        let input = Input::new(text).earliest(true);
+        let start = match &self.needles {
+            Some(needles) => needles.earliest(text),
+            None => Some(0),
+        };
+        let Some(start) = start else {
+            return false;
+        };
+        let input = Input::new(text).range(start..).earliest(true);
         self.regex
             .search_half_with(&mut cache.cache, &input)
             .is_some()

@@ -25,6 +25,7 @@ mod error;
 #[cfg(test)]
 mod fuzz;
 mod matcher;
+mod needles;
 mod pattern;
 mod regular;
 mod scan;
