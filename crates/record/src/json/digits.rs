@@ -11,7 +11,7 @@ const ZEROS: u64 = ONES * 0x30;
 pub(super) fn read(text: &[u8]) -> Option<(u64, usize)> {
     let bytes = u64::from_le_bytes(*text.first_chunk::<EIGHT>()?) ^ ZEROS;
     // The high bit of each byte that is no digit: what is above nine, or was above 0x7f.
-    let others = ((bytes & (ONES * 0x7f)) + ONES * 0x76 | bytes) & (ONES * 0x80);
+    let others = (((bytes & (ONES * 0x7f)) + ONES * 0x76) | bytes) & (ONES * 0x80);
     let len = others.trailing_zeros() as usize / 8;
     if len == 0 {
         return Some((0, 0));
@@ -28,7 +28,7 @@ pub(super) fn read(text: &[u8]) -> Option<(u64, usize)> {
 pub(super) fn eight(value: u64) -> u64 {
     debug_assert!(value < 100_000_000);
     // Two numbers of four digits, four of two, eight of one; each is the quotient, and beside it what is left.
-    let fours = value / 10_000 | (value % 10_000) << 32;
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
     let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;

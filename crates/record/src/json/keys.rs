@@ -1,13 +1,15 @@
 //! The keys of objects that are written again and again.
 
+mod maps;
+
 use std::hash::{BuildHasher, RandomState};
 
 use super::room::Room;
 use super::scan::{self, BLOCK};
 use super::short;
 use super::values::Values;
-use super::write::close_object;
 use crate::{Batch, Field, Key, Span, Value};
+use maps::Maps;
 
 /// Finds fields whose key comes again later. Only text keys count, compared byte by byte.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +109,7 @@ impl Layout {
     pub fn new(nested: bool) -> Layout {
         Layout {
             nested,
-            maps: Maps::of_levels(LEVELS),
+            maps: Maps::new(nested, maps::LEVELS),
             ..Layout::default()
         }
     }
@@ -117,7 +119,7 @@ impl Layout {
         Layout {
             nested,
             is_of_map: true,
-            maps: Maps::of_levels(levels),
+            maps: Maps::new(nested, levels),
             ..Layout::default()
         }
     }
@@ -181,7 +183,7 @@ impl Layout {
             return false;
         }
         let can = fields.len() <= LEARNABLE
-            && (!self.is_of_map || keys_len(fields) <= MAP_KEYS_MAX)
+            && (!self.is_of_map || maps::keys_len(fields) <= maps::KEYS_MAX)
             && values.has_plain_keys(batch, fields);
         if can {
             self.pause = self.next_pause;
@@ -198,7 +200,7 @@ impl Layout {
         self.texts.clear();
         self.text_ends.clear();
         self.more = 0;
-        self.maps.layouts.clear();
+        self.maps.clear();
         for field in fields {
             let name = batch.bytes(field.key.span());
             self.names.extend_from_slice(name);
@@ -254,7 +256,7 @@ impl Layout {
                 let (maps, nested, value) = (&mut self.maps, self.nested, field.value);
                 let longer;
                 (next, longer) = room.lend(next, |out| {
-                    let written = maps.write(nested, index, (batch, value), values, out);
+                    let written = maps.write(index, batch, value, values, out);
                     written.unwrap_or_else(|| other(nested, batch, value, values, out))
                 });
                 more += longer;
@@ -310,72 +312,6 @@ fn other(
             values.write(batch, value, out);
             0
         }
-    }
-}
-
-/// The layouts of the first maps in an object.
-#[derive(Clone, Debug, Default)]
-struct Maps {
-    /// So many levels may still be remembered.
-    levels: u8,
-    /// Each with the index of its field.
-    layouts: Vec<(usize, Layout)>,
-}
-
-/// So many levels of maps are remembered below the fields of an object,
-const LEVELS: u8 = 2;
-/// and so many maps of each.
-const MAPS_MAX: usize = 8;
-/// Keys of a map have so many bytes together, or it is not remembered.
-const MAP_KEYS_MAX: usize = 1024;
-
-fn keys_len(fields: &[Field]) -> usize {
-    fields.iter().map(|field| field.key.span().len()).sum()
-}
-
-impl Maps {
-    fn of_levels(levels: u8) -> Maps {
-        Maps {
-            levels,
-            layouts: Vec::new(),
-        }
-    }
-
-    /// Appends the value of the field `index`, if it is a map that is remembered: by how many bytes it is longer for being
-    /// nested.
-    #[inline(never)]
-    fn write(
-        &mut self,
-        nested: bool,
-        index: usize,
-        (batch, value): (&Batch, Value),
-        values: &mut Values,
-        out: &mut Vec<u8>,
-    ) -> Option<usize> {
-        let Value::Map(fields) = value else {
-            return None;
-        };
-        let fields = batch.fields(fields);
-        let layout = self.layout(nested, index)?;
-        layout.is_of(batch, fields, values).then(|| {
-            let start = out.len();
-            let more = layout.write(batch, fields, values, out);
-            close_object(start, out);
-            more
-        })
-    }
-
-    fn layout(&mut self, nested: bool, index: usize) -> Option<&mut Layout> {
-        let known = self.layouts.iter().position(|(at, _)| *at == index);
-        if let Some(known) = known {
-            return Some(&mut self.layouts[known].1);
-        }
-        if self.levels == 0 || self.layouts.len() == MAPS_MAX {
-            return None;
-        }
-        let layout = Layout::of_map(nested, self.levels - 1);
-        self.layouts.push((index, layout));
-        self.layouts.last_mut().map(|(_, layout)| layout)
     }
 }
 
