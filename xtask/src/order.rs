@@ -3,11 +3,11 @@
 //!
 //! The kernel maps a program's pages in pieces of 64 KiB, and all of a piece counts as resident: functions that run, spread
 //! over the whole program, cost five times their size. They are found by running the router under callgrind, once it has
-//! started: what only a start needs is not wanted. Both builds are asked, the usual one and the one that is shipped: what is
-//! inlined differs. Names go without the compiler's hashes, so that the script outlives a change of the compiler or of a
-//! library; a name that is gone matches nothing. Where several functions share a name without its hash and only some of
-//! them run, those are named with it; a change of the compiler makes the others join them, which costs memory and
-//! nothing else.
+//! started: what only a start needs is not wanted. The usual build is asked and the one that is shipped, in which other
+//! functions are inlined, and that also with what measures it: hashes differ with what else is in a build. Names go without
+//! the compiler's hashes, so that the script outlives a change of the compiler or of a library; a name that is gone matches
+//! nothing. Where several functions share a name without its hash and only some of them run, those are named with it; a
+//! change of the compiler makes the others join them, which costs memory and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,6 +20,12 @@ use crate::peers;
 use crate::run::{COMPILING, captured, watched};
 use crate::suite;
 
+/// What is asked, and how it is built. The first one also is the sink of all and writes their lines.
+const BUILDS: [&[&str]; 3] = [
+    &["--release", "--features", "bench"],
+    &["--profile", "dist"],
+    &["--profile", "dist", "--features", "bench"],
+];
 /// The script, from the root of the workspace.
 const SCRIPT: &str = "crates/app/at_work.ld";
 /// The outputs that are run, one after the other.
@@ -61,23 +67,10 @@ pub fn run(root: &Path) -> bool {
 
 fn write(root: &Path) -> Result<usize, String> {
     let target = peers::target(root);
-    build(
-        root,
-        "build",
-        &["--release", "--features", "bench,lake"],
-        &[],
-    )?;
-    // Names are what is looked for.
-    let named = ["--", "-C", "strip=none"];
-    build(
-        root,
-        "rustc",
-        &["--profile", "dist", "--bin", "flumen"],
-        &named,
-    )?;
     let peer = target.join("release/flumen");
     let mut seen = Vec::new();
-    for program in [peer.clone(), target.join("dist/flumen")] {
+    for how in BUILDS {
+        let program = target.join(build(root, how)?).join("flumen");
         let mut counts = BTreeMap::new();
         for output in OUTPUTS {
             let folder = target.join("order");
@@ -109,12 +102,24 @@ fn write(root: &Path) -> Result<usize, String> {
     Ok(order.at_work.len())
 }
 
-/// Builds the slim program.
-fn build(root: &Path, how: &str, profile: &[&str], behind: &[&str]) -> Result<(), String> {
+/// Builds the slim program; gives the folder in which it then lies. Names are what is looked for, so that they stay.
+fn build(root: &Path, how: &[&str]) -> Result<&'static str, String> {
     let mut build = suite::cargo(root);
-    build.args([how, "-p", "flumen", "--no-default-features"]);
-    build.args(profile).args(behind);
-    watched(&mut build, COMPILING, |_| ())
+    build.args([
+        "rustc",
+        "-p",
+        "flumen",
+        "--no-default-features",
+        "--bin",
+        "flumen",
+    ]);
+    build.args(how).args(["--", "-C", "strip=none"]);
+    watched(&mut build, COMPILING, |_| ())?;
+    Ok(if how.contains(&"--release") {
+        "release"
+    } else {
+        "dist"
+    })
 }
 
 /// Where the router works.
