@@ -10,16 +10,16 @@
 //! waiting until it is too slow, and would do so once for each such sender if they took turns. An instance that is held
 //! back by others (a closed budget) goes on when they let it, so nobody goes beyond anything before.
 //!
-//! How far inputs read ahead of an output depends on what that has under way (the window of their budget). A connection that
-//! has waited a moment in vain for room within it goes beyond, step by step up to the limit: then the output does not get on,
-//! and those who send cannot wait for long.
+//! How far inputs read ahead of an output depends on what that has under way: the window of their budget, which connections
+//! keep to while the output gets on ([`reach`]).
+
+mod reach;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use record::{Budget, Permit};
 use tokio::sync::Notify;
@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use crate::listening::pace::Pace;
 use crate::listening::seats::Seat;
 use crate::listening::stream::Stream;
+use reach::Reach;
 
 /// Unfinished records may hold one part in so many of the memory.
 const SHARE_OF_UNFINISHED: usize = 2;
@@ -35,16 +36,10 @@ const SHARE_OF_SMALL: usize = 16;
 /// One part in so many of it is kept for small records.
 const KEPT_FOR_SMALL: usize = 4;
 
-/// How long is waited for room within the window. An output that gets on makes room far more often.
-const PATIENCE: Duration = Duration::from_millis(100);
-/// By how much is gone beyond the window after that.
-const STEP: usize = 1 << 20;
-
 /// The memory of one instance.
 pub struct Gate {
     budget: Arc<Budget>,
-    /// How far beyond the window of the budget connections may go now.
-    beyond: Cell<usize>,
+    reach: Reach,
     unfinished: Rc<Unfinished>,
     /// A permit of no bytes, from which others are made that may grow without waiting.
     seed: RefCell<Permit>,
@@ -118,7 +113,7 @@ impl Gate {
         };
         Gate {
             budget: Arc::clone(budget),
-            beyond: Cell::new(0),
+            reach: Reach::new(),
             unfinished: Rc::new(Unfinished {
                 limit,
                 used: Cell::new(0),
@@ -136,21 +131,23 @@ impl Gate {
 
     /// Waits until `bytes` more may be held.
     pub async fn take(&self, bytes: usize) -> Permit {
-        if let Some(permit) = self.budget.try_take(bytes) {
-            self.beyond.set(0);
-            return permit;
-        }
+        let permit = match self.budget.try_take(bytes) {
+            Some(permit) => permit,
+            None => self.wait(bytes).await,
+        };
+        self.reach.note_taken(bytes, self.budget.used());
+        permit
+    }
+
+    async fn wait(&self, bytes: usize) -> Permit {
         loop {
-            let beyond = self.beyond.get();
+            let (beyond, until) = self.reach.wait(self.budget.used());
             let permit = self.budget.take_beyond(bytes, beyond);
             if self.is_all(beyond) {
                 return permit.await;
             }
-            match tokio::time::timeout(PATIENCE, permit).await {
-                Ok(permit) => return permit,
-                // Who waits at the same time goes the same step.
-                Err(_) if self.beyond.get() == beyond => self.beyond.set(beyond + STEP),
-                Err(_) => {}
+            if let Ok(permit) = tokio::time::timeout_at(until, permit).await {
+                return permit;
             }
         }
     }
@@ -491,32 +488,6 @@ mod tests {
         assert!(timeout(SOON, &mut waiting).await.is_err());
         budget.reopen();
         waiting.await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_waits_in_vain_goes_beyond_the_window_and_up_to_the_limit() {
-        let budget = Budget::new(4 * STEP);
-        let gate = Gate::open(&budget, 1).await;
-        budget.narrow(STEP);
-        let within = gate.take(STEP).await;
-        let mut beyond = Vec::new();
-        for _ in 0..2 {
-            assert!(timeout(PATIENCE / 2, gate.take(STEP)).await.is_err());
-            // Two that wait at the same time go one step.
-            let (one, other) = tokio::join!(gate.take(STEP / 2), gate.take(STEP / 2));
-            beyond.extend([one, other]);
-        }
-        beyond.push(gate.take(STEP).await);
-        assert!(timeout(PATIENCE * 10, gate.take(1)).await.is_err());
-        assert_eq!(budget.used(), 4 * STEP);
-        beyond.clear();
-        drop(within);
-        let within = gate.take(STEP).await;
-        assert!(
-            timeout(PATIENCE / 2, gate.take(1)).await.is_err(),
-            "it gets on again: within the window"
-        );
-        drop(within);
     }
 
     #[tokio::test(start_paused = true)]
