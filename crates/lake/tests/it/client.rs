@@ -1,9 +1,10 @@
 //! A lake to test, and requests to it.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use lake::{Counters, Lake, Logger, Options};
+use lake::{Counters, Lake, Logger, OpenError, Options};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +36,22 @@ pub struct TestLake {
     server: JoinHandle<()>,
 }
 
+/// Opens a lake as soon as an earlier one that was abandoned has let go of the folder: what it had under way on other threads
+/// holds its lock.
+async fn open(options: Options) -> Lake {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match Lake::open(options.clone()).await {
+            Err(OpenError::Data { source, .. })
+                if source.kind() == ErrorKind::ResourceBusy && Instant::now() < end =>
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 impl TestLake {
     pub async fn start() -> Self {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap())).await
@@ -45,12 +62,11 @@ impl TestLake {
         let lines = Arc::clone(&log);
         let logger =
             Logger::to(move |level, line| lines.lock().unwrap().push(format!("{level:?}: {line}")));
-        let lake = Lake::open(Options {
+        let options = Options {
             logger,
             ..Options::new(folder.path())
-        })
-        .await
-        .unwrap();
+        };
+        let lake = open(options).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
