@@ -144,7 +144,13 @@ impl OpenStream {
         self.is_empty()
             || (self.bytes + event.said.bytes + EVENT_BYTES <= REQUEST_BYTES_MAX
                 && self.events.len() < EVENTS_MAX
-                && self.entity == event.said.entity)
+                && self.is_of(event.said.entity))
+    }
+
+    /// Whether its events are of this entity. Mostly there is none, and that is not left to `memcmp`: with AVX-512 it loads
+    /// nothing from where an empty vector points, which is no memory, and the processor takes 60 ns to find that harmless.
+    fn is_of(&self, entity: &[u8]) -> bool {
+        self.entity.len() == entity.len() && (entity.is_empty() || self.entity == entity)
     }
 
     /// Writes an event for which there is room.
