@@ -33,7 +33,7 @@ pub struct Message {
     writer: Writer,
     /// For names: characters stay as they are.
     names: Writer,
-    /// The record as JSON, or that as the inside of a JSON string.
+    /// The record as JSON.
     line: Vec<u8>,
     /// The beginning of a message that was too long.
     short: Vec<u8>,
@@ -45,19 +45,11 @@ pub struct Message {
 /// The message of one record.
 pub struct Said<'a> {
     /// What it says.
-    pub text: Text<'a>,
+    pub text: &'a [u8],
     /// How many bytes of UTF-8 the service counts.
     pub bytes: usize,
     /// `"entity":{…},` or nothing.
     pub entity: &'a [u8],
-}
-
-/// A text that is written as a JSON string.
-pub enum Text<'a> {
-    /// As it is.
-    Plain(&'a [u8]),
-    /// As it stands between the quotes of the string.
-    Escaped(&'a [u8]),
 }
 
 impl Message {
@@ -80,6 +72,19 @@ impl Message {
         }
     }
 
+    /// Whether records are sent as they are, so that [`Message::append`] makes most messages.
+    pub fn is_whole(&self) -> bool {
+        self.nested.is_some()
+    }
+
+    /// Appends the message of a record that is sent as it is, as the inside of a JSON string, and returns its length. `None`,
+    /// with any end of `out`, if it says nothing or is too long: [`Message::of`] knows more about it.
+    pub fn append(&mut self, batch: &Batch, record: &Record, out: &mut Vec<u8>) -> Option<usize> {
+        // The JSON of a record holds nothing but characters.
+        let bytes = self.nested.as_mut()?.object(batch, record.body, out);
+        (EMPTY < bytes && bytes <= MESSAGE_BYTES_MAX).then_some(bytes)
+    }
+
     /// The message of a record; `None` when it says nothing. An error names why it cannot be sent.
     pub fn of<'a>(
         &'a mut self,
@@ -87,21 +92,6 @@ impl Message {
         record: &Record,
     ) -> Result<Option<Said<'a>>, Reason> {
         self.line.clear();
-        if let Some(nested) = &mut self.nested {
-            // The JSON of a record holds nothing but characters.
-            let bytes = nested.object(batch, record.body, &mut self.line);
-            if bytes <= EMPTY {
-                return Ok(None);
-            }
-            if bytes <= MESSAGE_BYTES_MAX {
-                return Ok(Some(Said {
-                    text: Text::Escaped(&self.line),
-                    bytes,
-                    entity: b"",
-                }));
-            }
-            self.line.clear();
-        }
         if self.options.has_entity {
             entity::write(batch, record.body, &self.names, &mut self.entity);
         }
@@ -145,7 +135,7 @@ impl Message {
             bytes = text::service_length(said);
         }
         Ok(Some(Said {
-            text: Text::Plain(said),
+            text: said,
             bytes,
             entity: &self.entity,
         }))

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use plugin::{Body, DeliveryId, Parts, Request};
 use record::json::write::Writer;
 
-use super::message::{Said, Text, names_writer};
+use super::message::{Said, names_writer};
 
 /// The service's limits (API reference of `PutLogEvents`): events, bytes with those that are added for each event, and
 /// the time between the first and the last one, in milliseconds. The last is looked at when a request is finished, so that
@@ -29,16 +29,15 @@ pub struct Target {
     pub stream: String,
 }
 
-/// A record and its message.
-pub struct Event<'a> {
+/// A record that is sent.
+#[derive(Clone, Copy)]
+pub struct Event {
     /// The batch that it stands in.
     pub delivery: DeliveryId,
     /// Its index there.
     pub record: u32,
     /// Its time since 1970.
     pub millis: i64,
-    /// Its message.
-    pub said: Said<'a>,
 }
 
 /// Memory of bodies and lists that are done with. Of many little used streams none keeps its own.
@@ -139,12 +138,13 @@ impl OpenStream {
         self.body.len() + self.events.len() * size_of::<Written>()
     }
 
-    /// Whether the request may hold this event too.
-    pub fn has_room_for(&self, event: &Event<'_>) -> bool {
-        self.is_empty()
-            || (self.bytes + event.said.bytes + EVENT_BYTES <= REQUEST_BYTES_MAX
-                && self.events.len() < EVENTS_MAX
-                && self.is_of(event.said.entity))
+    /// Whether the request may hold an event with this message too.
+    pub fn has_room_for(&self, said: &Said<'_>) -> bool {
+        self.is_empty() || (self.has_room(said.bytes) && self.is_of(said.entity))
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.bytes + bytes + EVENT_BYTES <= REQUEST_BYTES_MAX && self.events.len() < EVENTS_MAX
     }
 
     /// Whether its events are of this entity. Mostly there is none, and that is not left to `memcmp`: with AVX-512 it loads
@@ -154,10 +154,50 @@ impl OpenStream {
     }
 
     /// Writes an event for which there is room.
-    pub fn add(&mut self, event: &Event<'_>, writer: &Writer, spare: &mut Spare) {
+    pub fn add(&mut self, event: Event, said: &Said<'_>, writer: &Writer, spare: &mut Spare) {
+        self.open(event, said.entity, spare);
+        writer.string(said.text, &mut self.body);
+        self.body.push(b'}');
+        self.close(event, said.bytes);
+    }
+
+    /// Writes an event of no entity whose message `write` appends as the inside of a JSON string, and whose length it returns.
+    /// What has no room together with it goes to `requests` before. Tells whether there is a message; if not, all is as it
+    /// was.
+    pub fn append(
+        &mut self,
+        event: Event,
+        write: impl FnOnce(&mut Vec<u8>) -> Option<usize>,
+        spare: &mut Spare,
+        requests: &mut Vec<Request>,
+    ) -> bool {
+        let start = self.open(event, b"", spare);
+        self.body.push(b'"');
+        let message = self.body.len();
+        let Some(bytes) = write(&mut self.body) else {
+            self.take_back(start, spare);
+            return false;
+        };
+        if !self.is_empty() && !self.has_room(bytes) {
+            let message = self.body[message..].to_vec();
+            self.body.truncate(start);
+            self.finish(spare, requests);
+            self.open(event, b"", spare);
+            self.body.push(b'"');
+            self.body.extend_from_slice(&message);
+        }
+        self.body.extend_from_slice(b"\"}");
+        self.close(event, bytes);
+        true
+    }
+
+    /// Writes what stands before a message. Returns where the event begins, with the comma before it.
+    fn open(&mut self, event: Event, entity: &[u8], spare: &mut Spare) -> usize {
         if self.is_empty() {
-            self.begin(event.said.entity, spare);
-        } else {
+            self.begin(entity, spare);
+        }
+        let start = self.body.len();
+        if !self.is_empty() {
             self.body.push(b',');
         }
         self.body.extend_from_slice(b"{\"timestamp\":");
@@ -165,25 +205,30 @@ impl OpenStream {
         self.body
             .extend_from_slice(digits.format(event.millis).as_bytes());
         self.body.extend_from_slice(b",\"message\":");
-        match event.said.text {
-            Text::Plain(text) => writer.string(text, &mut self.body),
-            Text::Escaped(inside) => {
-                self.body.push(b'"');
-                self.body.extend_from_slice(inside);
-                self.body.push(b'"');
-            }
-        }
-        self.body.push(b'}');
+        start
+    }
+
+    /// Takes note of an event that is written.
+    fn close(&mut self, event: Event, bytes: usize) {
         self.is_sorted &= self.newest <= event.millis;
         self.newest = self.newest.max(event.millis);
         self.oldest = self.oldest.min(event.millis);
-        self.bytes += event.said.bytes + EVENT_BYTES;
+        self.bytes += bytes + EVENT_BYTES;
         self.events.push(Written {
             millis: event.millis,
             end: self.body.len() as u32,
             delivery: event.delivery,
             record: event.record,
         });
+    }
+
+    /// Takes back an event that was begun.
+    fn take_back(&mut self, start: usize, spare: &mut Spare) {
+        self.body.truncate(start);
+        if self.is_empty() {
+            spare.keep_body(std::mem::take(&mut self.body));
+            spare.keep_list(std::mem::take(&mut self.events));
+        }
     }
 
     fn begin(&mut self, entity: &[u8], spare: &mut Spare) {

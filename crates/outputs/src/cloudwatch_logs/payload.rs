@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use plugin::{DeliveryId, Format, Outbox, OutputContext, Reason, Request};
-use record::json::write::Writer;
 use record::{Batch, Marker};
 
 use super::message::{Message, writer};
@@ -16,7 +15,6 @@ use super::streams::Streams;
 pub struct Payload {
     names: Names,
     message: Message,
-    writer: Writer,
     streams: Streams,
     /// The name of the last record's stream, and its slot.
     name: Vec<u8>,
@@ -31,8 +29,7 @@ impl Payload {
         Payload {
             names,
             message,
-            writer: writer(context),
-            streams: Streams::default(),
+            streams: Streams::new(writer(context)),
             name: Vec::new(),
             slot: None,
             next_name: Vec::new(),
@@ -85,18 +82,22 @@ impl Format for Payload {
                 Some(slot) if one_stream => slot,
                 _ => *slot.insert(self.slot(batch, index, outbox)),
             };
+            let event = Event {
+                delivery,
+                record: index,
+                millis,
+            };
+            if self.message.is_whole() {
+                let message = &mut self.message;
+                let write = |out: &mut Vec<u8>| message.append(batch, record, out);
+                if self.streams.append(at, event, write, outbox) {
+                    continue;
+                }
+            }
             match self.message.of(batch, record) {
                 Err(reason) => outbox.rejected.push((delivery, index, reason)),
                 Ok(None) => outbox.filtered.push((delivery, index)),
-                Ok(Some(said)) => {
-                    let event = Event {
-                        delivery,
-                        record: index,
-                        millis,
-                        said,
-                    };
-                    self.streams.add(at, &event, &self.writer, outbox);
-                }
+                Ok(Some(said)) => self.streams.add(at, event, &said, outbox),
             }
         }
     }

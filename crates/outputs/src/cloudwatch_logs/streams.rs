@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use plugin::{Outbox, Request};
 use record::json::write::Writer;
 
+use super::message::Said;
 use super::names::SEPARATOR;
 use super::open_stream::{Event, OpenStream, Spare, Target};
 
@@ -23,9 +24,18 @@ pub struct Streams {
     slots: HashMap<Box<[u8]>, usize>,
     held: usize,
     spare: Spare,
+    writer: Writer,
 }
 
 impl Streams {
+    /// No streams; messages become JSON strings by `writer`.
+    pub fn new(writer: Writer) -> Streams {
+        Streams {
+            writer,
+            ..Streams::default()
+        }
+    }
+
     /// The slot of the stream of this name, made by [`Names::write`](super::names::Names::write). It holds until
     /// [`Streams::tidy`], [`Streams::trim`] or the next call of this.
     pub fn slot(&mut self, name: &[u8], outbox: &mut Outbox) -> usize {
@@ -42,15 +52,35 @@ impl Streams {
     }
 
     /// Adds an event to a stream; what is full goes to the outbox.
-    pub fn add(&mut self, slot: usize, event: &Event<'_>, writer: &Writer, outbox: &mut Outbox) {
-        if !self.open[slot].has_room_for(event) {
+    pub fn add(&mut self, slot: usize, event: Event, said: &Said<'_>, outbox: &mut Outbox) {
+        if !self.open[slot].has_room_for(said) {
             self.finish(slot, outbox);
         }
         let stream = &mut self.open[slot];
         let before = stream.held();
-        stream.add(event, writer, &mut self.spare);
+        stream.add(event, said, &self.writer, &mut self.spare);
         self.held += stream.held() - before;
-        if stream.is_full() {
+        self.keep_limits(slot, outbox);
+    }
+
+    /// Adds an event whose message `write` appends, as [`OpenStream::append`] does it; what is full goes to the outbox.
+    pub fn append(
+        &mut self,
+        slot: usize,
+        event: Event,
+        write: impl FnOnce(&mut Vec<u8>) -> Option<usize>,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let stream = &mut self.open[slot];
+        self.held -= stream.held();
+        let is_added = stream.append(event, write, &mut self.spare, &mut outbox.requests);
+        self.held += stream.held();
+        self.keep_limits(slot, outbox);
+        is_added
+    }
+
+    fn keep_limits(&mut self, slot: usize, outbox: &mut Outbox) {
+        if self.open[slot].is_full() {
             self.finish(slot, outbox);
         }
         if self.held > HELD_BYTES_MAX {

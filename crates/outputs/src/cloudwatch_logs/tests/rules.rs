@@ -9,7 +9,7 @@ use super::super::open_stream::{EVENT_BYTES, EVENTS_MAX, Event, REQUEST_BYTES_MA
 use super::super::streams::Streams;
 use super::super::text::service_length;
 use super::*;
-use crate::cloudwatch_logs::message::{Said, Text};
+use crate::cloudwatch_logs::message::Said;
 
 /// Checks every rule for a request, and returns its records.
 fn check(request: &plugin::Request) -> Vec<(DeliveryId, u32)> {
@@ -102,7 +102,6 @@ fn requests_span_less_than_a_day() {
 fn held_by(count: u32, bytes: usize, rounds: i64) -> usize {
     let mut streams = Streams::default();
     let mut outbox = Outbox::default();
-    let writer = record::json::write::Writer::default();
     let text = vec![b'x'; bytes];
     let mut record = 0;
     let mut most = 0;
@@ -114,13 +113,13 @@ fn held_by(count: u32, bytes: usize, rounds: i64) -> usize {
                 delivery: DeliveryId(0),
                 record,
                 millis: round,
-                said: Said {
-                    text: Text::Plain(&text),
-                    bytes,
-                    entity: b"",
-                },
             };
-            streams.add(slot, &event, &writer, &mut outbox);
+            let said = Said {
+                text: &text,
+                bytes,
+                entity: b"",
+            };
+            streams.add(slot, event, &said, &mut outbox);
             most = most.max(streams.held());
             record += 1;
         }
@@ -180,12 +179,21 @@ proptest! {
     fn every_record_stands_in_one_request_that_keeps_the_rules(
         events in prop::collection::vec(event(), 1..60),
         seals in prop::collection::vec(any::<bool>(), 60),
+        whole in any::<bool>(),
     ) {
-        let mut half = formatting(&[("log_key", "a"), ("log_stream_template", "$s")]);
+        let stream = ("log_stream_template", "$s");
+        let mut half = match whole {
+            true => formatting(&[stream]),
+            false => formatting(&[("log_key", "a"), stream]),
+        };
         let mut outbox = Outbox::default();
         let mut expected = HashMap::new();
         for (number, ((stream, time, length, broken), seal)) in events.iter().zip(&seals).enumerate() {
-            let character = if *broken { &b"\xff"[..] } else { "é".as_bytes() };
+            let character = match (whole, broken) {
+                (true, _) => &b"ee"[..],
+                (false, true) => b"\xff",
+                (false, false) => "é".as_bytes(),
+            };
             let text = character.repeat(*length / 2 + 1);
             let mut source = format!(r#"{{"s":"s{stream}","a":""#).into_bytes();
             source.extend_from_slice(&text);
@@ -199,7 +207,9 @@ proptest! {
             if *seal {
                 half.seal(&mut outbox);
             }
-            expected.insert((id, 0), (format!("s{stream}"), *time, service_length(&text)));
+            let around = if whole { r#"{"s":"s0","a":""}"#.len() } else { 0 };
+            let length = around + service_length(&text);
+            expected.insert((id, 0), (format!("s{stream}"), *time, length));
         }
         half.seal(&mut outbox);
         prop_assert!(outbox.filtered.is_empty() && outbox.rejected.is_empty());
