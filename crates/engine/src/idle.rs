@@ -33,10 +33,10 @@ pub async fn trim_when_idle(watched: Watched) {
     }
 }
 
-/// What the heap keeps of free memory at its end: as much as is read of a file at once. Left to itself, glibc gives more than
-/// that back with each batch that is done, and the kernel clears the same pages anew for the next one.
+/// What the heap keeps of free memory at its end: the bodies and batches that are done with at the same time. Left to itself,
+/// glibc gives more than 128 KiB back with each of them, and the kernel clears the same pages anew for the next one.
 #[cfg(target_env = "gnu")]
-const KEPT_BYTES: libc::c_int = 256 * 1024;
+const KEPT_BYTES: libc::c_int = 1024 * 1024;
 /// From this size on memory is mapped by itself. Left to itself, glibc begins with half of what is read of a file at once.
 #[cfg(target_env = "gnu")]
 const MAPPED_BYTES: libc::c_int = 1024 * 1024;
