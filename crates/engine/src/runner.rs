@@ -37,6 +37,9 @@ use pieces::{halve, push_record, split};
 const IDLE: Duration = Duration::from_secs(3);
 /// While stopping, the wait between attempts.
 const STOPPING_WAIT: Duration = Duration::from_secs(1);
+/// What is due within this is sent along with what comes now: inputs let records be due so much later than the last that goes
+/// with them.
+const MOMENT: Duration = Duration::from_millis(10);
 /// A retry limit was reached.
 const RETRY_LIMIT: Reason = Reason("retry_limit");
 
@@ -264,6 +267,7 @@ where
             biased;
             Some((flight, answer, sent)) = self.in_flight.next(), if !self.in_flight.is_empty() => Event::Answer(flight, answer, sent),
             delivery = deliveries.recv(), if open => Event::Delivery(delivery),
+            () = std::future::ready(()), if self.is_due_in_a_moment() => Event::FlushIsDue,
             () = sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry_at.is_some() => Event::RetryIsDue,
             () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Event::FlushIsDue,
             () = self.settings.memory.wanted(), if holding => Event::MemoryIsWanted,
@@ -272,6 +276,14 @@ where
             () = self.settings.oversight.changed() => Event::OversightChanged,
             () = tokio::time::sleep(IDLE), if idle => Event::Idle,
         }
+    }
+
+    /// Whether open requests are due so soon that they had better be sent now, while this is at work anyway, than be woken for
+    /// once more.
+    fn is_due_in_a_moment(&self) -> bool {
+        let moment = MOMENT.min(self.settings.flush / 8);
+        self.flush_at
+            .is_some_and(|at| at <= Instant::now() + moment)
     }
 
     fn apply(&mut self, event: Event) {

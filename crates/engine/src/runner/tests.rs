@@ -340,6 +340,34 @@ async fn what_waited_in_its_source_waits_that_much_less_but_for_what_comes_with_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_due_in_a_moment_goes_along_with_what_comes() {
+    let script = Rc::new(Script::default());
+    let ledger = Ledger::new(0);
+    let settings = settings(RetryLimit::Unset);
+    let counters = settings.counters.clone();
+    let (sender, mut receiver) = unbounded_channel();
+    let start = Instant::now();
+    counters.routed.add(3);
+    let ended = async {
+        sender.send(batch(&ledger, 0..1)).expect("open");
+        tokio::time::sleep(settings.flush - MOMENT - Duration::from_millis(1)).await;
+        sender.send(batch(&ledger, 1..2)).expect("open");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert_eq!(counters.answered(), 0, "nothing woke it in this moment");
+        sender.send(batch(&ledger, 2..3)).expect("open");
+        while counters.answered() < 3 {
+            tokio::task::yield_now().await;
+        }
+        drop(sender);
+        start.elapsed()
+    };
+    let output = output(4, 0, &script);
+    let (_, took) = tokio::join!(super::run(output, &settings, &mut receiver), ended);
+    assert_eq!(took, settings.flush - MOMENT + Duration::from_millis(1));
+    assert_eq!(script.sent.borrow().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_for_memory_does_not_keep_refused_requests_from_their_time() {
     let script = Rc::new(Script {
         answers: RefCell::new(vec![again(None), again(None)].into()),

@@ -353,10 +353,11 @@ impl Follower {
     /// When the next round is due, whatever happens.
     pub fn deadline(&self) -> Instant {
         let now = Instant::now();
-        let mut next = self.times.scan.min(self.times.check);
-        if self.idle_rounds == 0 && !self.state.stopping {
-            next = next.min(self.rhythm.next());
-        }
+        let mut next = match self.idle_rounds == 0 && !self.state.stopping {
+            // What else is due goes with the round, which is near.
+            true => self.rhythm.next(),
+            false => self.times.scan.min(self.times.check),
+        };
         if !self.awaited.is_empty() || self.entries.is_expecting() {
             next = next.min(now + ROUND);
         }
@@ -381,10 +382,10 @@ impl Follower {
         match read {
             false => tokio::select! {
                 () = watch.files.notice() => {}
-                () = watch.names.notice() => {}
+                () = watch.names.any_notice() => {}
             },
             true => {
-                watch.names.notice().await;
+                watch.names.any_notice().await;
                 tokio::time::sleep_until(self.rhythm.earliest()).await;
             }
         }

@@ -1,5 +1,6 @@
 //! The kernel's notices that files changed. They only say where to look: nothing depends on one of them arriving.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -7,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tokio::io::Interest;
@@ -56,7 +58,9 @@ pub struct Watch {
 
 /// Notices of one kind.
 pub struct Notices {
-    inotify: OwnedFd,
+    inotify: Arc<OwnedFd>,
+    /// Looked at by the runtime all the time, once somebody has waited for any notice.
+    registered: OnceCell<AsyncFd<Arc<OwnedFd>>>,
 }
 
 impl Watch {
@@ -107,7 +111,10 @@ impl Watch {
 impl Notices {
     fn new() -> io::Result<Notices> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Notices { inotify })
+        Ok(Notices {
+            inotify: Arc::new(inotify),
+            registered: OnceCell::new(),
+        })
     }
 
     /// Hands every notice that has arrived to `take`.
@@ -116,6 +123,28 @@ impl Notices {
         let mut reader = inotify::Reader::new(&self.inotify, &mut space);
         while let Ok(event) = reader.next() {
             take(notice(event));
+        }
+    }
+
+    /// Waits until there is a notice, be it one that came and was taken since this was called last.
+    ///
+    /// The runtime looks at the descriptor from then on: for notices that are few.
+    pub async fn any_notice(&self) {
+        let registered = match self.registered.get() {
+            Some(registered) => registered,
+            None => {
+                let inotify = Arc::clone(&self.inotify);
+                // SAFETY: the descriptor is open and stays the same one as long as somebody holds it.
+                match unsafe { AsyncFd::register_with_interest(inotify, Interest::READABLE) } {
+                    Ok(new) => self.registered.get_or_init(|| new),
+                    // Without it, files are looked at when their time comes.
+                    Err(_) => return std::future::pending().await,
+                }
+            }
+        };
+        if let Ok(mut ready) = registered.readable().await {
+            // Whoever waited takes all that there are.
+            ready.clear_ready();
         }
     }
 
