@@ -49,8 +49,9 @@ const BACKLOG: [&str; 2] = ["--count", "20000"];
 /// The router has started, and given back what only that needed (`engine/src/idle.rs`), when it has done next to nothing
 /// for so long:
 const QUIET: Duration = Duration::from_secs(4);
-/// less than this, in the scheduler's nanoseconds.
-const QUIET_WORK: u64 = 100_000_000;
+/// less than this, in the scheduler's nanoseconds: a tenth of what a busy thread does, and more than looking now and then costs
+/// under callgrind on a slow machine.
+const QUIET_WORK: u64 = 400_000_000;
 const STARTING: Duration = Duration::from_secs(180);
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
