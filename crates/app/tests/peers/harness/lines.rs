@@ -47,13 +47,15 @@ impl Lines {
     }
 }
 
-/// The path of a line that the post's pattern reads: an access line that ends in `"-"`.
+/// The path of a line that the post's pattern reads: an access line with its time in the fourth place that ends in `"-"`. A
+/// runtime that is behind writes a line in parts, each of which is a line of its own.
 fn path_of(line: &str) -> Option<&str> {
-    let request = line
-        .split('"')
-        .nth(1)
-        .filter(|_| line.ends_with(" \"-\""))?;
-    request.split(' ').nth(1)
+    let (before, behind) = line.split_once('"')?;
+    let has_time = before.ends_with("] ") && before.splitn(4, ' ').nth(3)?.starts_with('[');
+    let (request, _) = behind.split_once('"')?;
+    (has_time && line.ends_with(" \"-\""))
+        .then(|| request.split(' ').nth(1))
+        .flatten()
 }
 
 /// Checks that what is delivered is what was written, each line as often as it was written.
