@@ -148,7 +148,7 @@ impl OpenStream {
     }
 
     /// Whether its events are of this entity. Mostly there is none, and that is not left to `memcmp`: with AVX-512 it loads
-    /// nothing from where an empty vector points, which is no memory, and the processor takes 60 ns to find that harmless.
+    /// nothing from where an empty vector points, which is no memory, and the processor takes some 60 ns to find that harmless.
     fn is_of(&self, entity: &[u8]) -> bool {
         self.entity.len() == entity.len() && (entity.is_empty() || self.entity == entity)
     }
