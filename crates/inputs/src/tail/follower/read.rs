@@ -495,11 +495,15 @@ fn batch_of(
     }
 }
 
+/// A batch takes a part of the memory that is one of so many, half as much again once filters are done with it: while one is
+/// made, the requests of others are under way. With fewer parts the router and the service would wait for each other.
+const PARTS: f32 = 6.0;
+
 /// How much of a file is read at once: less, if a batch of it would take much of the memory limit.
 fn limits(limits: &Limits, budget: &Budget, bulk: f32) -> Limits {
     let chunk = match budget.window() {
         0 => limits.chunk,
-        limit => (limit as f32 / 4.0 / bulk.max(1.0)) as usize,
+        limit => (limit as f32 / PARTS / bulk.max(1.0)) as usize,
     };
     Limits {
         chunk: chunk.clamp(CHUNK_MIN, limits.chunk),
