@@ -28,7 +28,7 @@ const SLACK: usize = 16 << 10;
 
 /// What a thread keeps.
 struct Pool {
-    /// Without `scratch` and `made`: a batch needs them only until it is frozen, and one is made at a time.
+    /// Without `scratch` and `made`: a batch needs them only until it is frozen, and mostly one is made at a time.
     finished: Vec<Storage>,
     scratch: Vec<Field>,
     made: Vec<u8>,
